@@ -1,0 +1,85 @@
+//! What a batch decided: the rows to write and the facts to publish.
+
+use std::sync::Arc;
+
+use super::plan::EarnedOrder;
+use crate::domain::command::{Command, ContentHash, DeadLetter};
+use crate::domain::config::{SettingsVersion, UnitVersion};
+use crate::domain::customer::{Customer, Identifier};
+use crate::domain::{
+    Account, Balance, CustomerId, Decision, Entry, Event, Frontier, Instant, KeyHash, MerchantId, Position, Seed,
+    TransactionId, UnitId,
+};
+
+/// Everything that one batch changes and says.
+#[derive(Debug, Default)]
+pub struct ChangeSet {
+    pub rows: RowChanges,
+    /// One per command, in their order.
+    pub outcomes: Vec<Outcome>,
+    pub events: Vec<Event>,
+    /// The final state of every customer that changed, each once, in the order of their first change.
+    pub customer_states: Vec<(Customer, Vec<Account>)>,
+    /// Records that can't be answered, by their place in the batch.
+    pub dead_letters: Vec<(Position, DeadLetter)>,
+    pub lane_time: Instant,
+    /// How many accounts were settled because their time had come.
+    pub due_settled: usize,
+    /// More is due than the limit let through.
+    pub due_pending: bool,
+}
+
+impl Default for Instant {
+    fn default() -> Self {
+        Instant::EPOCH
+    }
+}
+
+/// Rows to write. Each row appears once, in its final form.
+#[derive(Debug, Default)]
+pub struct RowChanges {
+    pub new_customers: Vec<Customer>,
+    pub changed_customers: Vec<Customer>,
+    pub new_identities: Vec<(Identifier, CustomerId)>,
+    pub dropped_identities: Vec<Identifier>,
+    pub new_accounts: Vec<Account>,
+    pub changed_accounts: Vec<Account>,
+    pub entries: Vec<Arc<Entry>>,
+    pub decisions: Vec<NewDecision>,
+    pub earned_orders: Vec<(EarnedOrder, TransactionId)>,
+    pub settings_versions: Vec<(MerchantId, Arc<SettingsVersion>)>,
+    pub unit_versions: Vec<(MerchantId, UnitId, Arc<UnitVersion>)>,
+}
+
+/// A decision to remember.
+#[derive(Debug)]
+pub struct NewDecision {
+    pub key_hash: KeyHash,
+    pub content_hash: ContentHash,
+    pub position: Position,
+    pub decision: Arc<Decision>,
+}
+
+/// What one command is answered with.
+#[derive(Debug)]
+pub struct Outcome {
+    pub position: Position,
+    pub seed: Seed,
+    pub command: Box<Command>,
+    /// For a duplicate, where the command stood that was decided: `decision` is the first one again.
+    pub original: Option<Position>,
+    pub decision: Arc<Decision>,
+    /// The balances of the units that the command touched, after it. Empty for a duplicate.
+    pub balances: Vec<Balance>,
+}
+
+/// A lane's progress, as its row in the database holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaneState {
+    pub epoch: i64,
+    /// The last batch applied.
+    pub batch: i64,
+    pub lane_time: Instant,
+    pub due_pending: bool,
+    pub frontier: Frontier,
+}

@@ -1,0 +1,34 @@
+//! What a batch touches, found before anything is loaded.
+
+use crate::domain::customer::Identifier;
+use crate::domain::{CustomerId, KeyHash, MerchantId, OrderId, UnitId};
+
+/// The keys of all rows that the commands of a batch name. Each list is sorted and without duplicates. Customers that are found by
+/// an identifier, and decisions' entries, follow from what the store finds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BatchPlan {
+    /// Merchants whose configuration the lane does not hold in memory yet.
+    pub merchants: Vec<MerchantId>,
+    pub keys: Vec<KeyHash>,
+    pub identifiers: Vec<Identifier>,
+    pub customers: Vec<CustomerId>,
+    pub orders: Vec<EarnedOrder>,
+    /// Load what is due, because the batch moves time or the last one left some over.
+    pub due: Option<DueQuery>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EarnedOrder {
+    pub merchant_id: MerchantId,
+    pub order_id: OrderId,
+    pub unit_id: UnitId,
+}
+
+/// Accounts with `next_due <= until`, in the order (next_due, customer_id, unit_id), at most `limit`, of all merchants of the lane.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DueQuery {
+    pub until: crate::domain::Instant,
+    pub limit: usize,
+    /// All merchants of the lane.
+    pub merchants: Vec<MerchantId>,
+}

@@ -1,0 +1,23 @@
+//! The rows that a batch starts from.
+
+use std::collections::HashMap;
+
+use super::plan::EarnedOrder;
+use crate::domain::config::MerchantConfig;
+use crate::domain::customer::{Customer, Identifier};
+use crate::domain::{Account, CustomerId, KeyHash, MerchantId, Remembered, TransactionId, UnitId};
+
+/// What the store found of a plan; what is not in it does not exist. Looked up by key only, never iterated.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    pub configs: HashMap<MerchantId, MerchantConfig>,
+    pub remembered: HashMap<KeyHash, Remembered>,
+    pub identities: HashMap<Identifier, CustomerId>,
+    /// Every customer that the plan names by id, that an identifier led to, or that something is due for.
+    pub customers: HashMap<CustomerId, Customer>,
+    /// All accounts of those customers.
+    pub accounts: HashMap<CustomerId, Vec<Account>>,
+    pub earned_orders: HashMap<EarnedOrder, TransactionId>,
+    /// What is due, in order; see [`super::plan::DueQuery`]. At most its limit.
+    pub due: Vec<(CustomerId, UnitId)>,
+}

@@ -1,0 +1,198 @@
+//! What a sender asks for, decoded and not yet judged. Nothing here has been checked beyond its form.
+
+use super::{IdempotencyKey, Instant, MerchantId, Position, Seed, UnitId};
+use super::customer::IdentifierKind;
+use std::sync::Arc;
+
+/// One inbound record, understood as far as that is possible.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    pub position: Position,
+    /// The record's timestamp: the broker's time.
+    pub timestamp: Instant,
+    pub seed: Seed,
+    pub content: Content,
+}
+
+#[derive(Debug, Clone)]
+pub enum Content {
+    Command(Box<Command>),
+    Tick,
+    /// Can't be answered: it goes to the dead letters as it came.
+    DeadLetter(DeadLetter),
+}
+
+/// A record that can't be answered, with why. The original bytes stay with the record itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    pub class: DeadLetterClass,
+    /// What to mend, in a sentence without the record's content.
+    pub message: String,
+    /// Of the registry, where the record named one.
+    pub schema_id: Option<u32>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum DeadLetterClass {
+    Undecodable,
+    UnknownSchema,
+    MissingMerchant,
+    WrongKey,
+    WrongPartition,
+    Skipped,
+}
+
+impl DeadLetterClass {
+    pub const ALL: [DeadLetterClass; 6] = [
+        DeadLetterClass::Undecodable,
+        DeadLetterClass::UnknownSchema,
+        DeadLetterClass::MissingMerchant,
+        DeadLetterClass::WrongKey,
+        DeadLetterClass::WrongPartition,
+        DeadLetterClass::Skipped,
+    ];
+
+    pub fn code(self) -> &'static str {
+        match self {
+            DeadLetterClass::Undecodable => "undecodable",
+            DeadLetterClass::UnknownSchema => "unknown_schema",
+            DeadLetterClass::MissingMerchant => "missing_merchant",
+            DeadLetterClass::WrongKey => "wrong_key",
+            DeadLetterClass::WrongPartition => "wrong_partition",
+            DeadLetterClass::Skipped => "skipped",
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct Command {
+    pub envelope: Envelope,
+    pub body: Body,
+    /// Equal for equal commands, whatever their encoding: see [`super::content_hash`].
+    pub content_hash: ContentHash,
+    /// W3C trace context, passed through to what the command causes.
+    pub traceparent: Option<Arc<str>>,
+}
+
+/// 128 bits of SHA-256 over what a command says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ContentHash(pub [u8; 16]);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Envelope {
+    pub merchant_id: MerchantId,
+    /// As sent; its form is judged by the rejection `invalid_idempotency_key`.
+    pub idempotency_key: IdempotencyKey,
+    pub customer: Option<CustomerRef>,
+    pub occurred_at: Option<Instant>,
+    pub source: Option<String>,
+    /// Sorted by key.
+    pub attributes: Vec<(String, String)>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CustomerRef {
+    pub kind: RefKind,
+    pub value: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum RefKind {
+    CustomerId,
+    Identifier(IdentifierKind),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Body {
+    CustomerUpsert(CustomerUpsert),
+    CreditAmount(CreditAmount),
+    RedeemAmount(RedeemAmount),
+    Settings(SettingsPatch),
+    Unit(UnitDefinition),
+    /// Its merchant is known, so it can be answered, but its fields are not of the right form (JSON only).
+    Malformed(Malformed),
+}
+
+impl Body {
+    /// The name that results and metrics carry.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Body::CustomerUpsert(_) => "customer-upsert",
+            Body::CreditAmount(_) => "credit.amount",
+            Body::RedeemAmount(_) => "redeem.amount",
+            Body::Settings(_) => "merchant-config.settings",
+            Body::Unit(_) => "merchant-config.unit",
+            Body::Malformed(malformed) => malformed.kind,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Malformed {
+    /// The topic's family, since the variant may be what is wrong.
+    pub kind: &'static str,
+    pub problems: Vec<FieldProblem>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldProblem {
+    /// Path from the record's root, for example `command.amount`.
+    pub field: String,
+    pub problem: String,
+}
+
+/// Values as sent: strings are trimmed and normalised only when they are judged.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CustomerUpsert {
+    pub external_id: Option<String>,
+    pub phone: Option<String>,
+    pub email: Option<String>,
+    pub first_name: Option<String>,
+    pub last_name: Option<String>,
+    pub birth_date: Option<String>,
+    pub active: Option<bool>,
+    pub notify_email: Option<bool>,
+    pub notify_phone: Option<bool>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreditAmount {
+    pub unit: UnitId,
+    pub amount: i64,
+    pub order_id: Option<String>,
+    pub reason: Option<String>,
+    pub title: Option<String>,
+    pub expires_at: Option<Instant>,
+    pub skip_notifications: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RedeemAmount {
+    pub unit: UnitId,
+    pub amount: i64,
+    pub order_id: Option<String>,
+    pub reason: Option<String>,
+    pub skip_notifications: bool,
+}
+
+/// A change of a merchant's settings; `None` keeps.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SettingsPatch {
+    pub effective_from: Option<Instant>,
+    pub name: Option<String>,
+    pub time_zone: Option<String>,
+    pub match_by: Option<Vec<IdentifierKind>>,
+    pub max_age_s: Option<i64>,
+    pub max_future_s: Option<i64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnitDefinition {
+    pub effective_from: Option<Instant>,
+    pub unit_id: UnitId,
+    pub name: String,
+    pub scale: i32,
+    pub expiry_days: Option<i32>,
+    pub min_held: i64,
+    pub min_amount: i64,
+}

@@ -1,0 +1,113 @@
+//! A customer's profile.
+
+use jiff::civil::Date;
+
+use super::{CustomerId, Instant, MerchantId};
+
+/// What can name a customer within a merchant, each for itself unique.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum IdentifierKind {
+    ExternalId,
+    Phone,
+    Email,
+}
+
+impl IdentifierKind {
+    pub const ALL: [IdentifierKind; 3] = [IdentifierKind::ExternalId, IdentifierKind::Phone, IdentifierKind::Email];
+
+    /// The number that stands for it in the database; never reused.
+    pub fn code(self) -> i16 {
+        match self {
+            IdentifierKind::ExternalId => 1,
+            IdentifierKind::Phone => 2,
+            IdentifierKind::Email => 3,
+        }
+    }
+
+    pub fn from_code(code: i16) -> Option<IdentifierKind> {
+        Self::ALL.into_iter().find(|kind| kind.code() == code)
+    }
+
+    /// The field's name in commands, rejections and events.
+    pub fn field(self) -> &'static str {
+        match self {
+            IdentifierKind::ExternalId => "external_id",
+            IdentifierKind::Phone => "phone",
+            IdentifierKind::Email => "email",
+        }
+    }
+}
+
+/// An identifier's normalised value, unique within its merchant and kind.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Identifier {
+    pub merchant_id: MerchantId,
+    pub kind: IdentifierKind,
+    pub value: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CustomerStatus {
+    Active,
+    /// No earning, no redeeming; the profile may change.
+    Inactive,
+}
+
+impl CustomerStatus {
+    /// The number that stands for it in the database; never reused.
+    pub fn code(self) -> i16 {
+        match self {
+            CustomerStatus::Active => 1,
+            CustomerStatus::Inactive => 2,
+        }
+    }
+
+    pub fn from_code(code: i16) -> Option<CustomerStatus> {
+        [CustomerStatus::Active, CustomerStatus::Inactive].into_iter().find(|status| status.code() == code)
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            CustomerStatus::Active => "active",
+            CustomerStatus::Inactive => "inactive",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Customer {
+    pub customer_id: CustomerId,
+    pub merchant_id: MerchantId,
+    /// +1 for each command or due date that changes the customer; gapless from 1.
+    pub version: i64,
+    pub status: CustomerStatus,
+    /// Identifiers are stored normalised, names as sent.
+    pub external_id: Option<String>,
+    pub phone: Option<String>,
+    pub email: Option<String>,
+    pub first_name: Option<String>,
+    pub last_name: Option<String>,
+    pub birth_date: Option<Date>,
+    pub notify_email: bool,
+    pub notify_phone: bool,
+    pub created_at: Instant,
+    pub updated_at: Instant,
+}
+
+impl Customer {
+    pub fn identifier(&self, kind: IdentifierKind) -> Option<&str> {
+        match kind {
+            IdentifierKind::ExternalId => self.external_id.as_deref(),
+            IdentifierKind::Phone => self.phone.as_deref(),
+            IdentifierKind::Email => self.email.as_deref(),
+        }
+    }
+
+    pub fn set_identifier(&mut self, kind: IdentifierKind, value: Option<String>) {
+        match kind {
+            IdentifierKind::ExternalId => self.external_id = value,
+            IdentifierKind::Phone => self.phone = value,
+            IdentifierKind::Email => self.email = value,
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Facts that go out, with everything that a message to the customer needs.
+
+use std::sync::Arc;
+
+use super::{Balance, CustomerId, Entry, EventId, Instant, MerchantId, Position};
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    pub event_id: EventId,
+    pub merchant_id: MerchantId,
+    /// `None` for config.changed.
+    pub customer_id: Option<CustomerId>,
+    /// The customer's version that this belongs to; of config.changed the object's.
+    pub version: i64,
+    /// This event's place among those of the version, and how many there are.
+    pub index: u32,
+    pub count: u32,
+    pub occurred_at: Instant,
+    pub recorded_at: Instant,
+    /// `None` when time did it.
+    pub cause: Option<Position>,
+    pub traceparent: Option<Arc<str>>,
+    pub source: Option<String>,
+    pub notify: Option<Notify>,
+    pub skip_notifications: bool,
+    pub fact: Fact,
+}
+
+/// Whether and where the customer wants to be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notify {
+    pub email: bool,
+    pub phone: bool,
+    pub to_email: Option<String>,
+    pub to_phone: Option<String>,
+    pub name: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fact {
+    CustomerCreated { changed: Vec<&'static str> },
+    CustomerUpdated { changed: Vec<&'static str> },
+    CustomerActivated,
+    CustomerDeactivated,
+    PointsEarned { entry: Arc<Entry>, balance: Balance },
+    PointsRedeemed { entry: Arc<Entry>, balance: Balance },
+    PointsExpired { entry: Arc<Entry>, balance: Balance },
+    ConfigChanged { object: &'static str, id: String, effective_from: Instant },
+}
+
+impl Fact {
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Fact::CustomerCreated { .. } => "customer.created",
+            Fact::CustomerUpdated { .. } => "customer.updated",
+            Fact::CustomerActivated => "customer.activated",
+            Fact::CustomerDeactivated => "customer.deactivated",
+            Fact::PointsEarned { .. } => "points.earned",
+            Fact::PointsRedeemed { .. } => "points.redeemed",
+            Fact::PointsExpired { .. } => "points.expired",
+            Fact::ConfigChanged { .. } => "config.changed",
+        }
+    }
+}

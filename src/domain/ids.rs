@@ -1,0 +1,146 @@
+//! Identifiers. Those that the worker makes derive from the position of the record that caused them, so that doing the work again, in
+//! other batches or from the journal, makes the same ones.
+
+use std::fmt;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::Instant;
+
+macro_rules! text_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            pub fn new(text: impl Into<Arc<str>>) -> Self {
+                $name(text.into())
+            }
+
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+macro_rules! uuid_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(pub Uuid);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+text_id!(
+    /// A merchant, 1 to 64 bytes: the key of every command and the owner of everything else.
+    MerchantId
+);
+text_id!(
+    /// What an account counts, for example `points`. Unique within its merchant.
+    UnitId
+);
+text_id!(
+    /// A purchase as the merchant numbers it.
+    OrderId
+);
+text_id!(
+    /// What makes a command one command, however often it is delivered. Unique within its merchant.
+    IdempotencyKey
+);
+uuid_id!(CustomerId);
+uuid_id!(
+    /// One line of the ledger.
+    TransactionId
+);
+uuid_id!(
+    /// One earning's remainder; the same UUID as the transaction that made it.
+    LotId
+);
+uuid_id!(ResultId);
+uuid_id!(EventId);
+
+/// Where ids come from: what is unique about their cause, digested, and the cause's time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seed {
+    pub digest: [u8; 16],
+    pub at: Instant,
+}
+
+impl Seed {
+    /// The seed of a record. `topic_id` is Kafka's own id of the topic, so that a topic made anew under an old name makes new ids.
+    pub fn of_record(topic_id: &str, partition: i32, offset: i64, timestamp: Instant) -> Seed {
+        let mut hasher = Sha256::new();
+        hasher.update(b"record\0");
+        hasher.update(topic_id.as_bytes());
+        hasher.update(partition.to_be_bytes());
+        hasher.update(offset.to_be_bytes());
+        Seed { digest: first_16(hasher), at: timestamp }
+    }
+
+    /// The seed of what becomes due: the account and the instant.
+    pub fn of_due(customer: CustomerId, unit: &UnitId, due: Instant) -> Seed {
+        let mut hasher = Sha256::new();
+        hasher.update(b"due\0");
+        hasher.update(customer.0.as_bytes());
+        hasher.update(unit.as_str().as_bytes());
+        hasher.update(due.micros().to_be_bytes());
+        Seed { digest: first_16(hasher), at: due }
+    }
+
+    pub fn customer_id(&self) -> CustomerId {
+        CustomerId(self.uuid(b'c', 0))
+    }
+
+    pub fn transaction_id(&self, index: u32) -> TransactionId {
+        TransactionId(self.uuid(b't', index))
+    }
+
+    pub fn event_id(&self, index: u32) -> EventId {
+        EventId(self.uuid(b'e', index))
+    }
+
+    pub fn result_id(&self) -> ResultId {
+        ResultId(self.uuid(b'r', 0))
+    }
+
+    /// A version 8 UUID: 48 bits of milliseconds, so that keys are inserted near each other, then the digest.
+    fn uuid(&self, purpose: u8, index: u32) -> Uuid {
+        let mut bytes = self.digest;
+        let millis = u64::try_from(self.at.micros() / 1000).unwrap_or(0);
+        bytes[..6].copy_from_slice(&millis.to_be_bytes()[2..]);
+        bytes[11] = bytes[11].wrapping_add(purpose);
+        for (byte, part) in bytes[12..].iter_mut().zip(index.to_be_bytes()) {
+            *byte ^= part;
+        }
+        uuid::Builder::from_custom_bytes(bytes).into_uuid()
+    }
+}
+
+/// The first half of a SHA-256.
+pub(crate) fn first_16(hasher: Sha256) -> [u8; 16] {
+    let mut half = [0; 16];
+    half.copy_from_slice(&hasher.finalize()[..16]);
+    half
+}

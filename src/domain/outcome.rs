@@ -1,0 +1,90 @@
+//! What became of a command.
+
+use std::sync::Arc;
+
+use super::command::ContentHash;
+use super::{CustomerId, Entry, Instant, Position, Rejection, UnitId};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Effect {
+    Created,
+    Updated,
+    /// Accepted, and everything was so already: no version, no event.
+    Unchanged,
+    Applied,
+}
+
+impl Effect {
+    pub const ALL: [Effect; 4] = [Effect::Created, Effect::Updated, Effect::Unchanged, Effect::Applied];
+
+    /// The number that stands for it in the database; never reused. 0 is a rejection.
+    pub fn code(self) -> i16 {
+        match self {
+            Effect::Created => 1,
+            Effect::Updated => 2,
+            Effect::Unchanged => 3,
+            Effect::Applied => 4,
+        }
+    }
+
+    pub fn from_code(code: i16) -> Option<Effect> {
+        Self::ALL.into_iter().find(|effect| effect.code() == code)
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Effect::Created => "created",
+            Effect::Updated => "updated",
+            Effect::Unchanged => "unchanged",
+            Effect::Applied => "applied",
+        }
+    }
+}
+
+/// The decision on one command. Exactly one for each, and the same for ever.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decision {
+    pub verdict: Result<Effect, Rejection>,
+    pub customer_id: Option<CustomerId>,
+    /// The customer's version after the command, when it named an existing or new customer.
+    pub customer_version: Option<i64>,
+    /// The settings version that judged it; for merchant-config, the version that it made.
+    pub config_version: Option<i64>,
+    /// The entries that it wrote.
+    pub entries: Vec<Arc<Entry>>,
+    /// Business time.
+    pub occurred_at: Instant,
+    /// Lane time.
+    pub decided_at: Instant,
+}
+
+/// A decision as the memory of keys holds it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Remembered {
+    /// Where the command stood that was decided.
+    pub position: Position,
+    pub content_hash: ContentHash,
+    pub decision: Decision,
+}
+
+/// 128 bits of SHA-256 over merchant and idempotency key: the key of the memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KeyHash(pub [u8; 16]);
+
+/// What an account holds, for results and events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Balance {
+    pub unit_id: UnitId,
+    pub available: i64,
+    pub pending: i64,
+    pub held: i64,
+    pub debt: i64,
+    pub lifetime_earned: i64,
+}
+
+impl Balance {
+    /// available + pending + held - debt.
+    pub fn total(&self) -> i64 {
+        self.available + self.pending + self.held - self.debt
+    }
+}

@@ -1,0 +1,105 @@
+//! Why a command is refused. The order of the codes is their precedence: the first that holds is the answer.
+
+use super::command::FieldProblem;
+
+/// Every code, its class for readers, and nothing else: the table that documents and tests are made from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum RejectionCode {
+    UnknownMerchant,
+    InvalidIdempotencyKey,
+    IdempotencyConflict,
+    OccurredAtOutOfRange,
+    InvalidFields,
+    UnknownUnit,
+    ProtectedField,
+    IdentityConflict,
+    UnknownCustomer,
+    CustomerInactive,
+    DuplicateOrder,
+    BelowMinimum,
+    MinimumBalanceNotMet,
+    InsufficientPoints,
+    AmountOverflow,
+}
+
+impl RejectionCode {
+    pub const ALL: [RejectionCode; 15] = [
+        RejectionCode::UnknownMerchant,
+        RejectionCode::InvalidIdempotencyKey,
+        RejectionCode::IdempotencyConflict,
+        RejectionCode::OccurredAtOutOfRange,
+        RejectionCode::InvalidFields,
+        RejectionCode::UnknownUnit,
+        RejectionCode::ProtectedField,
+        RejectionCode::IdentityConflict,
+        RejectionCode::UnknownCustomer,
+        RejectionCode::CustomerInactive,
+        RejectionCode::DuplicateOrder,
+        RejectionCode::BelowMinimum,
+        RejectionCode::MinimumBalanceNotMet,
+        RejectionCode::InsufficientPoints,
+        RejectionCode::AmountOverflow,
+    ];
+
+    pub fn code(self) -> &'static str {
+        match self {
+            RejectionCode::UnknownMerchant => "unknown_merchant",
+            RejectionCode::InvalidIdempotencyKey => "invalid_idempotency_key",
+            RejectionCode::IdempotencyConflict => "idempotency_conflict",
+            RejectionCode::OccurredAtOutOfRange => "occurred_at_out_of_range",
+            RejectionCode::InvalidFields => "invalid_fields",
+            RejectionCode::UnknownUnit => "unknown_unit",
+            RejectionCode::ProtectedField => "protected_field",
+            RejectionCode::IdentityConflict => "identity_conflict",
+            RejectionCode::UnknownCustomer => "unknown_customer",
+            RejectionCode::CustomerInactive => "customer_inactive",
+            RejectionCode::DuplicateOrder => "duplicate_order",
+            RejectionCode::BelowMinimum => "below_minimum",
+            RejectionCode::MinimumBalanceNotMet => "minimum_balance_not_met",
+            RejectionCode::InsufficientPoints => "insufficient_points",
+            RejectionCode::AmountOverflow => "amount_overflow",
+        }
+    }
+
+    pub fn from_code(code: &str) -> Option<RejectionCode> {
+        Self::ALL.into_iter().find(|known| known.code() == code)
+    }
+
+    /// Whether the same command gets this answer again later. The first two can't be remembered: there is no merchant, or no key, to
+    /// remember them under; a conflict leaves the first decision in place.
+    pub fn is_remembered(self) -> bool {
+        !matches!(
+            self,
+            RejectionCode::UnknownMerchant | RejectionCode::InvalidIdempotencyKey | RejectionCode::IdempotencyConflict
+        )
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    pub code: RejectionCode,
+    /// A sentence for the sender's developer; no personal data.
+    pub message: String,
+    /// Every bad field, for `invalid_fields`.
+    pub fields: Vec<FieldProblem>,
+    /// What the sentence rests on, for programs; sorted by key.
+    pub detail: Vec<(&'static str, String)>,
+}
+
+impl Rejection {
+    pub fn new(code: RejectionCode, message: impl Into<String>) -> Rejection {
+        Rejection { code, message: message.into(), fields: Vec::new(), detail: Vec::new() }
+    }
+
+    pub fn invalid_fields(problems: Vec<FieldProblem>) -> Rejection {
+        let names: Vec<&str> = problems.iter().map(|problem| problem.field.as_str()).collect();
+        let message = format!("These fields are not valid: {}.", names.join(", "));
+        Rejection { code: RejectionCode::InvalidFields, message, fields: problems, detail: Vec::new() }
+    }
+
+    /// Adds a detail; callers add them in the order of their keys.
+    pub fn with(mut self, key: &'static str, value: impl ToString) -> Rejection {
+        self.detail.push((key, value.to_string()));
+        self
+    }
+}

@@ -1,0 +1,13 @@
+pub mod batch;
+pub mod cli;
+pub mod codec;
+pub mod config;
+pub mod domain;
+pub mod fail_point;
+pub mod kafka;
+pub mod query;
+pub mod record;
+pub mod retry;
+pub mod store;
+pub mod telemetry;
+pub mod worker;
