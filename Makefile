@@ -1,0 +1,56 @@
+# Everything runs on this machine, with real Kafka, Postgres and a schema registry, and without Docker.
+
+.DEFAULT_GOAL := help
+.PHONY: help prerequisites demo test bench up down fmt lint clean-stack
+SHELL := /bin/bash
+
+# where rustup puts cargo, for shells that have not read its profile yet
+export PATH := $(PATH):$(HOME)/.cargo/bin
+# the paths below say target/
+unexport CARGO_TARGET_DIR
+
+local := deploy/local
+stacks := target/stack
+worker := target/release/loyalty-worker
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+prerequisites: ## check what the build needs; as root, install what is missing
+	@$(local)/prerequisites
+
+demo: prerequisites ## the worker at work beside a real stack, then all is stopped
+	@[[ -x target/release/examples/demo ]] || echo "The first build takes about 5 minutes on 2 cores."
+	@cargo build --release --bin loyalty-worker --example demo
+	@$(local)/stack down --wipe $(stacks)/demo
+	@$(local)/with-stack $(stacks)/demo target/release/examples/demo --worker $(worker)
+
+test: prerequisites ## all tests, beside a real stack
+	@$(local)/with-stack $(stacks)/test $(local)/run-tests
+
+bench: prerequisites ## the benchmark, beside a real stack
+	@[[ -x target/release/examples/bench ]] || echo "The first build takes about 5 minutes on 2 cores."
+	@cargo build --release --bin loyalty-worker --example bench
+	@$(local)/stack down --wipe $(stacks)/bench
+	@$(local)/with-stack $(stacks)/bench target/release/examples/bench --worker $(worker)
+
+up: prerequisites ## a stack and the worker in the background, to play with
+	@[[ -x $(worker) ]] || echo "The first build takes about 5 minutes on 2 cores."
+	@cargo build --release --bin loyalty-worker
+	@$(local)/play-up $(stacks)/play
+
+down: ## stop what `make up` started; the data stays
+	@$(local)/play-down $(stacks)/play
+
+fmt: ## format the code
+	@cargo fmt
+
+lint: ## formatting, clippy, and the scripts
+	@cargo fmt --check
+	@cargo clippy --all-targets --features fail-points -- -D warnings
+	@for script in $(filter-out %.xml,$(wildcard $(local)/*)) .ci/run; do bash -n $$script || exit 1; done
+	@if command -v shellcheck >/dev/null; then shellcheck -S warning $(filter-out %.xml,$(wildcard $(local)/*)) .ci/run; fi
+
+clean-stack: ## stop all stacks and remove their data; the downloaded parts stay
+	@[[ ! -f $(stacks)/play/worker.pid ]] || $(local)/play-down $(stacks)/play
+	@for dir in $(stacks)/*/; do [[ ! -f $$dir/ports ]] || $(local)/stack down --wipe $$dir; done
