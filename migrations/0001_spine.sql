@@ -115,7 +115,9 @@ create table account (
     lot_expires_at    timestamptz[] not null,  -- null elements never expire
     primary key (customer_id, unit_id)
 ) with (fillfactor = 70);
-create index account_due on account (merchant_id, next_due) where next_due is not null;
+-- With the whole order of what is due, so that a limit stops the scan early: a merchant's points expire by the hundred thousand at
+-- one midnight.
+create index account_due on account (merchant_id, next_due, customer_id, unit_id) where next_due is not null;
 
 create view lot as
 select a.merchant_id, a.customer_id, a.unit_id, l.lot_id, l.amount, l.remaining, l.issued_at, l.expires_at
@@ -173,3 +175,42 @@ create table earned_order (
     transaction_id uuid   not null,
     primary key (merchant_id, order_id, unit_id)
 );
+
+-- The shapes in which the worker sends keys and rows: a whole batch of them is one parameter, an array of these, so that each table
+-- takes one statement (as fast as COPY, and it can be pipelined), and arrays within a row need no flattening.
+-- A type that has been released is never altered: a new column gets a new type beside it, so that workers of the version before can
+-- go on while the new schema is in place.
+create type identity_key as (merchant_id text, kind smallint, value text);
+create type earned_order_key as (merchant_id text, order_id text, unit_id text);
+create type entry_key as (customer_id uuid, unit_id text, seq bigint);
+
+create type settings_version_row as (
+    merchant_id text, version bigint, effective_from timestamptz, recorded_at timestamptz, name text, time_zone text,
+    match_by smallint[], max_age_s bigint, max_future_s bigint
+);
+create type unit_version_row as (
+    merchant_id text, unit_id text, version bigint, effective_from timestamptz, recorded_at timestamptz, name text,
+    scale smallint, expiry_days int, min_held bigint, min_amount bigint
+);
+create type customer_row as (
+    customer_id uuid, merchant_id text, version bigint, status smallint, external_id text, phone text, email text,
+    first_name text, last_name text, birth_date date, notify_email boolean, notify_phone boolean, created_at timestamptz,
+    updated_at timestamptz
+);
+create type identity_row as (merchant_id text, kind smallint, value text, customer_id uuid);
+create type account_row as (
+    customer_id uuid, unit_id text, merchant_id text, entries bigint, available bigint, pending bigint, held bigint,
+    debt bigint, lifetime_earned bigint, lifetime_redeemed bigint, next_due timestamptz, lot_ids uuid[],
+    lot_amounts bigint[], lot_remaining bigint[], lot_issued_at timestamptz[], lot_expires_at timestamptz[]
+);
+create type entry_row as (
+    customer_id uuid, unit_id text, seq bigint, transaction_id uuid, merchant_id text, kind smallint, amount bigint,
+    balance_after bigint, lot_ids uuid[], lot_amounts bigint[], unit_version bigint, order_id text, reason text, title text,
+    cause_topic smallint, cause_partition int, cause_offset bigint, occurred_at timestamptz, recorded_at timestamptz
+);
+create type decision_row as (
+    key_hash uuid, content_hash uuid, topic smallint, "partition" int, "offset" bigint, effect smallint, rejection jsonb,
+    customer_id uuid, customer_version bigint, config_version bigint, entry_units text[], entry_seqs bigint[],
+    occurred_at timestamptz, decided_at timestamptz
+);
+create type earned_order_row as (merchant_id text, order_id text, unit_id text, transaction_id uuid);

@@ -1,9 +1,15 @@
 //! From deliveries to a change set: pure. Time and configuration are arguments, and nothing is looked up outside the snapshot.
 
 pub mod change_set;
+pub mod inbox;
 pub mod plan;
+#[cfg(test)]
+mod properties;
+pub mod run;
 pub mod snapshot;
 
 pub use change_set::{ChangeSet, LaneState, NewDecision, Outcome, RowChanges};
+pub use inbox::{Inbox, Taken};
 pub use plan::{BatchPlan, DueQuery, EarnedOrder};
+pub use run::{Configs, plan, run};
 pub use snapshot::Snapshot;

@@ -1,7 +1,8 @@
 //! What a batch touches, found before anything is loaded.
 
 use crate::domain::customer::Identifier;
-use crate::domain::{CustomerId, KeyHash, MerchantId, OrderId, UnitId};
+pub use crate::domain::EarnedOrder;
+use crate::domain::{CustomerId, Instant, KeyHash, MerchantId};
 
 /// The keys of all rows that the commands of a batch name. Each list is sorted and without duplicates. Customers that are found by
 /// an identifier, and decisions' entries, follow from what the store finds.
@@ -17,17 +18,10 @@ pub struct BatchPlan {
     pub due: Option<DueQuery>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct EarnedOrder {
-    pub merchant_id: MerchantId,
-    pub order_id: OrderId,
-    pub unit_id: UnitId,
-}
-
 /// Accounts with `next_due <= until`, in the order (next_due, customer_id, unit_id), at most `limit`, of all merchants of the lane.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DueQuery {
-    pub until: crate::domain::Instant,
+    pub until: Instant,
     pub limit: usize,
     /// All merchants of the lane.
     pub merchants: Vec<MerchantId>,

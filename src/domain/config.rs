@@ -91,6 +91,11 @@ pub enum Expiry {
 }
 
 impl MerchantConfig {
+    /// A merchant without any version does not exist.
+    pub fn is_empty(&self) -> bool {
+        self.settings.is_empty() && self.units.is_empty()
+    }
+
     /// The settings in force at a business time: the last version that had come into force. None while only units were defined.
     pub fn settings_at(&self, at: Instant) -> Option<&Arc<SettingsVersion>> {
         self.settings.iter().rev().find(|version| version.effective_from <= at)

@@ -1,22 +1,33 @@
 //! The loyalty rules: pure functions over values. No I/O, no clock, no serialisation, no Kafka or Postgres type.
 
 pub mod account;
+pub mod book;
 pub mod command;
 pub mod config;
+mod credit;
 pub mod customer;
+mod customer_upsert;
 pub mod entry;
 pub mod event;
+pub mod fields;
 mod ids;
+pub mod judge;
+mod merchant_config;
 pub mod outcome;
 mod position;
+mod redeem;
 pub mod rejection;
+pub mod settle;
+#[cfg(test)]
+pub(crate) mod tests;
 mod time;
 
+pub use book::Book;
 pub use account::{Account, Lot, Overflow};
 pub use entry::{Entry, EntryKind, LotShare};
 pub use event::{Event, Fact, Notify};
 pub use ids::{CustomerId, EventId, IdempotencyKey, LotId, MerchantId, OrderId, ResultId, Seed, TransactionId, UnitId};
-pub use outcome::{Balance, Decision, Effect, KeyHash, Remembered};
+pub use outcome::{Balance, Decision, EarnedOrder, Effect, KeyHash, Remembered};
 pub use position::{CommandTopic, Frontier, Position};
 pub use rejection::{Rejection, RejectionCode};
 pub use time::Instant;

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
+
 use super::command::ContentHash;
-use super::{CustomerId, Entry, Instant, Position, Rejection, UnitId};
+use super::ids::first_16;
+use super::{CustomerId, Entry, IdempotencyKey, Instant, MerchantId, OrderId, Position, Rejection, UnitId};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Effect {
@@ -64,12 +67,31 @@ pub struct Remembered {
     /// Where the command stood that was decided.
     pub position: Position,
     pub content_hash: ContentHash,
-    pub decision: Decision,
+    pub decision: Arc<Decision>,
 }
 
 /// 128 bits of SHA-256 over merchant and idempotency key: the key of the memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KeyHash(pub [u8; 16]);
+
+impl KeyHash {
+    pub fn of(merchant_id: &MerchantId, key: &IdempotencyKey) -> KeyHash {
+        let mut hasher = Sha256::new();
+        hasher.update(merchant_id.as_str().as_bytes());
+        // Neither may hold U+0000, so that no other pair reads the same.
+        hasher.update([0]);
+        hasher.update(key.as_str().as_bytes());
+        KeyHash(first_16(hasher))
+    }
+}
+
+/// What may earn only once: a merchant's order, per unit.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EarnedOrder {
+    pub merchant_id: MerchantId,
+    pub order_id: OrderId,
+    pub unit_id: UnitId,
+}
 
 /// What an account holds, for results and events.
 #[derive(Debug, Clone, PartialEq, Eq)]

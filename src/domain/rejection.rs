@@ -1,5 +1,7 @@
 //! Why a command is refused. The order of the codes is their precedence: the first that holds is the answer.
 
+use std::borrow::Cow;
+
 use super::command::FieldProblem;
 
 /// Every code, its class for readers, and nothing else: the table that documents and tests are made from.
@@ -82,8 +84,8 @@ pub struct Rejection {
     pub message: String,
     /// Every bad field, for `invalid_fields`.
     pub fields: Vec<FieldProblem>,
-    /// What the sentence rests on, for programs; sorted by key.
-    pub detail: Vec<(&'static str, String)>,
+    /// What the sentence rests on, for programs; sorted by key. Borrowed where the rules wrote it, owned where it was remembered.
+    pub detail: Vec<(Cow<'static, str>, String)>,
 }
 
 impl Rejection {
@@ -99,7 +101,7 @@ impl Rejection {
 
     /// Adds a detail; callers add them in the order of their keys.
     pub fn with(mut self, key: &'static str, value: impl ToString) -> Rejection {
-        self.detail.push((key, value.to_string()));
+        self.detail.push((Cow::Borrowed(key), value.to_string()));
         self
     }
 }

@@ -1,0 +1,194 @@
+//! What must hold of any stream of deliveries, however it is cut into batches.
+
+mod memory_lane;
+mod streams;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use crate::domain::command::{Content, Delivery};
+use crate::domain::tests::ledger::{self, Reply};
+use crate::domain::{Account, CustomerId, Event, EventId, RejectionCode};
+use memory_lane::{Cut, MemoryLane};
+use streams::{Draft, again, cuts, deliveries, drafts, preamble};
+
+/// The ledgers of the rules, over rows, in batches: what a rule says holds wherever a batch ends.
+#[test]
+fn every_ledger_holds_in_any_batches() {
+    for (name, text) in crate::domain::tests::all() {
+        for commands in [1, 2, 3, 5, usize::MAX] {
+            for restart in [false, true] {
+                println!("{name}, {commands} commands a batch, restart {restart}");
+                let cut = Cut { commands, due: 0, restart };
+                ledger::check(&mut MemoryLane::new(cut), text, commands);
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_split_into_batches_changes_anything(
+        drafts in drafts(&["acme", "bolt", "late", "ghost"]),
+        some in cuts(),
+        other in cuts(),
+    ) {
+        let stream = deliveries(&with_preamble(drafts), false);
+        let whole = lane_after(&stream, &[Cut::NONE]);
+        for cuts in [some, other, vec![Cut { commands: 1, due: 0, restart: true }]] {
+            let split = lane_after(&stream, &cuts);
+            same_replies(&whole, &split);
+            same_events(&whole.events, &split.events);
+            prop_assert_eq!(whole.rows.without_next_due(), split.rows.without_next_due());
+        }
+        whole.rows.check();
+        check_events(&whole);
+    }
+
+    #[test]
+    fn what_comes_again_changes_nothing(
+        drafts in drafts(&["acme", "bolt"]),
+        cuts in cuts(),
+        replayed in 0..100_usize,
+    ) {
+        let stream = deliveries(&with_preamble(drafts), false);
+        let mut lane = lane_after(&stream, &cuts);
+        let (rows, events) = (lane.rows.clone(), lane.events.len());
+        let first = std::mem::take(&mut lane.outcomes);
+
+        let prefix = &stream[..replayed.min(stream.len())];
+        lane.run(again(prefix, lane.lane_time), &cuts);
+        prop_assert_eq!(&rows, &lane.rows);
+        prop_assert_eq!(events, lane.events.len());
+        for ((_, before), (_, after)) in first.iter().zip(&lane.outcomes) {
+            let code = before.decision.verdict.as_ref().err().map(|rejection| rejection.code);
+            if code.is_none_or(RejectionCode::is_remembered) {
+                prop_assert_eq!(after.original, Some(before.original.unwrap_or(before.position)));
+                prop_assert_eq!(&before.decision, &after.decision);
+            } else {
+                prop_assert_eq!(&before.decision.verdict, &after.decision.verdict);
+                prop_assert_eq!(after.original, None);
+            }
+            prop_assert!(after.balances.is_empty());
+        }
+        let commands = prefix.iter().filter(|delivery| matches!(delivery.content, Content::Command(_)));
+        prop_assert_eq!(commands.count(), lane.outcomes.len());
+    }
+
+    /// Also with balances at the end of their range, and with any time on any record.
+    #[test]
+    fn no_input_is_too_much(
+        drafts in drafts(&["acme", "bolt", "late", "ghost"]),
+        times in prop::option::of(prop::collection::vec(any::<i64>(), 100)),
+        available in (i64::MAX - 100)..=i64::MAX,
+        cuts in cuts(),
+    ) {
+        let mut stream = with_preamble(drafts);
+        for (draft, time) in stream.iter_mut().zip(times.iter().flatten()) {
+            draft.gap = *time;
+        }
+        let stream = deliveries(&stream, times.is_some());
+        let (preamble, rest) = stream.split_at(preamble().len());
+        let lanes = [vec![Cut::NONE], cuts].map(|cuts| {
+            let mut lane = MemoryLane::new(Cut::NONE);
+            lane.run(preamble.to_vec(), &cuts);
+            rich(&mut lane, available);
+            lane.run(rest.to_vec(), &cuts);
+            lane.rows.check();
+            check_events(&lane);
+            lane
+        });
+        same_replies(&lanes[0], &lanes[1]);
+        prop_assert_eq!(lanes[0].rows.without_next_due(), lanes[1].rows.without_next_due());
+    }
+}
+
+fn with_preamble(drafts: Vec<Draft>) -> Vec<Draft> {
+    let mut all = preamble();
+    all.extend(drafts);
+    all
+}
+
+fn lane_after(stream: &[Delivery], cuts: &[Cut]) -> MemoryLane {
+    let mut lane = MemoryLane::new(Cut::NONE);
+    lane.run(stream.to_vec(), cuts);
+    lane
+}
+
+/// Gives every customer an account that a few more credits overflow.
+fn rich(lane: &mut MemoryLane, available: i64) {
+    use crate::domain::tests::ledger::Keeper;
+    use crate::domain::{Instant, Lot, LotId, UnitId};
+    let ids: Vec<CustomerId> = lane.rows.customers.keys().copied().collect();
+    for id in ids {
+        let merchant = lane.rows.customers[&id].merchant_id.clone();
+        let mut account = Account::new(merchant, id, UnitId::new("points"));
+        let lot_id = LotId(uuid::Uuid::nil());
+        let lot = Lot { lot_id, amount: available, remaining: available, issued_at: Instant::EPOCH, expires_at: None };
+        account.credit(lot).expect("in range");
+        account.entries = 1;
+        lane.preset(account);
+    }
+}
+
+fn same_replies(one: &MemoryLane, other: &MemoryLane) {
+    assert_eq!(one.outcomes.len(), other.outcomes.len());
+    for ((_, one), (_, other)) in one.outcomes.iter().zip(&other.outcomes) {
+        let parts = |reply: &Reply| (reply.position, reply.original, reply.decision.clone(), reply.balances.clone());
+        assert_eq!(parts(one), parts(other));
+    }
+}
+
+/// The same as a set, and in the same order for each customer.
+fn same_events(one: &[Event], other: &[Event]) {
+    let by_id = |events: &[Event]| -> BTreeMap<EventId, Event> {
+        let by_id: BTreeMap<_, _> = events.iter().map(|event| (event.event_id, event.clone())).collect();
+        assert_eq!(by_id.len(), events.len(), "an event id names one event");
+        by_id
+    };
+    let by_customer = |events: &[Event]| {
+        let mut told: BTreeMap<Option<CustomerId>, Vec<EventId>> = BTreeMap::new();
+        events.iter().for_each(|event| told.entry(event.customer_id).or_default().push(event.event_id));
+        told
+    };
+    assert_eq!(by_id(one), by_id(other));
+    assert_eq!(by_customer(one), by_customer(other));
+}
+
+/// Every version of every customer is told once, whole and in order, and the last state that went out is the row.
+fn check_events(lane: &MemoryLane) {
+    let mut told: BTreeMap<CustomerId, Vec<&Event>> = BTreeMap::new();
+    for event in &lane.events {
+        if let Some(id) = event.customer_id {
+            told.entry(id).or_default().push(event);
+        }
+    }
+    let ids: BTreeSet<CustomerId> = lane.rows.customers.keys().copied().collect();
+    assert_eq!(ids, told.keys().copied().collect());
+    for (id, events) in told {
+        let mut rest = events.as_slice();
+        let mut version = 0;
+        while let Some(first) = rest.first() {
+            version += 1;
+            let (of_version, later) = rest.split_at(first.count as usize);
+            for (index, event) in (0..).zip(of_version) {
+                assert_eq!((event.version, event.index, event.count), (version, index, first.count), "{event:?}");
+            }
+            rest = later;
+        }
+        let row = &lane.rows.customers[&id];
+        assert_eq!(row.version, version);
+        let (customer, accounts) = &lane.states[&id];
+        assert_eq!(customer, row);
+        let blind = |mut account: Account| {
+            account.next_due = None;
+            account
+        };
+        let stored = lane.rows.accounts.iter().filter(|((customer, _), _)| *customer == id);
+        let stored: Vec<Account> = stored.map(|(_, account)| blind(account.clone())).collect();
+        assert_eq!(accounts.iter().cloned().map(blind).collect::<Vec<_>>(), stored);
+    }
+}

@@ -1,0 +1,292 @@
+//! A lane over maps: plan, snapshot, run and rows as in the real one, and as strict as the database about what exists already.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::batch::{BatchPlan, ChangeSet, Configs, DueQuery, RowChanges, Snapshot, plan, run};
+use crate::domain::command::{Command, Delivery};
+use crate::domain::config::MerchantConfig;
+use crate::domain::customer::{Customer, Identifier, IdentifierKind};
+use crate::domain::tests::ledger::{Applied, Keeper, Reply};
+use crate::domain::{
+    Account, CustomerId, EarnedOrder, Entry, EntryKind, Event, Instant, KeyHash, LotShare, MerchantId, Remembered,
+    TransactionId, UnitId,
+};
+
+/// All rows. What is equal here is equal in the database.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Rows {
+    pub configs: BTreeMap<MerchantId, MerchantConfig>,
+    pub customers: BTreeMap<CustomerId, Customer>,
+    pub identities: BTreeMap<Identifier, CustomerId>,
+    pub accounts: BTreeMap<(CustomerId, UnitId), Account>,
+    pub entries: BTreeMap<(CustomerId, UnitId), Vec<Arc<Entry>>>,
+    pub decisions: BTreeMap<KeyHash, Remembered>,
+    pub earned_orders: BTreeMap<EarnedOrder, TransactionId>,
+}
+
+/// How one batch is cut.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cut {
+    pub commands: usize,
+    /// How many accounts of what is due it settles; 0 asks for none.
+    pub due: usize,
+    /// The worker starts again before it: nothing is in memory.
+    pub restart: bool,
+}
+
+impl Cut {
+    pub const NONE: Cut = Cut { commands: usize::MAX, due: usize::MAX, restart: false };
+}
+
+#[derive(Debug)]
+pub(super) struct MemoryLane {
+    pub rows: Rows,
+    pub events: Vec<Event>,
+    pub outcomes: Vec<(Box<Command>, Reply)>,
+    /// The last state of each customer that went out.
+    pub states: BTreeMap<CustomerId, (Customer, Vec<Account>)>,
+    pub lane_time: Instant,
+    pub cut: Cut,
+    configs: Configs,
+}
+
+impl MemoryLane {
+    pub fn new(cut: Cut) -> MemoryLane {
+        MemoryLane {
+            rows: Rows::default(),
+            events: Vec::new(),
+            outcomes: Vec::new(),
+            states: BTreeMap::new(),
+            lane_time: Instant::EPOCH,
+            cut,
+            configs: Configs::new(),
+        }
+    }
+
+    /// Decides the deliveries, cut as the cuts say in turn, and settles what is then left over.
+    pub fn run(&mut self, mut deliveries: Vec<Delivery>, cuts: &[Cut]) {
+        let mut cuts = cuts.iter().copied().cycle();
+        while !deliveries.is_empty() {
+            let cut = cuts.next().unwrap_or(Cut::NONE);
+            let rest = deliveries.split_off(cut.commands.clamp(1, deliveries.len()));
+            self.batch(std::mem::replace(&mut deliveries, rest), cut);
+        }
+        self.batch(Vec::new(), Cut::NONE);
+    }
+
+    pub fn batch(&mut self, deliveries: Vec<Delivery>, cut: Cut) -> (usize, usize) {
+        if cut.restart {
+            self.configs.clear();
+        }
+        let until = deliveries.iter().map(|delivery| delivery.timestamp).fold(self.lane_time, Instant::max);
+        let merchants = self.rows.configs.keys().cloned().collect();
+        let due = (cut.due > 0).then_some(DueQuery { until, limit: cut.due, merchants });
+        let plan = plan(&deliveries, &self.configs, due);
+        let snapshot = self.rows.snapshot(&plan);
+        let changes = run(deliveries, snapshot, &mut self.configs, self.lane_time, cut.due);
+        self.take(changes)
+    }
+
+    /// How many outcomes and events it added.
+    fn take(&mut self, changes: ChangeSet) -> (usize, usize) {
+        let added = (changes.outcomes.len(), changes.events.len());
+        assert!(changes.lane_time >= self.lane_time, "lane time went back");
+        self.lane_time = changes.lane_time;
+        self.rows.apply(changes.rows);
+        self.events.extend(changes.events);
+        for (customer, accounts) in changes.customer_states {
+            assert_eq!(self.rows.customers.get(&customer.customer_id), Some(&customer), "a state is the row");
+            assert!(accounts.is_sorted_by_key(|account| &account.unit_id), "a state's accounts have one order");
+            self.states.insert(customer.customer_id, (customer, accounts));
+        }
+        self.outcomes.extend(changes.outcomes.into_iter().map(|outcome| {
+            let reply = Reply {
+                position: outcome.position,
+                original: outcome.original,
+                decision: outcome.decision,
+                balances: outcome.balances,
+            };
+            (outcome.command, reply)
+        }));
+        // What stays in memory is what the next start would load.
+        for (merchant, config) in &self.configs {
+            assert_eq!(self.rows.configs.get(merchant), Some(config), "memory of {merchant}");
+        }
+        added
+    }
+}
+
+impl Rows {
+    /// What the plan names and nothing else.
+    fn snapshot(&self, plan: &BatchPlan) -> Snapshot {
+        let mut snapshot = Snapshot::default();
+        if let Some(query) = &plan.due {
+            let due = self.accounts.values().filter(|account| query.merchants.contains(&account.merchant_id));
+            let mut due: Vec<_> = due
+                .filter_map(|account| Some((account.next_due?, account.customer_id, account.unit_id.clone())))
+                .filter(|(next_due, _, _)| *next_due <= query.until)
+                .collect();
+            due.sort();
+            snapshot.due = due.into_iter().take(query.limit).map(|(_, customer, unit)| (customer, unit)).collect();
+        }
+        for identifier in &plan.identifiers {
+            snapshot.identities.extend(self.identities.get_key_value(identifier).map(|(key, id)| (key.clone(), *id)));
+        }
+        let named = plan.customers.iter().chain(snapshot.identities.values()).chain(snapshot.due.iter().map(|(id, _)| id));
+        let ids: BTreeSet<CustomerId> = named.copied().collect();
+        for id in ids {
+            let Some(customer) = self.customers.get(&id) else { continue };
+            snapshot.customers.insert(id, customer.clone());
+            snapshot.accounts.insert(id, self.accounts_of(id));
+        }
+        for merchant in &plan.merchants {
+            snapshot.configs.extend(self.configs.get(merchant).map(|config| (merchant.clone(), config.clone())));
+        }
+        for key in &plan.keys {
+            snapshot.remembered.extend(self.decisions.get(key).map(|decision| (*key, decision.clone())));
+        }
+        for order in &plan.orders {
+            snapshot.earned_orders.extend(self.earned_orders.get(order).map(|first| (order.clone(), *first)));
+        }
+        snapshot
+    }
+
+    fn apply(&mut self, changes: RowChanges) {
+        for customer in changes.new_customers {
+            let id = customer.customer_id;
+            assert!(self.customers.insert(id, customer).is_none(), "a new customer exists");
+        }
+        for customer in changes.changed_customers {
+            let id = customer.customer_id;
+            assert!(self.customers.insert(id, customer).is_some(), "a changed customer does not exist");
+        }
+        for identifier in changes.dropped_identities {
+            assert!(self.identities.remove(&identifier).is_some(), "{identifier:?} was nobody's");
+        }
+        for (identifier, holder) in changes.new_identities {
+            let before = self.identities.insert(identifier.clone(), holder);
+            assert_eq!(before, None, "{identifier:?} was somebody's");
+        }
+        for account in changes.new_accounts {
+            let key = (account.customer_id, account.unit_id.clone());
+            assert!(self.accounts.insert(key, account).is_none(), "a new account exists");
+        }
+        for account in changes.changed_accounts {
+            let key = (account.customer_id, account.unit_id.clone());
+            assert!(self.accounts.insert(key, account).is_some(), "a changed account does not exist");
+        }
+        for entry in changes.entries {
+            self.entries.entry((entry.customer_id, entry.unit_id.clone())).or_default().push(entry);
+        }
+        for made in changes.decisions {
+            let remembered =
+                Remembered { position: made.position, content_hash: made.content_hash, decision: made.decision };
+            assert!(self.decisions.insert(made.key_hash, remembered).is_none(), "a key is decided twice");
+        }
+        for (order, transaction) in changes.earned_orders {
+            assert!(self.earned_orders.insert(order, transaction).is_none(), "an order earns twice");
+        }
+        for (merchant, version) in changes.settings_versions {
+            self.configs.entry(merchant).or_default().settings.push(version);
+        }
+        for (merchant, unit, version) in changes.unit_versions {
+            self.configs.entry(merchant).or_default().units.entry(unit).or_default().push(version);
+        }
+    }
+
+    fn accounts_of(&self, id: CustomerId) -> Vec<Account> {
+        let accounts = self.accounts.iter().filter(|((customer, _), _)| *customer == id);
+        accounts.map(|(_, account)| account.clone()).collect()
+    }
+
+    /// The same without what may differ between splits: how early an account is looked at again.
+    pub fn without_next_due(&self) -> Rows {
+        let mut rows = self.clone();
+        rows.accounts.values_mut().for_each(|account| account.next_due = None);
+        rows
+    }
+
+    /// What must hold of any rows.
+    pub fn check(&self) {
+        for (key, account) in &self.accounts {
+            let lots: i128 = account.lots.iter().map(|lot| i128::from(lot.remaining)).sum();
+            assert_eq!(i128::from(account.available), lots, "a balance is the sum of its lots");
+            assert!(account.lots.iter().all(|lot| lot.remaining > 0 && lot.remaining <= lot.amount), "{account:?}");
+            let due = account.lots.iter().filter_map(|lot| lot.expires_at).min();
+            assert!(due.is_none_or(|due| account.next_due.is_some_and(|next| next <= due)), "late: {account:?}");
+            let (mut balance, mut earned, mut redeemed) = (0_i64, 0_i64, 0_i64);
+            let entries = self.entries.get(key).map_or(&[][..], Vec::as_slice);
+            for (seq, entry) in (1..).zip(entries) {
+                assert_eq!(entry.seq, seq, "entries have no gap");
+                assert_eq!(entry.balance_before(), balance, "an entry follows the one before");
+                assert!(entry.amount > 0, "{entry:?}");
+                let shares: i64 = entry.lots.iter().map(|share| share.amount).sum();
+                assert_eq!(shares, entry.amount, "an entry is the sum of its shares");
+                balance = entry.balance_after;
+                match entry.kind {
+                    EntryKind::EarnAmount => earned += entry.amount,
+                    EntryKind::RedeemAmount => redeemed += entry.amount,
+                    EntryKind::Expire => {}
+                }
+            }
+            assert_eq!((account.entries, account.balance()), (entries.len() as i64, balance), "{account:?}");
+            assert_eq!((account.lifetime_earned, account.lifetime_redeemed), (earned, redeemed), "{account:?}");
+            assert!(self.customers.contains_key(&key.0));
+        }
+        assert!(self.entries.keys().all(|key| self.accounts.contains_key(key)), "an entry without an account");
+        let held = self.customers.values().flat_map(|customer| {
+            IdentifierKind::ALL.into_iter().filter_map(|kind| {
+                let value = customer.identifier(kind)?.to_owned();
+                Some((Identifier { merchant_id: customer.merchant_id.clone(), kind, value }, customer.customer_id))
+            })
+        });
+        assert_eq!(held.collect::<BTreeMap<_, _>>(), self.identities, "identities are the customers' identifiers");
+    }
+}
+
+impl Keeper for MemoryLane {
+    fn apply(&mut self, deliveries: Vec<Delivery>) -> Applied {
+        let (outcomes, events) = self.batch(deliveries, self.cut);
+        self.rows.check();
+        let replies = self.outcomes.split_off(self.outcomes.len() - outcomes).into_iter().map(|(_, reply)| reply);
+        Applied { replies: replies.collect(), events: self.events.split_off(self.events.len() - events) }
+    }
+
+    fn customer(&self, id: CustomerId) -> Option<Customer> {
+        self.rows.customers.get(&id).cloned()
+    }
+
+    fn accounts(&self, id: CustomerId) -> Vec<Account> {
+        self.rows.accounts_of(id)
+    }
+
+    fn holder(&self, identifier: &Identifier) -> Option<CustomerId> {
+        self.rows.identities.get(identifier).copied()
+    }
+
+    /// With the entry that would have made it.
+    fn preset(&mut self, account: Account) {
+        let key = (account.customer_id, account.unit_id.clone());
+        let entry = Entry {
+            transaction_id: TransactionId(uuid::Uuid::nil()),
+            merchant_id: account.merchant_id.clone(),
+            customer_id: account.customer_id,
+            unit_id: account.unit_id.clone(),
+            seq: 1,
+            kind: EntryKind::EarnAmount,
+            amount: account.available,
+            balance_after: account.available,
+            lots: account.lots.iter().map(|lot| LotShare { lot_id: lot.lot_id, amount: lot.amount }).collect(),
+            unit_version: None,
+            order_id: None,
+            reason: None,
+            title: None,
+            cause: None,
+            occurred_at: Instant::EPOCH,
+            recorded_at: Instant::EPOCH,
+        };
+        assert!(self.rows.accounts.insert(key.clone(), account).is_none(), "an account is preset before it is used");
+        self.rows.entries.insert(key, vec![Arc::new(entry)]);
+    }
+}

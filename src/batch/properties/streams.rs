@@ -1,0 +1,347 @@
+//! Streams of deliveries in which everything collides: few merchants, customers, keys and orders, and values from both ends of their ranges.
+
+use proptest::option::weighted;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use crate::domain::command::{
+    Body, Command, Content, CreditAmount, CustomerRef, CustomerUpsert, DeadLetter, DeadLetterClass, Delivery, Envelope,
+    FieldProblem, Malformed, RedeemAmount, RefKind, SettingsPatch, UnitDefinition,
+};
+use crate::domain::customer::IdentifierKind;
+use crate::domain::tests::ledger;
+use crate::domain::{CommandTopic, IdempotencyKey, Instant, MerchantId, Position, Seed, UnitId};
+
+use super::memory_lane::Cut;
+
+const START: i64 = 1_768_000_000;
+const DAY: i64 = 86_400;
+
+/// One record before it has a position.
+#[derive(Debug, Clone)]
+pub(super) struct Draft {
+    pub topic: CommandTopic,
+    /// Seconds since the record before it; records of other topics may be older.
+    pub gap: i64,
+    pub what: What,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum What {
+    Send { merchant: &'static str, key: Option<String>, reference: Option<Named>, time: Option<Time>, body: Body },
+    /// The same command as so many commands before, again.
+    Repeat(usize),
+    Tick,
+    Unreadable,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Named {
+    By(RefKind, String),
+    /// By the customer id that so many records before would have made.
+    MadeBefore(usize),
+}
+
+/// A time of business, from the record's.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Time {
+    Ago(i64),
+    Exactly(i64),
+}
+
+/// Records with positions: `wild` adds `Draft::gap` to nothing and takes it as the time itself.
+pub(super) fn deliveries(drafts: &[Draft], wild: bool) -> Vec<Delivery> {
+    let mut now = Instant::from_micros(START * 1_000_000);
+    let mut offsets = [0; CommandTopic::COUNT];
+    let mut deliveries: Vec<Delivery> = Vec::new();
+    for draft in drafts {
+        now = if wild { Instant::from_micros(draft.gap) } else { now.saturating_add_seconds(draft.gap) };
+        let sent = match &draft.what {
+            What::Repeat(back) => {
+                let commands = deliveries.iter().rev().filter(|earlier| matches!(earlier.content, Content::Command(_)));
+                let earlier = commands.take(back + 1).last();
+                earlier.map(|earlier| (earlier.position.topic, earlier.content.clone()))
+            }
+            What::Tick => None,
+            What::Unreadable => Some((draft.topic, Content::DeadLetter(unreadable()))),
+            What::Send { merchant, key, reference, time, body } => {
+                let record = deliveries.len();
+                let envelope = Envelope {
+                    merchant_id: MerchantId::new(*merchant),
+                    idempotency_key: IdempotencyKey::new(key.clone().unwrap_or_else(|| format!("record-{record}"))),
+                    customer: reference.as_ref().map(|named| refer(named, &deliveries)),
+                    occurred_at: time.map(|time| time.from(now)),
+                    source: (record % 3 == 0).then(|| "till".to_owned()),
+                    attributes: Vec::new(),
+                };
+                let content_hash = ledger::hash(&envelope, body);
+                let command = Command { envelope, body: body.clone(), content_hash, traceparent: None };
+                Some((draft.topic, Content::Command(Box::new(command))))
+            }
+        };
+        let (topic, content) = sent.unwrap_or((CommandTopic::Clock, Content::Tick));
+        deliveries.push(delivery(topic, &mut offsets, now, content));
+    }
+    deliveries
+}
+
+/// The same records once more, after all of them, at one time.
+pub(super) fn again(deliveries: &[Delivery], now: Instant) -> Vec<Delivery> {
+    let mut offsets = [1_000_000; CommandTopic::COUNT];
+    let redelivered = deliveries.iter();
+    redelivered.map(|first| delivery(first.position.topic, &mut offsets, now, first.content.clone())).collect()
+}
+
+fn delivery(topic: CommandTopic, offsets: &mut [i64], timestamp: Instant, content: Content) -> Delivery {
+    let position = Position { topic, partition: 0, offset: offsets[topic.index()] };
+    offsets[topic.index()] += 1;
+    let seed = Seed::of_record(topic.suffix(), 0, position.offset, timestamp);
+    Delivery { position, timestamp, seed, content }
+}
+
+fn unreadable() -> DeadLetter {
+    DeadLetter { class: DeadLetterClass::Undecodable, message: "It is not Avro.".to_owned(), schema_id: None }
+}
+
+fn refer(named: &Named, deliveries: &[Delivery]) -> CustomerRef {
+    match named {
+        Named::By(kind, value) => CustomerRef { kind: *kind, value: value.clone() },
+        Named::MadeBefore(back) => {
+            let upserts = deliveries.iter().rev().filter(|it| it.position.topic == CommandTopic::CustomerUpsert);
+            let id = upserts.take(back + 1).last().map(|it| it.seed.customer_id().to_string());
+            CustomerRef { kind: RefKind::CustomerId, value: id.unwrap_or_default() }
+        }
+    }
+}
+
+impl Time {
+    fn from(self, now: Instant) -> Instant {
+        match self {
+            Time::Ago(seconds) => now.saturating_add_seconds(-seconds),
+            Time::Exactly(micros) => Instant::from_micros(micros),
+        }
+    }
+}
+
+/// What makes two merchants, their units and a few customers. A third, `late`, has to configure itself; `ghost` never exists.
+pub(super) fn preamble() -> Vec<Draft> {
+    let mut drafts = Vec::new();
+    for merchant in ["acme", "bolt"] {
+        let send = |reference, body| What::Send { merchant, key: None, reference, time: None, body };
+        let config = |body| Draft { topic: CommandTopic::MerchantConfig, gap: 0, what: send(None, body) };
+        let patch = SettingsPatch { max_age_s: Some(30 * DAY), time_zone: Some("Africa/Cairo".into()), ..Default::default() };
+        drafts.push(config(Body::Settings(patch)));
+        drafts.push(config(Body::Unit(unit_definition("points", Some(1), 0, 1))));
+        drafts.push(config(Body::Unit(unit_definition("apples", None, 20, 5))));
+        for external_id in ["ada", "bob"] {
+            let upsert = CustomerUpsert { external_id: Some(external_id.to_owned()), ..Default::default() };
+            let what = send(None, Body::CustomerUpsert(upsert));
+            drafts.push(Draft { topic: CommandTopic::CustomerUpsert, gap: 0, what });
+        }
+    }
+    drafts
+}
+
+fn unit_definition(unit: &str, expiry_days: Option<i32>, min_held: i64, min_amount: i64) -> UnitDefinition {
+    UnitDefinition {
+        effective_from: None,
+        unit_id: UnitId::new(unit),
+        name: unit.to_owned(),
+        scale: 0,
+        expiry_days,
+        min_held,
+        min_amount,
+    }
+}
+
+/// Drafts of any kind. `configurable` are the merchants whose configuration may come at any place.
+pub(super) fn drafts(configurable: &'static [&'static str]) -> impl Strategy<Value = Vec<Draft>> {
+    prop::collection::vec(draft(configurable), 1..80)
+}
+
+pub(super) fn cuts() -> impl Strategy<Value = Vec<Cut>> {
+    let cut = (select(&[1, 1, 2, 3, 5, 8, 20, usize::MAX][..]), select(&[0, 1, 2, usize::MAX][..]), any::<bool>());
+    prop::collection::vec(cut.prop_map(|(commands, due, restart)| Cut { commands, due, restart }), 1..8)
+}
+
+fn draft(configurable: &'static [&'static str]) -> impl Strategy<Value = Draft> {
+    let gap = prop_oneof![4 => 0..60_i64, 2 => 0..DAY, 1 => -3600..0_i64, 1 => select(&[DAY, 2 * DAY, 5 * DAY][..])];
+    let what = prop_oneof![
+        6 => send(CommandTopic::Credit, merchant(), reference(), credit()),
+        5 => send(CommandTopic::Redeem, merchant(), reference(), redeem()),
+        6 => send(CommandTopic::CustomerUpsert, merchant(), maybe(reference()), upsert()),
+        1 => send(CommandTopic::MerchantConfig, select(configurable).boxed(), rarely(reference()), settings()),
+        1 => send(CommandTopic::MerchantConfig, select(configurable).boxed(), rarely(reference()), unit()),
+        1 => send(CommandTopic::Redeem, merchant(), rarely(reference()), Just(malformed()).boxed()),
+        3 => (0..20_usize).prop_map(|back| (CommandTopic::Clock, What::Repeat(back))),
+        1 => Just((CommandTopic::Clock, What::Tick)),
+        1 => Just((CommandTopic::Credit, What::Unreadable)),
+    ];
+    (gap, what).prop_map(|(gap, (topic, what))| Draft { topic, gap, what })
+}
+
+fn send(
+    topic: CommandTopic,
+    merchant: BoxedStrategy<&'static str>,
+    reference: BoxedStrategy<Option<Named>>,
+    body: BoxedStrategy<Body>,
+) -> impl Strategy<Value = (CommandTopic, What)> {
+    let key = prop_oneof![
+        8 => Just(None),
+        1 => (0..6).prop_map(|key| Some(format!("key-{key}"))),
+        1 => select(vec![Some(String::new()), Some("x".repeat(256))]),
+    ];
+    (merchant, key, reference, rare_time(), body).prop_map(move |(merchant, key, reference, time, body)| {
+        (topic, What::Send { merchant, key, reference, time, body })
+    })
+}
+
+fn merchant() -> BoxedStrategy<&'static str> {
+    prop_oneof![8 => Just("acme"), 2 => Just("bolt"), 1 => Just("late"), 1 => Just("ghost")].boxed()
+}
+
+fn reference() -> BoxedStrategy<Option<Named>> {
+    let by = |kind, value| Named::By(RefKind::Identifier(kind), value);
+    prop_oneof![
+        8 => external_id().prop_map(move |value| Some(by(IdentifierKind::ExternalId, value))),
+        2 => phone().prop_map(move |value| Some(by(IdentifierKind::Phone, value))),
+        2 => email().prop_map(move |value| Some(by(IdentifierKind::Email, value))),
+        3 => (0..6_usize).prop_map(|back| Some(Named::MadeBefore(back))),
+        1 => Just(None),
+    ]
+    .boxed()
+}
+
+fn maybe(named: BoxedStrategy<Option<Named>>) -> BoxedStrategy<Option<Named>> {
+    prop_oneof![3 => Just(None), 1 => named].boxed()
+}
+
+fn rarely(named: BoxedStrategy<Option<Named>>) -> BoxedStrategy<Option<Named>> {
+    prop_oneof![12 => Just(None), 1 => named].boxed()
+}
+
+fn external_id() -> impl Strategy<Value = String> {
+    select(&["ada", "ada", "bob", "eve", ""][..]).prop_map(str::to_owned)
+}
+
+fn phone() -> impl Strategy<Value = String> {
+    select(&["+491511111111", "+49 151 1111111", "+492222222", "+493333333", "0151"][..]).prop_map(str::to_owned)
+}
+
+fn email() -> impl Strategy<Value = String> {
+    select(&["a@example.com", " A@Example.com", "b@example.com", "nonsense"][..]).prop_map(str::to_owned)
+}
+
+fn rare_time() -> impl Strategy<Value = Option<Time>> {
+    prop_oneof![6 => Just(None), 1 => time().prop_map(Some)]
+}
+
+/// Mostly near, sometimes at the very ends.
+fn time() -> impl Strategy<Value = Time> {
+    let ends = [i64::MIN, i64::MAX, 0, Instant::EARLIEST.micros(), Instant::LATEST.micros()];
+    prop_oneof![
+        12 => (-400..10 * DAY).prop_map(Time::Ago),
+        2 => (0..40 * DAY).prop_map(Time::Ago),
+        1 => Just(Time::Ago(-100 * DAY)),
+        1 => select(ends.to_vec()).prop_map(Time::Exactly),
+    ]
+}
+
+fn unit_id() -> impl Strategy<Value = UnitId> {
+    prop_oneof![6 => Just("points"), 3 => Just("apples"), 1 => Just("pears"), 1 => Just("")].prop_map(UnitId::new)
+}
+
+fn amount() -> impl Strategy<Value = i64> {
+    prop_oneof![
+        12 => 1..60_i64,
+        1 => Just(1_000_000_000_000),
+        1 => select(&[0, -1, i64::MIN, i64::MAX, 1_000_000_000_001][..]),
+    ]
+}
+
+fn order() -> impl Strategy<Value = Option<String>> {
+    prop_oneof![3 => Just(None), 2 => (0..5).prop_map(|order| Some(format!("order-{order}"))), 1 => Just(Some(String::new()))]
+}
+
+fn credit() -> BoxedStrategy<Body> {
+    // Few instants, so that lots of several units and customers expire together.
+    let expires = prop_oneof![
+        4 => Just(None),
+        4 => (0..12_i64).prop_map(|days| Some((START + days * DAY) * 1_000_000)),
+        1 => select(vec![i64::MIN, i64::MAX, Instant::LATEST.micros()]).prop_map(Some),
+    ];
+    (unit_id(), amount(), order(), expires, any::<bool>())
+        .prop_map(|(unit, amount, order_id, expires, skip_notifications)| {
+            let expires_at = expires.map(Instant::from_micros);
+            let (reason, title) = (None, None);
+            Body::CreditAmount(CreditAmount { unit, amount, order_id, reason, title, expires_at, skip_notifications })
+        })
+        .boxed()
+}
+
+fn redeem() -> BoxedStrategy<Body> {
+    (unit_id(), amount(), order())
+        .prop_map(|(unit, amount, order_id)| {
+            Body::RedeemAmount(RedeemAmount { unit, amount, order_id, reason: None, skip_notifications: false })
+        })
+        .boxed()
+}
+
+fn upsert() -> BoxedStrategy<Body> {
+    (
+        weighted(0.6, external_id()),
+        weighted(0.4, phone()),
+        weighted(0.4, email()),
+        weighted(0.3, select(&["Ada", "Bob", " "][..])),
+        weighted(0.2, select(&["1990-02-28", "1800-01-01", "9999-12-31"][..])),
+        weighted(0.2, prop::bool::weighted(0.7)),
+        weighted(0.2, any::<bool>()),
+    )
+        .prop_map(|(external_id, phone, email, first_name, birth_date, active, notify_email)| {
+            Body::CustomerUpsert(CustomerUpsert {
+                external_id,
+                phone,
+                email,
+                first_name: first_name.map(str::to_owned),
+                last_name: None,
+                birth_date: birth_date.map(str::to_owned),
+                active,
+                notify_email,
+                notify_phone: None,
+            })
+        })
+        .boxed()
+}
+
+fn settings() -> BoxedStrategy<Body> {
+    use IdentifierKind::{Email, ExternalId, Phone};
+    let from = weighted(0.5, time());
+    let zone = prop::option::of(select(&["UTC", "Africa/Cairo", "Pacific/Kiritimati", "Berlin"][..]));
+    let orders = [vec![ExternalId, Phone, Email], vec![Phone], vec![Email, Phone], vec![], vec![Phone, Phone]];
+    let max_age_s = prop::option::of(select(&[0, 3600, 20 * DAY, -1, i64::MIN, i64::MAX][..]));
+    (from, zone, prop::option::of(select(orders.to_vec())), max_age_s)
+        .prop_map(|(from, zone, match_by, max_age_s)| {
+            let effective_from = from.map(|time| time.from(Instant::from_micros(START * 1_000_000)));
+            let (name, time_zone) = (None, zone.map(str::to_owned));
+            Body::Settings(SettingsPatch { effective_from, name, time_zone, match_by, max_age_s, max_future_s: None })
+        })
+        .boxed()
+}
+
+fn unit() -> BoxedStrategy<Body> {
+    let from = weighted(0.5, time());
+    let expiry = select(&[None, Some(1), Some(2), Some(3650), Some(0), Some(i32::MIN), Some(i32::MAX)][..]);
+    let least = select(&[0, 1, 20, 1_000_000_000_000, -1, i64::MIN, i64::MAX][..]);
+    (from, unit_id(), select(&[0, 0, 0, 2, -1, i32::MAX][..]), expiry, least.clone(), least)
+        .prop_map(|(from, unit_id, scale, expiry_days, min_held, min_amount)| {
+            let effective_from = from.map(|time| time.from(Instant::from_micros(START * 1_000_000)));
+            let name = "Points".to_owned();
+            Body::Unit(UnitDefinition { effective_from, unit_id, name, scale, expiry_days, min_held, min_amount })
+        })
+        .boxed()
+}
+
+fn malformed() -> Body {
+    let problems = vec![FieldProblem { field: "command.amount".to_owned(), problem: "must be an integer".to_owned() }];
+    Body::Malformed(Malformed { kind: "redeem", problems })
+}

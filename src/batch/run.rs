@@ -1,0 +1,198 @@
+//! The fold: the commands of a batch, in their order, over the rows in memory.
+
+use std::collections::HashMap;
+
+use super::change_set::{ChangeSet, NewDecision, Outcome};
+use super::plan::{BatchPlan, DueQuery, EarnedOrder};
+use super::snapshot::Snapshot;
+use crate::domain::book::{AccountRow, Book, CustomerRow};
+use crate::domain::command::{Body, Command, Content, Delivery, RefKind};
+use crate::domain::config::MerchantConfig;
+use crate::domain::customer::{Identifier, IdentifierKind};
+use crate::domain::judge::{self, Moment};
+use crate::domain::{Account, Instant, KeyHash, MerchantId, OrderId, fields, settle};
+
+/// The configuration of a lane's merchants, kept in memory between batches: one writer, so it is as the database has it.
+pub type Configs = HashMap<MerchantId, MerchantConfig>;
+
+/// Finds what the deliveries touch. `due` asks for what time has to settle beside them.
+pub fn plan(deliveries: &[Delivery], configs: &Configs, due: Option<DueQuery>) -> BatchPlan {
+    let mut plan = BatchPlan { due, ..BatchPlan::default() };
+    let commands = deliveries.iter().filter_map(|delivery| match &delivery.content {
+        Content::Command(command) => Some(command),
+        Content::Tick | Content::DeadLetter(_) => None,
+    });
+    for command in commands {
+        plan_command(&mut plan, command, configs);
+    }
+    sort(&mut plan.merchants);
+    sort(&mut plan.keys);
+    sort(&mut plan.identifiers);
+    sort(&mut plan.customers);
+    sort(&mut plan.orders);
+    plan
+}
+
+fn sort<T: Ord>(keys: &mut Vec<T>) {
+    keys.sort_unstable();
+    keys.dedup();
+}
+
+fn plan_command(plan: &mut BatchPlan, command: &Command, configs: &Configs) {
+    let envelope = &command.envelope;
+    if !configs.contains_key(&envelope.merchant_id) {
+        plan.merchants.push(envelope.merchant_id.clone());
+    }
+    plan.keys.push(KeyHash::of(&envelope.merchant_id, &envelope.idempotency_key));
+    if let Some(reference) = &envelope.customer {
+        match reference.kind {
+            RefKind::CustomerId => plan.customers.extend(fields::parse_customer_id(&reference.value)),
+            RefKind::Identifier(kind) => plan_identifier(plan, &envelope.merchant_id, kind, Some(&reference.value)),
+        }
+    }
+    match &command.body {
+        Body::CustomerUpsert(upsert) => {
+            let merchant = &envelope.merchant_id;
+            plan_identifier(plan, merchant, IdentifierKind::ExternalId, upsert.external_id.as_ref());
+            plan_identifier(plan, merchant, IdentifierKind::Phone, upsert.phone.as_ref());
+            plan_identifier(plan, merchant, IdentifierKind::Email, upsert.email.as_ref());
+        }
+        Body::CreditAmount(credit) => plan.orders.extend(credit.order_id.as_ref().map(|order_id| EarnedOrder {
+            merchant_id: envelope.merchant_id.clone(),
+            order_id: OrderId::new(order_id.as_str()),
+            unit_id: credit.unit.clone(),
+        })),
+        Body::RedeemAmount(_) | Body::Settings(_) | Body::Unit(_) | Body::Malformed(_) => {}
+    }
+}
+
+fn plan_identifier(plan: &mut BatchPlan, merchant: &MerchantId, kind: IdentifierKind, value: Option<&String>) {
+    let value = value.and_then(|value| fields::normalise(kind, value));
+    plan.identifiers.extend(value.map(|value| Identifier { merchant_id: merchant.clone(), kind, value }));
+}
+
+/// Decides everything: the deliveries in their order, then what is due. `configs` lose nothing and gain what was loaded or made.
+pub fn run(
+    deliveries: Vec<Delivery>,
+    snapshot: Snapshot,
+    configs: &mut Configs,
+    lane_time: Instant,
+    due_limit: usize,
+) -> ChangeSet {
+    let mut changes = ChangeSet { lane_time, ..ChangeSet::default() };
+    let due = snapshot.due.clone();
+    let mut book = open_book(snapshot, configs);
+    for delivery in deliveries {
+        changes.lane_time = changes.lane_time.max(delivery.timestamp);
+        let moment = Moment {
+            position: delivery.position,
+            seed: delivery.seed,
+            record_time: delivery.timestamp,
+            lane_time: changes.lane_time,
+        };
+        match delivery.content {
+            Content::Command(command) => decide(&mut book, &mut changes, command, moment),
+            Content::Tick => {}
+            Content::DeadLetter(dead_letter) => changes.dead_letters.push((delivery.position, dead_letter)),
+        }
+    }
+    for (customer, _) in &due {
+        settle::settle_customer(&mut book, *customer, changes.lane_time);
+    }
+    changes.due_settled = due.len();
+    changes.due_pending = due.len() == due_limit;
+    close_book(book, configs, &mut changes);
+    changes
+}
+
+fn decide(book: &mut Book, changes: &mut ChangeSet, command: Box<Command>, moment: Moment) {
+    crate::fail_point::poison(command.envelope.idempotency_key.as_str());
+    let answer = judge::decide(book, &command, moment);
+    let is_remembered = match &answer.decision.verdict {
+        Ok(_) => true,
+        Err(rejection) => rejection.code.is_remembered(),
+    };
+    if answer.is_new && is_remembered {
+        changes.rows.decisions.push(NewDecision {
+            key_hash: KeyHash::of(&command.envelope.merchant_id, &command.envelope.idempotency_key),
+            content_hash: command.content_hash,
+            position: moment.position,
+            decision: answer.decision.clone(),
+        });
+    }
+    changes.outcomes.push(Outcome {
+        position: moment.position,
+        seed: moment.seed,
+        command,
+        original: answer.original,
+        decision: answer.decision,
+        balances: answer.balances,
+    });
+}
+
+fn open_book(snapshot: Snapshot, configs: &mut Configs) -> Book {
+    let mut accounts = snapshot.accounts;
+    let customers = snapshot
+        .customers
+        .into_iter()
+        .map(|(id, customer)| {
+            let accounts = accounts.remove(&id).unwrap_or_default();
+            let accounts = accounts
+                .into_iter()
+                .map(|account| AccountRow { account, is_new: false, has_changed: false })
+                .collect();
+            (id, CustomerRow { customer, is_new: false, has_changed: false, accounts })
+        })
+        .collect();
+    configs.extend(snapshot.configs);
+    Book {
+        configs: std::mem::take(configs),
+        remembered: snapshot.remembered,
+        identities: snapshot.identities,
+        customers,
+        earned_orders: snapshot.earned_orders,
+        ..Book::default()
+    }
+}
+
+/// What changed, each row once, in the order of the first changes.
+fn close_book(mut book: Book, configs: &mut Configs, changes: &mut ChangeSet) {
+    let rows = &mut changes.rows;
+    rows.entries = book.entries;
+    rows.earned_orders = book.new_orders;
+    rows.settings_versions = book.new_settings;
+    rows.unit_versions = book.new_units;
+    for (identifier, holder) in book.identity_changes {
+        let before = book.identities.get(&identifier).copied();
+        if before == holder {
+            continue;
+        }
+        if before.is_some() {
+            rows.dropped_identities.push(identifier.clone());
+        }
+        if let Some(holder) = holder {
+            rows.new_identities.push((identifier, holder));
+        }
+    }
+    for (customer, unit) in book.changed_accounts {
+        let row = book.customers.get(&customer).into_iter().flat_map(|row| &row.accounts);
+        if let Some(row) = row.into_iter().find(|row| row.account.unit_id == unit) {
+            let account = row.account.clone();
+            if row.is_new { rows.new_accounts.push(account) } else { rows.changed_accounts.push(account) }
+        }
+    }
+    for id in book.changed {
+        let Some(row) = book.customers.remove(&id) else { continue };
+        let accounts: Vec<Account> = row.accounts.into_iter().map(|row| row.account).collect();
+        if row.is_new {
+            rows.new_customers.push(row.customer.clone());
+        } else {
+            rows.changed_customers.push(row.customer.clone());
+        }
+        changes.customer_states.push((row.customer, accounts));
+    }
+    changes.events = book.events;
+    // Merchants that do not exist are not kept: anybody can name any number of them.
+    book.configs.retain(|_, config| !config.is_empty());
+    *configs = book.configs;
+}

@@ -1,0 +1,211 @@
+//! The rows that a batch works on, in memory: what was loaded, what the commands so far have made of it, and which of it changed.
+//!
+//! It knows no rule. Rows are looked up by key and never iterated by a hash map's order; what changed is remembered in the order of the
+//! changes, so that everything that comes out of a batch has one order.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use super::command::Command;
+use super::config::{MerchantConfig, SettingsVersion, UnitVersion};
+use super::customer::{Customer, Identifier};
+use super::{
+    Account, Balance, CustomerId, EarnedOrder, Entry, Event, EventId, Fact, Instant, KeyHash, MerchantId, Notify, Position,
+    Remembered, Seed, TransactionId, UnitId,
+};
+
+const IN_BOOK: &str = "a customer is changed only after it was found in the book or added to it";
+
+#[derive(Debug, Default)]
+pub struct Book {
+    pub(crate) configs: HashMap<MerchantId, MerchantConfig>,
+    pub(crate) remembered: HashMap<KeyHash, Remembered>,
+    pub(crate) identities: HashMap<Identifier, CustomerId>,
+    /// Identifiers that changed hands: who has them now.
+    pub(crate) identity_changes: BTreeMap<Identifier, Option<CustomerId>>,
+    pub(crate) customers: HashMap<CustomerId, CustomerRow>,
+    /// Customers in the order of their first change.
+    pub(crate) changed: Vec<CustomerId>,
+    /// Accounts in the order of their first change.
+    pub(crate) changed_accounts: Vec<(CustomerId, UnitId)>,
+    pub(crate) earned_orders: HashMap<EarnedOrder, TransactionId>,
+    pub(crate) new_orders: Vec<(EarnedOrder, TransactionId)>,
+    pub(crate) new_settings: Vec<(MerchantId, Arc<SettingsVersion>)>,
+    pub(crate) new_units: Vec<(MerchantId, UnitId, Arc<UnitVersion>)>,
+    pub(crate) entries: Vec<Arc<Entry>>,
+    pub(crate) events: Vec<Event>,
+}
+
+/// A customer with all its accounts.
+#[derive(Debug)]
+pub(crate) struct CustomerRow {
+    pub customer: Customer,
+    pub is_new: bool,
+    pub has_changed: bool,
+    pub accounts: Vec<AccountRow>,
+}
+
+#[derive(Debug)]
+pub(crate) struct AccountRow {
+    pub account: Account,
+    pub is_new: bool,
+    pub has_changed: bool,
+}
+
+/// What caused a change: a command, or time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cause<'a> {
+    pub seed: Seed,
+    pub command: Option<(&'a Command, Position)>,
+    pub occurred_at: Instant,
+    pub recorded_at: Instant,
+    pub skip_notifications: bool,
+}
+
+impl Book {
+    pub(crate) fn config(&self, merchant: &MerchantId) -> Option<&MerchantConfig> {
+        self.configs.get(merchant).filter(|config| !config.is_empty())
+    }
+
+    pub(crate) fn holder(&self, identifier: &Identifier) -> Option<CustomerId> {
+        match self.identity_changes.get(identifier) {
+            Some(holder) => *holder,
+            None => self.identities.get(identifier).copied(),
+        }
+    }
+
+    pub(crate) fn give_identifier(&mut self, identifier: Identifier, holder: Option<CustomerId>) {
+        self.identity_changes.insert(identifier, holder);
+    }
+
+    pub(crate) fn customer(&self, id: CustomerId) -> Option<&Customer> {
+        self.customers.get(&id).map(|row| &row.customer)
+    }
+
+    pub(crate) fn add_customer(&mut self, customer: Customer) {
+        let id = customer.customer_id;
+        let row = CustomerRow { customer, is_new: true, has_changed: false, accounts: Vec::new() };
+        self.customers.insert(id, row);
+    }
+
+    pub(crate) fn accounts(&self, id: CustomerId) -> impl Iterator<Item = &Account> {
+        self.customers.get(&id).into_iter().flat_map(|row| &row.accounts).map(|row| &row.account)
+    }
+
+    pub(crate) fn account(&self, id: CustomerId, unit: &UnitId) -> Option<&Account> {
+        self.accounts(id).find(|account| account.unit_id == *unit)
+    }
+
+    /// The account to change, opened if it does not exist. The customer must be in the book.
+    pub(crate) fn account_mut(&mut self, id: CustomerId, unit: &UnitId) -> &mut Account {
+        let row = self.customers.get_mut(&id).expect(IN_BOOK);
+        let place = row.accounts.iter().position(|row| row.account.unit_id == *unit).unwrap_or_else(|| {
+            let account = Account::new(row.customer.merchant_id.clone(), id, unit.clone());
+            row.accounts.push(AccountRow { account, is_new: true, has_changed: false });
+            row.accounts.len() - 1
+        });
+        let row = &mut row.accounts[place];
+        if !row.has_changed {
+            row.has_changed = true;
+            self.changed_accounts.push((id, unit.clone()));
+        }
+        &mut row.account
+    }
+
+    pub(crate) fn balance(&self, id: CustomerId, unit: &UnitId) -> Balance {
+        match self.account(id, unit) {
+            Some(account) => Balance {
+                unit_id: unit.clone(),
+                available: account.available,
+                pending: account.pending,
+                held: account.held,
+                debt: account.debt,
+                lifetime_earned: account.lifetime_earned,
+            },
+            None => Balance { unit_id: unit.clone(), available: 0, pending: 0, held: 0, debt: 0, lifetime_earned: 0 },
+        }
+    }
+
+    pub(crate) fn record(&mut self, entry: Entry) -> Arc<Entry> {
+        let entry = Arc::new(entry);
+        self.entries.push(entry.clone());
+        entry
+    }
+
+    /// Changes a customer: the next version, and its events in their order. `change` edits the profile.
+    pub(crate) fn change_customer(
+        &mut self,
+        id: CustomerId,
+        cause: Cause<'_>,
+        facts: Vec<Fact>,
+        change: impl FnOnce(&mut Customer),
+    ) {
+        let row = self.customers.get_mut(&id).expect(IN_BOOK);
+        let is_first_change = !row.has_changed;
+        row.has_changed = true;
+        change(&mut row.customer);
+        row.customer.version += 1;
+        row.customer.updated_at = cause.recorded_at;
+        let notify = notify(&row.customer);
+        let (merchant_id, version) = (row.customer.merchant_id.clone(), row.customer.version);
+        if is_first_change {
+            self.changed.push(id);
+        }
+        let count = facts.len() as u32;
+        for (index, fact) in facts.into_iter().enumerate() {
+            let index = index as u32;
+            self.events.push(Event {
+                event_id: cause.seed.event_id(index),
+                merchant_id: merchant_id.clone(),
+                customer_id: Some(id),
+                version,
+                index,
+                count,
+                occurred_at: cause.occurred_at,
+                recorded_at: cause.recorded_at,
+                cause: cause.command.map(|(_, position)| position),
+                traceparent: cause.command.and_then(|(command, _)| command.traceparent.clone()),
+                source: cause.command.and_then(|(command, _)| command.envelope.source.clone()),
+                notify: Some(notify.clone()),
+                skip_notifications: cause.skip_notifications,
+                fact,
+            });
+        }
+    }
+
+    /// A merchant's object has a new version: its event.
+    pub(crate) fn announce_config(&mut self, merchant: &MerchantId, version: i64, cause: Cause<'_>, fact: Fact) {
+        let event_id: EventId = cause.seed.event_id(0);
+        self.events.push(Event {
+            event_id,
+            merchant_id: merchant.clone(),
+            customer_id: None,
+            version,
+            index: 0,
+            count: 1,
+            occurred_at: cause.occurred_at,
+            recorded_at: cause.recorded_at,
+            cause: cause.command.map(|(_, position)| position),
+            traceparent: cause.command.and_then(|(command, _)| command.traceparent.clone()),
+            source: cause.command.and_then(|(command, _)| command.envelope.source.clone()),
+            notify: None,
+            skip_notifications: false,
+            fact,
+        });
+    }
+}
+
+fn notify(customer: &Customer) -> Notify {
+    let name = match (&customer.first_name, &customer.last_name) {
+        (Some(first), Some(last)) => Some(format!("{first} {last}")),
+        (Some(one), None) | (None, Some(one)) => Some(one.clone()),
+        (None, None) => None,
+    };
+    Notify {
+        email: customer.notify_email,
+        phone: customer.notify_phone,
+        to_email: customer.email.clone(),
+        to_phone: customer.phone.clone(),
+        name,
+    }
+}

@@ -1,0 +1,160 @@
+//! Giving an amount: rules 2, 4, 5 and 16.
+
+use super::book::Book;
+use super::command::CreditAmount;
+use super::config::{Expiry, UnitVersion};
+use super::fields::FieldCheck;
+use super::judge::{Accepted, Case, Touched};
+use super::{
+    CustomerId, EarnedOrder, Effect, Entry, EntryKind, Fact, Instant, Lot, LotId, LotShare, OrderId, Rejection,
+    RejectionCode, UnitId,
+};
+
+pub(super) fn judge(
+    book: &mut Book,
+    case: &Case<'_>,
+    credit: &CreditAmount,
+    touched: &mut Touched,
+) -> Result<Accepted, Rejection> {
+    check_fields(case, credit)?;
+    let unit = unit_in_force(book, case, &credit.unit)?;
+    let customer = case.active_customer(book, touched)?;
+    touched.unit = Some(credit.unit.clone());
+    let order = check_order(book, case, credit)?;
+
+    let transaction_id = case.moment.seed.transaction_id(0);
+    let expires_at = credit.expires_at.or_else(|| expiry(&unit, case));
+    let lot = Lot {
+        lot_id: LotId(transaction_id.0),
+        amount: credit.amount,
+        remaining: credit.amount,
+        issued_at: case.occurred_at,
+        expires_at,
+    };
+    let account = book.account_mut(customer, &credit.unit);
+    account.credit(lot).map_err(|_| {
+        Rejection::new(RejectionCode::AmountOverflow, "The account can't hold so much: its balance would leave 64 bits.")
+    })?;
+
+    // From here on nothing can fail.
+    account.entries += 1;
+    let entry = Entry {
+        transaction_id,
+        merchant_id: account.merchant_id.clone(),
+        customer_id: customer,
+        unit_id: credit.unit.clone(),
+        seq: account.entries,
+        kind: EntryKind::EarnAmount,
+        amount: credit.amount,
+        balance_after: account.balance(),
+        lots: vec![LotShare { lot_id: lot.lot_id, amount: lot.amount }],
+        unit_version: Some(unit.version),
+        order_id: credit.order_id.clone(),
+        reason: credit.reason.clone(),
+        title: credit.title.clone(),
+        cause: Some(case.moment.position),
+        occurred_at: case.occurred_at,
+        recorded_at: case.moment.lane_time,
+    };
+    let entry = book.record(entry);
+    let mut facts = vec![Fact::PointsEarned { entry: entry.clone(), balance: book.balance(customer, &credit.unit) }];
+    let mut entries = vec![entry];
+    if let Some(expires_at) = expires_at.filter(|&expires_at| expires_at <= case.moment.lane_time) {
+        let expired = expire_at_once(book, case, customer, &credit.unit, expires_at);
+        facts.push(Fact::PointsExpired { entry: expired.clone(), balance: book.balance(customer, &credit.unit) });
+        entries.push(expired);
+    }
+    book.change_customer(customer, case.cause(credit.skip_notifications), facts, |_| {});
+    if let Some(order) = order {
+        book.earned_orders.insert(order.clone(), transaction_id);
+        book.new_orders.push((order, transaction_id));
+    }
+    Ok(Accepted { effect: Effect::Applied, entries, config_version: None })
+}
+
+fn check_fields(case: &Case<'_>, credit: &CreditAmount) -> Result<(), Rejection> {
+    let mut check = FieldCheck::default();
+    if case.command.envelope.customer.is_none() {
+        check.bad("envelope.customer", "is required");
+    }
+    case.check_reference(&mut check);
+    check.text("command.unit", Some(credit.unit.as_str()), 255);
+    check.amount("command.amount", credit.amount);
+    check.text("command.order_id", credit.order_id.as_deref(), 255);
+    check.text("command.reason", credit.reason.as_deref(), 500);
+    check.text("command.title", credit.title.as_deref(), 255);
+    if credit.expires_at.is_some_and(|expires_at| expires_at <= case.occurred_at) {
+        check.bad("command.expires_at", "must be after the command's business time");
+    }
+    check.done()
+}
+
+/// The unit's version at business time.
+pub(super) fn unit_in_force(
+    book: &Book,
+    case: &Case<'_>,
+    unit: &UnitId,
+) -> Result<std::sync::Arc<UnitVersion>, Rejection> {
+    case.config(book).and_then(|config| config.unit_at(unit, case.occurred_at)).cloned().ok_or_else(|| {
+        Rejection::new(RejectionCode::UnknownUnit, "The merchant has no such unit at the command's business time.")
+            .with("unit", unit)
+    })
+}
+
+/// Rule 2: one accepted earning per merchant, order and unit.
+fn check_order(book: &Book, case: &Case<'_>, credit: &CreditAmount) -> Result<Option<EarnedOrder>, Rejection> {
+    let Some(order_id) = &credit.order_id else { return Ok(None) };
+    let order = EarnedOrder {
+        merchant_id: case.command.envelope.merchant_id.clone(),
+        order_id: OrderId::new(order_id.as_str()),
+        unit_id: credit.unit.clone(),
+    };
+    match book.earned_orders.get(&order) {
+        Some(first) => Err(Rejection::new(
+            RejectionCode::DuplicateOrder,
+            "This order has earned already: an order earns once per unit.",
+        )
+        .with("first_transaction", first)),
+        None => Ok(Some(order)),
+    }
+}
+
+fn expiry(unit: &UnitVersion, case: &Case<'_>) -> Option<Instant> {
+    match unit.expiry {
+        Expiry::Never => None,
+        Expiry::Days(days) => Some(case.occurred_at.end_of_local_day_after(days, &case.settings.time_zone.rules)),
+    }
+}
+
+/// Rule 5: an earning that comes so late that its lot has expired is issued and expired in the same command.
+fn expire_at_once(
+    book: &mut Book,
+    case: &Case<'_>,
+    customer: CustomerId,
+    unit: &UnitId,
+    expires_at: Instant,
+) -> std::sync::Arc<Entry> {
+    let account = book.account_mut(customer, unit);
+    let lots = account.expire(expires_at);
+    account.refresh_next_due();
+    account.entries += 1;
+    let entry = Entry {
+        transaction_id: case.moment.seed.transaction_id(1),
+        merchant_id: account.merchant_id.clone(),
+        customer_id: customer,
+        unit_id: unit.clone(),
+        seq: account.entries,
+        kind: EntryKind::Expire,
+        amount: lots.iter().map(|share| share.amount).sum(),
+        balance_after: account.balance(),
+        lots,
+        unit_version: None,
+        order_id: None,
+        reason: None,
+        title: None,
+        cause: Some(case.moment.position),
+        occurred_at: expires_at,
+        recorded_at: case.moment.lane_time,
+    };
+    book.record(entry)
+}

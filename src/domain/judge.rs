@@ -1,0 +1,241 @@
+//! How one command is decided. The checks come in the order of the rejections' precedence; the first that fails is the answer.
+
+use std::sync::Arc;
+
+use super::book::{Book, Cause};
+use super::command::{Body, Command, CustomerRef, RefKind};
+use super::config::{MerchantConfig, Settings};
+use super::customer::{Customer, CustomerStatus, Identifier};
+use super::fields::{self, FieldCheck};
+use super::{
+    Balance, CommandTopic, CustomerId, Decision, Effect, Entry, Instant, KeyHash, Position, Rejection, RejectionCode,
+    Remembered, Seed, UnitId, credit, customer_upsert, merchant_config, redeem, settle,
+};
+
+/// When and where a command is decided.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment {
+    pub position: Position,
+    pub seed: Seed,
+    pub record_time: Instant,
+    /// The greatest record timestamp of the lane so far, this record's included.
+    pub lane_time: Instant,
+}
+
+/// What a command is answered with.
+#[derive(Debug)]
+pub struct Answer {
+    /// For a duplicate, where the command stood that was decided.
+    pub original: Option<Position>,
+    pub decision: Arc<Decision>,
+    pub balances: Vec<Balance>,
+    pub is_new: bool,
+}
+
+/// A command under judgement.
+pub(super) struct Case<'a> {
+    pub command: &'a Command,
+    pub moment: Moment,
+    /// Business time.
+    pub occurred_at: Instant,
+    pub settings: Settings,
+}
+
+/// What a command touched, accepted or not.
+#[derive(Debug, Default)]
+pub(super) struct Touched {
+    pub customer: Option<CustomerId>,
+    pub unit: Option<UnitId>,
+}
+
+pub(super) struct Accepted {
+    pub effect: Effect,
+    pub entries: Vec<Arc<Entry>>,
+    /// The version that a merchant-config command made or met.
+    pub config_version: Option<i64>,
+}
+
+/// Decides one command and changes the book accordingly. A rejected command changes nothing beyond what time had settled anyway.
+pub fn decide(book: &mut Book, command: &Command, moment: Moment) -> Answer {
+    let envelope = &command.envelope;
+    let occurred_at = envelope.occurred_at.unwrap_or(moment.record_time);
+    let unremembered = |rejection: Rejection| Answer {
+        original: None,
+        decision: Arc::new(refusal(rejection, occurred_at, moment.lane_time)),
+        balances: Vec::new(),
+        is_new: false,
+    };
+
+    let config = book.config(&envelope.merchant_id);
+    // A malformed merchant-config command is told what is wrong with it, not to send one.
+    if config.is_none() && moment.position.topic != CommandTopic::MerchantConfig {
+        return unremembered(Rejection::new(
+            RejectionCode::UnknownMerchant,
+            "The merchant has no configuration yet: send a merchant-config command first.",
+        ));
+    }
+    if !(1..=255).contains(&envelope.idempotency_key.as_str().chars().count()) {
+        return unremembered(Rejection::new(
+            RejectionCode::InvalidIdempotencyKey,
+            "idempotency_key must have 1 to 255 characters.",
+        ));
+    }
+
+    let key_hash = KeyHash::of(&envelope.merchant_id, &envelope.idempotency_key);
+    if let Some(first) = book.remembered.get(&key_hash) {
+        if first.content_hash != command.content_hash {
+            return unremembered(
+                Rejection::new(
+                    RejectionCode::IdempotencyConflict,
+                    "Another command of this merchant has used this idempotency_key with other content.",
+                )
+                .with("first", format!("{:?}", first.position)),
+            );
+        }
+        return Answer {
+            original: Some(first.position),
+            decision: first.decision.clone(),
+            balances: Vec::new(),
+            is_new: false,
+        };
+    }
+
+    let in_force = config.and_then(|config| config.settings_at(occurred_at));
+    let settings_version = in_force.map(|version| version.version);
+    let case = Case {
+        command,
+        moment,
+        occurred_at,
+        settings: in_force.map_or_else(Settings::default, |version| version.settings.clone()),
+    };
+    let mut touched = Touched::default();
+    let judged = check_business_time(&case).and_then(|()| match &command.body {
+        Body::CustomerUpsert(upsert) => customer_upsert::judge(book, &case, upsert, &mut touched),
+        Body::CreditAmount(credit) => credit::judge(book, &case, credit, &mut touched),
+        Body::RedeemAmount(redeem) => redeem::judge(book, &case, redeem, &mut touched),
+        Body::Settings(patch) => merchant_config::judge_settings(book, &case, patch),
+        Body::Unit(definition) => merchant_config::judge_unit(book, &case, definition),
+        Body::Malformed(malformed) => Err(Rejection::invalid_fields(malformed.problems.clone())),
+    });
+    let (verdict, entries, config_version) = match judged {
+        Ok(accepted) => (Ok(accepted.effect), accepted.entries, accepted.config_version.or(settings_version)),
+        Err(rejection) => (Err(rejection), Vec::new(), settings_version),
+    };
+    let decision = Arc::new(Decision {
+        verdict,
+        customer_id: touched.customer,
+        customer_version: touched.customer.and_then(|id| book.customer(id)).map(|customer| customer.version),
+        config_version,
+        entries,
+        occurred_at,
+        decided_at: moment.lane_time,
+    });
+    let balances = match (touched.customer, &touched.unit) {
+        (Some(customer), Some(unit)) => vec![book.balance(customer, unit)],
+        _ => Vec::new(),
+    };
+    book.remembered.insert(
+        key_hash,
+        Remembered {
+            position: moment.position,
+            content_hash: command.content_hash,
+            decision: decision.clone(),
+        },
+    );
+    Answer { original: None, decision, balances, is_new: true }
+}
+
+impl<'a> Case<'a> {
+    pub fn cause(&self, skip_notifications: bool) -> Cause<'a> {
+        Cause {
+            seed: self.moment.seed,
+            command: Some((self.command, self.moment.position)),
+            occurred_at: self.occurred_at,
+            recorded_at: self.moment.lane_time,
+            skip_notifications,
+        }
+    }
+
+    pub fn config<'b>(&self, book: &'b Book) -> Option<&'b MerchantConfig> {
+        book.config(&self.command.envelope.merchant_id)
+    }
+
+    /// The form of the reference, as one of the command's fields.
+    pub fn check_reference(&self, check: &mut FieldCheck) {
+        let Some(reference) = &self.command.envelope.customer else { return };
+        match reference.kind {
+            RefKind::CustomerId => {
+                if fields::parse_customer_id(&reference.value).is_none() {
+                    check.bad("envelope.customer.value", "must be a customer id as results show it");
+                }
+            }
+            RefKind::Identifier(kind) => {
+                check.identifier("envelope.customer.value", kind, Some(&reference.value));
+            }
+        }
+    }
+
+    /// The customer that the command names, with everything that is due for it settled.
+    pub fn named_customer(&self, book: &mut Book, touched: &mut Touched) -> Result<CustomerId, Rejection> {
+        let found = self.command.envelope.customer.as_ref().and_then(|reference| self.find(book, reference));
+        let customer = found.ok_or_else(|| {
+            Rejection::new(RejectionCode::UnknownCustomer, "No customer of this merchant has this identifier.")
+        })?;
+        touched.customer = Some(customer);
+        settle::settle_customer(book, customer, self.moment.lane_time);
+        Ok(customer)
+    }
+
+    pub fn active_customer(&self, book: &mut Book, touched: &mut Touched) -> Result<CustomerId, Rejection> {
+        let customer = self.named_customer(book, touched)?;
+        match book.customer(customer).map(|customer| customer.status) {
+            Some(CustomerStatus::Inactive) => Err(Rejection::new(
+                RejectionCode::CustomerInactive,
+                "The customer is inactive: neither earns nor redeems.",
+            )),
+            Some(CustomerStatus::Active) | None => Ok(customer),
+        }
+    }
+
+    fn find(&self, book: &Book, reference: &CustomerRef) -> Option<CustomerId> {
+        let merchant_id = &self.command.envelope.merchant_id;
+        match reference.kind {
+            RefKind::CustomerId => {
+                let id = fields::parse_customer_id(&reference.value)?;
+                let belongs = |customer: &&Customer| customer.merchant_id == *merchant_id;
+                book.customer(id).filter(belongs).map(|customer| customer.customer_id)
+            }
+            RefKind::Identifier(kind) => {
+                let value = fields::normalise(kind, &reference.value)?;
+                book.holder(&Identifier { merchant_id: merchant_id.clone(), kind, value })
+            }
+        }
+    }
+}
+
+/// Rule 3: business time lies within the merchant's window around the record's timestamp.
+fn check_business_time(case: &Case<'_>) -> Result<(), Rejection> {
+    let earliest = case.moment.record_time.saturating_add_seconds(-case.settings.max_age_s);
+    let latest = case.moment.record_time.saturating_add_seconds(case.settings.max_future_s);
+    if (earliest..=latest).contains(&case.occurred_at) {
+        return Ok(());
+    }
+    Err(Rejection::new(
+        RejectionCode::OccurredAtOutOfRange,
+        "occurred_at is too old or too far ahead for this merchant's settings max_age_s and max_future_s.",
+    )
+    .with("earliest", earliest)
+    .with("latest", latest))
+}
+
+fn refusal(rejection: Rejection, occurred_at: Instant, decided_at: Instant) -> Decision {
+    Decision {
+        verdict: Err(rejection),
+        customer_id: None,
+        customer_version: None,
+        config_version: None,
+        entries: Vec::new(),
+        occurred_at,
+        decided_at,
+    }
+}

@@ -1,0 +1,82 @@
+//! Taking an amount: rules 4, 6 and 16.
+
+use super::book::Book;
+use super::command::RedeemAmount;
+use super::credit::unit_in_force;
+use super::fields::FieldCheck;
+use super::judge::{Accepted, Case, Touched};
+use super::{Effect, Entry, EntryKind, Fact, Rejection, RejectionCode};
+
+pub(super) fn judge(
+    book: &mut Book,
+    case: &Case<'_>,
+    redeem: &RedeemAmount,
+    touched: &mut Touched,
+) -> Result<Accepted, Rejection> {
+    check_fields(case, redeem)?;
+    let unit = unit_in_force(book, case, &redeem.unit)?;
+    let customer = case.active_customer(book, touched)?;
+    touched.unit = Some(redeem.unit.clone());
+    let available = book.account(customer, &redeem.unit).map_or(0, |account| account.available);
+    if redeem.amount < unit.min_amount {
+        return Err(Rejection::new(RejectionCode::BelowMinimum, "The unit's least amount of a redemption is greater.")
+            .with("minimum", unit.min_amount)
+            .with("requested", redeem.amount));
+    }
+    if available < unit.min_held {
+        return Err(Rejection::new(
+            RejectionCode::MinimumBalanceNotMet,
+            "The customer must hold more of this unit before any can be redeemed.",
+        )
+        .with("available", available)
+        .with("minimum", unit.min_held));
+    }
+    if available < redeem.amount {
+        return Err(Rejection::new(RejectionCode::InsufficientPoints, "The customer has less available than requested.")
+            .with("available", available)
+            .with("requested", redeem.amount));
+    }
+    let account = book.account_mut(customer, &redeem.unit);
+    let lots = account.spend(redeem.amount).map_err(|_| {
+        Rejection::new(RejectionCode::AmountOverflow, "The account's lifetime sum of redemptions would leave 64 bits.")
+    })?;
+
+    // From here on nothing can fail.
+    account.entries += 1;
+    let entry = Entry {
+        transaction_id: case.moment.seed.transaction_id(0),
+        merchant_id: account.merchant_id.clone(),
+        customer_id: customer,
+        unit_id: redeem.unit.clone(),
+        seq: account.entries,
+        kind: EntryKind::RedeemAmount,
+        amount: redeem.amount,
+        balance_after: account.balance(),
+        lots,
+        unit_version: Some(unit.version),
+        order_id: redeem.order_id.clone(),
+        reason: redeem.reason.clone(),
+        title: None,
+        cause: Some(case.moment.position),
+        occurred_at: case.occurred_at,
+        recorded_at: case.moment.lane_time,
+    };
+    let entry = book.record(entry);
+    let balance = book.balance(customer, &redeem.unit);
+    let facts = vec![Fact::PointsRedeemed { entry: entry.clone(), balance }];
+    book.change_customer(customer, case.cause(redeem.skip_notifications), facts, |_| {});
+    Ok(Accepted { effect: Effect::Applied, entries: vec![entry], config_version: None })
+}
+
+fn check_fields(case: &Case<'_>, redeem: &RedeemAmount) -> Result<(), Rejection> {
+    let mut check = FieldCheck::default();
+    if case.command.envelope.customer.is_none() {
+        check.bad("envelope.customer", "is required");
+    }
+    case.check_reference(&mut check);
+    check.text("command.unit", Some(redeem.unit.as_str()), 255);
+    check.amount("command.amount", redeem.amount);
+    check.text("command.order_id", redeem.order_id.as_deref(), 255);
+    check.text("command.reason", redeem.reason.as_deref(), 500);
+    check.done()
+}

@@ -1,0 +1,58 @@
+//! What time does by itself: lots expire. Each due instant is a change of its own with a version of its own, named by the account and the
+//! instant, and recorded at that instant. So it makes no difference whether a command, a tick or a later tick settles it.
+
+use super::book::{Book, Cause};
+use super::{CustomerId, Entry, EntryKind, Fact, Instant, Seed, UnitId};
+
+/// Settles everything that is due for a customer until `now`, in the order of time, then of units.
+pub fn settle_customer(book: &mut Book, customer: CustomerId, now: Instant) {
+    while let Some((due, unit)) = next_expiry(book, customer, now) {
+        expire(book, customer, &unit, due);
+    }
+    // An early `next_due` has been visited for nothing: make it exact, so that ticks do not come back to it.
+    let early: Vec<UnitId> = book
+        .accounts(customer)
+        .filter(|account| account.next_due.is_some_and(|due| due <= now))
+        .map(|account| account.unit_id.clone())
+        .collect();
+    for unit in early {
+        book.account_mut(customer, &unit).refresh_next_due();
+    }
+}
+
+fn next_expiry(book: &Book, customer: CustomerId, now: Instant) -> Option<(Instant, UnitId)> {
+    book.accounts(customer)
+        .filter_map(|account| Some((account.first_expiry_until(now)?, &account.unit_id)))
+        .min()
+        .map(|(due, unit)| (due, unit.clone()))
+}
+
+fn expire(book: &mut Book, customer: CustomerId, unit: &UnitId, due: Instant) {
+    let seed = Seed::of_due(customer, unit, due);
+    let cause = Cause { seed, command: None, occurred_at: due, recorded_at: due, skip_notifications: false };
+    let account = book.account_mut(customer, unit);
+    let lots = account.expire(due);
+    account.refresh_next_due();
+    account.entries += 1;
+    let entry = Entry {
+        transaction_id: seed.transaction_id(0),
+        merchant_id: account.merchant_id.clone(),
+        customer_id: customer,
+        unit_id: unit.clone(),
+        seq: account.entries,
+        kind: EntryKind::Expire,
+        amount: lots.iter().map(|share| share.amount).sum(),
+        balance_after: account.balance(),
+        lots,
+        unit_version: None,
+        order_id: None,
+        reason: None,
+        title: None,
+        cause: None,
+        occurred_at: due,
+        recorded_at: due,
+    };
+    let entry = book.record(entry);
+    let balance = book.balance(customer, unit);
+    book.change_customer(customer, cause, vec![Fact::PointsExpired { entry, balance }], |_| {});
+}

@@ -1,0 +1,241 @@
+//! Tests that read as a ledger: one line per command, and after the arrow what must come of it. Only what is written there is checked.
+//!
+//! ```text
+//! unit   points expiry=180 min_held=100
+//! upsert external_id=ada as=ada          -> created, v1
+//! credit ada points 500 key=gift         -> applied, v2, available 500
+//! after  1d                                                          # the records' time from here on
+//! redeem ada points 600                  -> insufficient_points, detail available=500 + requested=600
+//! lots   ada points                      -> gift 500 until 2026-07-10T00:00Z
+//! ```
+//!
+//! Every ledger runs over one book here, and in `batch` through plan, snapshot and rows in several splits.
+
+mod parse;
+
+use std::sync::Arc;
+
+use crate::domain::command::Delivery;
+use crate::domain::customer::{Customer, CustomerStatus, Identifier};
+use crate::domain::{Account, Balance, CustomerId, Decision, Entry, Event, Position};
+pub(crate) use parse::hash;
+use parse::{Line, Names, Parser, Step, identifier, instant};
+
+/// Whoever keeps the rows and decides the commands.
+pub(crate) trait Keeper {
+    /// Decides the deliveries in their order, as one batch where there are batches.
+    fn apply(&mut self, deliveries: Vec<Delivery>) -> Applied;
+    fn customer(&self, id: CustomerId) -> Option<Customer>;
+    fn accounts(&self, id: CustomerId) -> Vec<Account>;
+    fn holder(&self, identifier: &Identifier) -> Option<CustomerId>;
+    /// Puts an account there that no command could make in a test's time.
+    fn preset(&mut self, account: Account);
+}
+
+#[derive(Default)]
+pub(crate) struct Applied {
+    /// One per command.
+    pub replies: Vec<Reply>,
+    pub events: Vec<Event>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub position: Position,
+    pub original: Option<Position>,
+    pub decision: Arc<Decision>,
+    pub balances: Vec<Balance>,
+}
+
+/// Runs a ledger in batches of at most so many commands, cut wherever a line looks at what is stored.
+pub(crate) fn check(keeper: &mut dyn Keeper, text: &str, batch: usize) {
+    let mut parser = Parser::new();
+    let mut events = Vec::new();
+    let mut waiting: Vec<(Delivery, Line)> = Vec::new();
+    for line in text.lines() {
+        let Some(Line { text, step, expected }) = parser.line(line) else { continue };
+        match step {
+            Step::Deliver(delivery) => {
+                waiting.push((delivery, Line { text, step: Step::Look(Vec::new()), expected }));
+                if waiting.len() >= batch {
+                    flush(keeper, &mut waiting, &mut events, &parser.names);
+                }
+            }
+            Step::Look(words) => {
+                flush(keeper, &mut waiting, &mut events, &parser.names);
+                look(keeper, &words, &expected, &text, &events, &parser);
+            }
+            Step::Preset { customer, unit, amount } => {
+                flush(keeper, &mut waiting, &mut events, &parser.names);
+                keeper.preset(preset(keeper.customer(customer).expect("a customer"), unit, amount));
+            }
+        }
+    }
+    flush(keeper, &mut waiting, &mut events, &parser.names);
+}
+
+fn flush(keeper: &mut dyn Keeper, waiting: &mut Vec<(Delivery, Line)>, events: &mut Vec<Event>, names: &Names) {
+    let (deliveries, lines): (Vec<_>, Vec<_>) = waiting.drain(..).unzip();
+    let positions: Vec<Position> = deliveries.iter().map(|delivery| delivery.position).collect();
+    let applied = keeper.apply(deliveries);
+    for (position, line) in positions.into_iter().zip(lines) {
+        let reply = applied.replies.iter().find(|reply| reply.position == position);
+        let told = applied.events.iter().filter(|event| event.cause == Some(position));
+        let told: Vec<&str> = told.map(|event| event.fact.type_name()).collect();
+        for item in &line.expected {
+            let reply = reply.unwrap_or_else(|| panic!("{}\nhas no reply", line.text));
+            check_item(reply, &told, item, names, &line.text);
+        }
+    }
+    events.extend(applied.events);
+}
+
+fn check_item(reply: &Reply, told: &[&str], item: &str, names: &Names, line: &str) {
+    let decision = &reply.decision;
+    let (name, wanted) = item.split_once(' ').map_or((item, ""), |(name, rest)| (name, rest.trim()));
+    let balance = || reply.balances.first();
+    let found = match name {
+        "available" => balance().map(|balance| balance.available.to_string()).unwrap_or_default(),
+        "earned" => balance().map(|balance| balance.lifetime_earned.to_string()).unwrap_or_default(),
+        "config" => decision.config_version.map_or("none".to_owned(), |version| version.to_string()),
+        "customer" => match decision.customer_id {
+            None => "nobody".to_owned(),
+            Some(id) => name_of(names, id),
+        },
+        "again" => {
+            let first = names.positions.get(wanted).copied();
+            if first.is_some() && reply.original == first { wanted.to_owned() } else { format!("{:?}", reply.original) }
+        }
+        "wrote" => join(decision.entries.iter().map(|entry| format!("{} {}", entry.kind.name(), entry.amount))),
+        "took" => join(decision.entries.last().into_iter().flat_map(|entry| shares(entry, names))),
+        "events" => join(told.iter().map(ToString::to_string)),
+        "fields" => join(rejected(reply).into_iter().flat_map(|it| it.fields.iter().map(|field| field.field.clone()))),
+        "detail" => {
+            join(rejected(reply).into_iter().flat_map(|it| it.detail.iter().map(|(key, value)| format!("{key}={value}"))))
+        }
+        version if version.strip_prefix('v').is_some_and(|it| it.parse::<i64>().is_ok()) => {
+            let version = decision.customer_version.map_or("v-none".to_owned(), |version| format!("v{version}"));
+            assert_eq!(version, item, "\n{line}\nwas {decision:?}");
+            return;
+        }
+        _ => {
+            let verdict = decision.verdict.as_ref().map_or_else(|rejection| rejection.code.code(), |effect| effect.name());
+            assert_eq!(verdict, item, "\n{line}\nwas {decision:?}");
+            return;
+        }
+    };
+    assert_eq!(found, wanted, "{name} of\n{line}\nwas {decision:?}");
+}
+
+fn look(keeper: &dyn Keeper, words: &[String], expected: &[String], line: &str, events: &[Event], parser: &Parser) {
+    let names = &parser.names;
+    if words[0] == "holder" {
+        let holder = keeper.holder(&identifier("acme", &words[1]));
+        let holder = holder.map_or("nobody".to_owned(), |id| name_of(names, id));
+        assert_eq!(holder, expected.join(","), "\n{line}");
+        return;
+    }
+    let id = parser.customer(&words[1]);
+    let account = keeper.accounts(id).into_iter().find(|account| words.get(2).is_some_and(|it| *it == account.unit_id.as_str()));
+    match words[0].as_str() {
+        "history" => {
+            let of_customer = events.iter().filter(|event| event.customer_id == Some(id));
+            let told = join(of_customer.map(|event| format!("{} {}", event.version, event.fact.type_name())));
+            assert_eq!(told, expected.join(","), "\n{line}");
+        }
+        "profile" => {
+            let customer = keeper.customer(id).unwrap_or_else(|| panic!("{line}\nthere is no such customer"));
+            expected.iter().for_each(|item| check_profile(&customer, item, line));
+        }
+        "account" => {
+            let account = account.unwrap_or_else(|| panic!("{line}\nthere is no such account"));
+            expected.iter().for_each(|item| check_account(&account, item, line));
+        }
+        _ => {
+            let lots = account.map(|account| account.lots_in_spending_order()).unwrap_or_default();
+            let wanted: Vec<String> = expected.iter().flat_map(|item| item.split(" + ")).map(at_full_length).collect();
+            let found = lots.iter().map(|lot| {
+                let name = names.lots.get(&lot.lot_id).cloned().unwrap_or_else(|| lot.lot_id.to_string());
+                match lot.expires_at {
+                    Some(until) => format!("{name} {} until {until}", lot.remaining),
+                    None => format!("{name} {} for ever", lot.remaining),
+                }
+            });
+            assert_eq!(found.collect::<Vec<_>>(), wanted, "\n{line}");
+        }
+    }
+}
+
+fn check_profile(customer: &Customer, item: &str, line: &str) {
+    let (name, wanted) = item.split_once(' ').unwrap_or((item, ""));
+    let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
+    let found = match name {
+        "phone" => text(&customer.phone),
+        "email" => text(&customer.email),
+        "external_id" => text(&customer.external_id),
+        "first" => text(&customer.first_name),
+        "last" => text(&customer.last_name),
+        "birth" => customer.birth_date.map_or("none".to_owned(), |date| date.to_string()),
+        "notify" => format!("email={} phone={}", customer.notify_email, customer.notify_phone),
+        "active" | "inactive" => {
+            assert_eq!(customer.status == CustomerStatus::Active, name == "active", "{line}");
+            return;
+        }
+        version => {
+            assert_eq!(format!("v{}", customer.version), version, "\n{line}");
+            return;
+        }
+    };
+    assert_eq!(found, wanted, "{name} of\n{line}");
+}
+
+fn check_account(account: &Account, item: &str, line: &str) {
+    let (name, wanted) = item.split_once(' ').unwrap_or((item, ""));
+    let found = match name {
+        "available" => account.available,
+        "earned" => account.lifetime_earned,
+        "redeemed" => account.lifetime_redeemed,
+        "entries" => account.entries,
+        _ => panic!("an account has no {name}"),
+    };
+    assert_eq!(found.to_string(), wanted, "{name} of\n{line}");
+}
+
+fn rejected(reply: &Reply) -> Option<&crate::domain::Rejection> {
+    reply.decision.verdict.as_ref().err()
+}
+
+fn shares<'a>(entry: &'a Entry, names: &'a Names) -> impl Iterator<Item = String> + 'a {
+    entry.lots.iter().map(|share| {
+        let name = names.lots.get(&share.lot_id).cloned().unwrap_or_else(|| share.lot_id.to_string());
+        format!("{name} {}", share.amount)
+    })
+}
+
+fn join(items: impl Iterator<Item = String>) -> String {
+    let joined = items.collect::<Vec<_>>().join(" + ");
+    if joined.is_empty() { "none".to_owned() } else { joined }
+}
+
+fn name_of(names: &Names, id: CustomerId) -> String {
+    let named = names.customers.iter().find(|(_, named)| **named == id);
+    named.map_or_else(|| id.to_string(), |(name, _)| name.clone())
+}
+
+/// Instants as they are printed, though a ledger may leave the seconds out.
+fn at_full_length(lot: &str) -> String {
+    match lot.trim().split_once(" until ") {
+        Some((name, until)) => format!("{name} until {}", instant(until)),
+        None => lot.trim().to_owned(),
+    }
+}
+
+fn preset(customer: Customer, unit: crate::domain::UnitId, amount: i64) -> Account {
+    use crate::domain::{Instant, Lot, LotId};
+    let mut account = Account::new(customer.merchant_id, customer.customer_id, unit);
+    let lot =
+        Lot { lot_id: LotId(uuid::Uuid::nil()), amount, remaining: amount, issued_at: Instant::EPOCH, expires_at: None };
+    account.credit(lot).expect("a preset account is in range");
+    account.entries = 1;
+    account
+}

@@ -1,0 +1,291 @@
+//! From the text of a ledger to deliveries and to what is expected of them.
+
+use std::collections::HashMap;
+
+use sha2::{Digest, Sha256};
+
+use crate::domain::command::{
+    Body, Command, Content, ContentHash, CreditAmount, CustomerRef, CustomerUpsert, Delivery, Envelope, FieldProblem,
+    Malformed, RedeemAmount, RefKind, SettingsPatch, UnitDefinition,
+};
+use crate::domain::customer::{Identifier, IdentifierKind};
+use crate::domain::ids::first_16;
+use crate::domain::{
+    CommandTopic, CustomerId, IdempotencyKey, Instant, LotId, MerchantId, Position, Seed, UnitId, fields,
+};
+
+/// One line of a ledger.
+pub(super) struct Line {
+    pub text: String,
+    pub step: Step,
+    /// What stands after the arrow.
+    pub expected: Vec<String>,
+}
+
+pub(super) enum Step {
+    Deliver(Delivery),
+    /// A look at what is stored: the words before the arrow.
+    Look(Vec<String>),
+    /// An account that holds so much already.
+    Preset { customer: CustomerId, unit: UnitId, amount: i64 },
+}
+
+/// What the lines named so far.
+#[derive(Default)]
+pub(super) struct Names {
+    /// `as=ada` names the customer that an upsert makes.
+    pub customers: HashMap<String, CustomerId>,
+    /// `key=k` names where a command stood first, and the lot that it made.
+    pub positions: HashMap<String, Position>,
+    pub lots: HashMap<LotId, String>,
+}
+
+pub(super) struct Parser {
+    pub names: Names,
+    now: Instant,
+    offsets: [i64; CommandTopic::COUNT],
+    lines: usize,
+}
+
+/// The options of a line, each used once: what is left over was misspelt.
+struct Options(HashMap<String, String>);
+
+impl Options {
+    fn text(&mut self, name: &str) -> Option<String> {
+        self.0.remove(name).map(|value| match value.strip_prefix('*') {
+            Some(length) => "x".repeat(length.parse().expect("*n is a text of n characters")),
+            None => value,
+        })
+    }
+
+    fn number<T: std::str::FromStr>(&mut self, name: &str) -> Option<T> {
+        self.text(name).map(|value| value.parse().unwrap_or_else(|_| panic!("{name}={value} is no number")))
+    }
+
+    fn flag(&mut self, name: &str) -> Option<bool> {
+        self.text(name).map(|value| value.parse().unwrap_or_else(|_| panic!("{name}={value} is neither true nor false")))
+    }
+}
+
+impl Parser {
+    pub fn new() -> Parser {
+        Parser {
+            names: Names::default(),
+            now: instant("2026-01-10T12:00Z"),
+            offsets: [0; CommandTopic::COUNT],
+            lines: 0,
+        }
+    }
+
+    /// `None` for an empty line and for those that only set the time.
+    pub fn line(&mut self, text: &str) -> Option<Line> {
+        self.lines += 1;
+        let text = text.split_once("# ").map_or(text, |(line, _)| line).trim();
+        let (command, expected) = text.split_once("->").unwrap_or((text, ""));
+        let words = words(command);
+        let (verb, rest) = words.split_first()?;
+        let step = match verb.as_str() {
+            "at" => {
+                self.now = instant(&rest[0]);
+                return None;
+            }
+            "after" => {
+                self.now = self.now.saturating_add_seconds(seconds(&rest[0]));
+                return None;
+            }
+            "lots" | "account" | "history" | "profile" | "holder" => Step::Look(words),
+            "preset" => Step::Preset {
+                customer: self.customer(&rest[0]),
+                unit: UnitId::new(rest[1].as_str()),
+                amount: rest[2].parse().expect("an amount"),
+            },
+            verb => Step::Deliver(self.delivery(verb, rest)),
+        };
+        let expected = expected.split(',').map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect();
+        Some(Line { text: text.to_owned(), step, expected })
+    }
+
+    pub fn customer(&self, name: &str) -> CustomerId {
+        *self.names.customers.get(name).unwrap_or_else(|| panic!("no upsert above says as={name}"))
+    }
+
+    fn delivery(&mut self, verb: &str, words: &[String]) -> Delivery {
+        let options = words.iter().filter_map(|word| word.split_once('='));
+        let mut options = Options(options.map(|(name, value)| (name.to_owned(), value.to_owned())).collect());
+        let plain = words.iter().map(String::as_str).filter(|word| !word.contains('='));
+        let plain: Vec<&str> = plain.map(|word| if word == "empty" { "" } else { word }).collect();
+        let topic = match verb {
+            "settings" | "unit" => CommandTopic::MerchantConfig,
+            "upsert" => CommandTopic::CustomerUpsert,
+            "credit" => CommandTopic::Credit,
+            "redeem" => CommandTopic::Redeem,
+            "tick" => CommandTopic::Clock,
+            "malformed" => CommandTopic::ALL.into_iter().find(|topic| topic.suffix() == plain[0]).expect("a topic"),
+            _ => panic!("no line begins with {verb}"),
+        };
+        let position = Position { topic, partition: 0, offset: self.offsets[topic.index()] };
+        self.offsets[topic.index()] += 1;
+        let seed = Seed::of_record(topic.suffix(), 0, position.offset, self.now);
+        if verb == "tick" {
+            return Delivery { position, timestamp: self.now, seed, content: Content::Tick };
+        }
+
+        let key = options.text("key").unwrap_or_else(|| format!("line-{}", self.lines));
+        self.names.positions.entry(key.clone()).or_insert(position);
+        self.names.lots.insert(LotId(seed.transaction_id(0).0), key.clone());
+        if let Some(name) = options.text("as") {
+            self.names.customers.insert(name, seed.customer_id());
+        }
+        let reference = match verb {
+            "credit" | "redeem" => Some(plain[0].to_owned()),
+            _ => options.text("ref"),
+        };
+        let envelope = Envelope {
+            merchant_id: MerchantId::new(options.text("merchant").unwrap_or_else(|| "acme".to_owned())),
+            idempotency_key: IdempotencyKey::new(key),
+            customer: reference.filter(|name| name != "nobody").map(|name| self.reference(&name)),
+            occurred_at: options.text("occurred").map(|time| self.time(&time)),
+            source: options.text("source"),
+            attributes: Vec::new(),
+        };
+        let body = self.body(verb, &plain, &mut options);
+        assert!(options.0.is_empty(), "{verb} has no {:?}", options.0);
+        let content_hash = hash(&envelope, &body);
+        let command = Command { envelope, body, content_hash, traceparent: None };
+        Delivery { position, timestamp: self.now, seed, content: Content::Command(Box::new(command)) }
+    }
+
+    fn body(&self, verb: &str, plain: &[&str], options: &mut Options) -> Body {
+        match verb {
+            "settings" => Body::Settings(SettingsPatch {
+                effective_from: options.text("from").map(|time| self.time(&time)),
+                name: options.text("name"),
+                time_zone: options.text("zone"),
+                match_by: options.text("match_by").map(|kinds| {
+                    kinds.split('+').filter(|kind| !kind.is_empty()).map(identifier_kind).collect()
+                }),
+                max_age_s: options.number("max_age"),
+                max_future_s: options.number("max_future"),
+            }),
+            "unit" => Body::Unit(UnitDefinition {
+                effective_from: options.text("from").map(|time| self.time(&time)),
+                unit_id: UnitId::new(plain[0]),
+                name: options.text("name").unwrap_or_else(|| "Points".to_owned()),
+                scale: options.number("scale").unwrap_or(0),
+                expiry_days: options.number("expiry"),
+                min_held: options.number("min_held").unwrap_or(0),
+                min_amount: options.number("min_amount").unwrap_or(1),
+            }),
+            "upsert" => Body::CustomerUpsert(CustomerUpsert {
+                external_id: options.text("external_id"),
+                phone: options.text("phone"),
+                email: options.text("email"),
+                first_name: options.text("first"),
+                last_name: options.text("last"),
+                birth_date: options.text("birth"),
+                active: options.flag("active"),
+                notify_email: options.flag("notify_email"),
+                notify_phone: options.flag("notify_phone"),
+            }),
+            "credit" => Body::CreditAmount(CreditAmount {
+                unit: UnitId::new(plain[1]),
+                amount: plain[2].parse().expect("an amount"),
+                order_id: options.text("order"),
+                reason: options.text("reason"),
+                title: options.text("title"),
+                expires_at: options.text("expires").map(|time| self.time(&time)),
+                skip_notifications: options.flag("skip_notifications").unwrap_or(false),
+            }),
+            "redeem" => Body::RedeemAmount(RedeemAmount {
+                unit: UnitId::new(plain[1]),
+                amount: plain[2].parse().expect("an amount"),
+                order_id: options.text("order"),
+                reason: options.text("reason"),
+                skip_notifications: options.flag("skip_notifications").unwrap_or(false),
+            }),
+            _ => Body::Malformed(Malformed {
+                kind: "malformed",
+                problems: vec![FieldProblem { field: "command".to_owned(), problem: "is wrong".to_owned() }],
+            }),
+        }
+    }
+
+    /// `ada` is an external id, `phone:+49...` and `email:...` say so, and `id:ada` is the customer id that `as=ada` named.
+    fn reference(&self, name: &str) -> CustomerRef {
+        match name.split_once(':') {
+            Some(("id", name)) => {
+                let id = self.names.customers.get(name).map_or_else(|| name.to_owned(), ToString::to_string);
+                CustomerRef { kind: RefKind::CustomerId, value: id }
+            }
+            Some((kind, value)) => {
+                CustomerRef { kind: RefKind::Identifier(identifier_kind(kind)), value: value.to_owned() }
+            }
+            None => CustomerRef { kind: RefKind::Identifier(IdentifierKind::ExternalId), value: name.to_owned() },
+        }
+    }
+
+    /// `-3h` and `+5m` count from the record's time, all else is an instant.
+    fn time(&self, text: &str) -> Instant {
+        match text.strip_prefix('-') {
+            Some(ago) => self.now.saturating_add_seconds(-seconds(ago)),
+            None => match text.strip_prefix('+') {
+                Some(ahead) => self.now.saturating_add_seconds(seconds(ahead)),
+                None => instant(text),
+            },
+        }
+    }
+}
+
+pub(super) fn identifier(merchant: &str, text: &str) -> Identifier {
+    let (kind, value) = text.split_once(':').expect("kind:value");
+    let kind = identifier_kind(kind);
+    let value = fields::normalise(kind, value).expect("a well-formed identifier");
+    Identifier { merchant_id: MerchantId::new(merchant), kind, value }
+}
+
+fn identifier_kind(name: &str) -> IdentifierKind {
+    IdentifierKind::ALL.into_iter().find(|kind| kind.field() == name).expect("external_id, phone or email")
+}
+
+pub(super) fn instant(text: &str) -> Instant {
+    let timestamp: jiff::Timestamp = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
+    Instant::from_micros(timestamp.as_microsecond())
+}
+
+fn seconds(text: &str) -> i64 {
+    let (number, unit) = text.split_at(text.len() - 1);
+    let number: i64 = number.parse().unwrap_or_else(|_| panic!("{text} is no duration"));
+    number
+        * match unit {
+            "s" => 1,
+            "m" => 60,
+            "h" => 3600,
+            "d" => 86_400,
+            _ => panic!("{text} is no duration"),
+        }
+}
+
+/// What a sender says, without what a sender may repeat differently: as the codec does it, over other bytes.
+pub(crate) fn hash(envelope: &Envelope, body: &Body) -> ContentHash {
+    let said = (&envelope.customer, &envelope.occurred_at, &envelope.attributes, body);
+    ContentHash(first_16(Sha256::new().chain_update(format!("{said:?}"))))
+}
+
+/// Words between spaces; a part in double quotes keeps its spaces.
+fn words(text: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    for (part, quoted) in text.split('"').zip([false, true].into_iter().cycle()) {
+        if quoted {
+            words.last_mut().expect("never empty").push_str(part);
+            continue;
+        }
+        for (index, word) in part.split(' ').enumerate() {
+            if index > 0 {
+                words.push(String::new());
+            }
+            words.last_mut().expect("never empty").push_str(word);
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}

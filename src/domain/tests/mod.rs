@@ -1,0 +1,98 @@
+//! The rules, as ledgers: see [`ledger`].
+
+pub(crate) mod ledger;
+
+mod credit_redeem;
+mod customer_upsert;
+mod expiry;
+mod idempotency;
+mod merchant_config;
+
+use super::book::Book;
+use super::command::{Content, Delivery};
+use super::customer::{Customer, Identifier};
+use super::judge::{self, Moment};
+use super::{Account, CustomerId, Instant, settle};
+use ledger::{Applied, Keeper, Reply};
+
+/// Makes a test of each ledger, and a list of them all.
+macro_rules! ledgers {
+    ($($(#[$doc:meta])* $name:ident: $text:expr;)*) => {
+        pub(super) const LEDGERS: &[(&str, &str)] = &[$((stringify!($name), $text)),*];
+
+        $(
+            $(#[$doc])*
+            #[test]
+            fn $name() {
+                crate::domain::tests::ledger::check(&mut crate::domain::tests::OneBook::default(), $text, 1);
+            }
+        )*
+    };
+}
+pub(self) use ledgers;
+
+/// Every ledger with its name.
+pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let families =
+        [credit_redeem::LEDGERS, customer_upsert::LEDGERS, expiry::LEDGERS, idempotency::LEDGERS, merchant_config::LEDGERS];
+    families.into_iter().flatten().copied()
+}
+
+/// One book that is never closed: the rules alone, without batches.
+#[derive(Default)]
+pub(crate) struct OneBook {
+    book: Book,
+    lane_time: Instant,
+}
+
+impl Keeper for OneBook {
+    fn apply(&mut self, deliveries: Vec<Delivery>) -> Applied {
+        let mut applied = Applied::default();
+        for delivery in deliveries {
+            self.lane_time = self.lane_time.max(delivery.timestamp);
+            let moment = Moment {
+                position: delivery.position,
+                seed: delivery.seed,
+                record_time: delivery.timestamp,
+                lane_time: self.lane_time,
+            };
+            match delivery.content {
+                Content::Command(command) => {
+                    let answer = judge::decide(&mut self.book, &command, moment);
+                    applied.replies.push(Reply {
+                        position: delivery.position,
+                        original: answer.original,
+                        decision: answer.decision,
+                        balances: answer.balances,
+                    });
+                }
+                Content::Tick => {
+                    let mut customers: Vec<CustomerId> = self.book.customers.keys().copied().collect();
+                    customers.sort();
+                    for customer in customers {
+                        settle::settle_customer(&mut self.book, customer, self.lane_time);
+                    }
+                }
+                Content::DeadLetter(_) => {}
+            }
+        }
+        applied.events = std::mem::take(&mut self.book.events);
+        applied
+    }
+
+    fn customer(&self, id: CustomerId) -> Option<Customer> {
+        self.book.customer(id).cloned()
+    }
+
+    fn accounts(&self, id: CustomerId) -> Vec<Account> {
+        self.book.accounts(id).cloned().collect()
+    }
+
+    fn holder(&self, identifier: &Identifier) -> Option<CustomerId> {
+        self.book.holder(identifier)
+    }
+
+    fn preset(&mut self, account: Account) {
+        *self.book.account_mut(account.customer_id, &account.unit_id) = account.clone();
+    }
+}
