@@ -1,0 +1,226 @@
+//! What makes two commands the same: SHA-256 over what was said, not over how it was written.
+//!
+//! Each field that does not have its schema's default is fed as a name and a value, in the schema's order; maps are sorted. So JSON and
+//! Avro give the same hash, and so does a schema with one more field, as long as that field is at its default. Merchant, idempotency key,
+//! source and headers say who asks and are left out. The structs are taken apart without `..`, so that a new field can't be forgotten.
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::domain::command::{
+    Body, ContentHash, CreditAmount, CustomerRef, CustomerUpsert, Envelope, RedeemAmount, RefKind,
+};
+use crate::domain::command::{SettingsPatch, UnitDefinition};
+use crate::domain::{CommandTopic, Instant};
+
+/// The hash of a command as its domain types hold it. A malformed one is only known by its envelope: see [`of_json`].
+pub(super) fn of_command(envelope: &Envelope, body: &Body) -> ContentHash {
+    let mut content = Content::of(body.kind());
+    content.envelope(envelope);
+    content.body(body);
+    content.finish()
+}
+
+/// The hash of JSON that is not of a command's form.
+pub(super) fn of_json(topic: CommandTopic, value: &Value) -> ContentHash {
+    let mut content = Content::of("malformed");
+    content.text(topic.suffix());
+    content.json(value, &mut Vec::new());
+    content.finish()
+}
+
+/// Collected first and digested once: many small updates cost more than the digest.
+struct Content(Vec<u8>);
+
+impl Content {
+    fn of(kind: &str) -> Content {
+        let mut content = Content(Vec::with_capacity(512));
+        content.text(kind);
+        content
+    }
+
+    fn envelope(&mut self, envelope: &Envelope) {
+        let Envelope { merchant_id: _, idempotency_key: _, customer, occurred_at, source: _, attributes } = envelope;
+        if let Some(CustomerRef { kind, value }) = customer {
+            self.string("customer.kind", ref_name(*kind));
+            self.string("customer.value", value);
+        }
+        self.optional_instant("occurred_at", *occurred_at);
+        if !attributes.is_empty() {
+            self.text("attributes");
+            self.count(attributes.len());
+            for (key, value) in attributes {
+                self.text(key);
+                self.text(value);
+            }
+        }
+    }
+
+    fn body(&mut self, body: &Body) {
+        match body {
+            Body::CustomerUpsert(CustomerUpsert {
+                external_id,
+                phone,
+                email,
+                first_name,
+                last_name,
+                birth_date,
+                active,
+                notify_email,
+                notify_phone,
+            }) => {
+                self.optional_string("external_id", external_id);
+                self.optional_string("phone", phone);
+                self.optional_string("email", email);
+                self.optional_string("first_name", first_name);
+                self.optional_string("last_name", last_name);
+                self.optional_string("birth_date", birth_date);
+                self.optional_flag("active", *active);
+                self.optional_flag("notify_email", *notify_email);
+                self.optional_flag("notify_phone", *notify_phone);
+            }
+            Body::CreditAmount(CreditAmount {
+                unit,
+                amount,
+                order_id,
+                reason,
+                title,
+                expires_at,
+                skip_notifications,
+            }) => {
+                self.string("unit", unit.as_str());
+                self.number("amount", *amount);
+                self.optional_string("order_id", order_id);
+                self.optional_string("reason", reason);
+                self.optional_string("title", title);
+                self.optional_instant("expires_at", *expires_at);
+                self.optional_flag("skip_notifications", skip_notifications.then_some(true));
+            }
+            Body::RedeemAmount(RedeemAmount { unit, amount, order_id, reason, skip_notifications }) => {
+                self.string("unit", unit.as_str());
+                self.number("amount", *amount);
+                self.optional_string("order_id", order_id);
+                self.optional_string("reason", reason);
+                self.optional_flag("skip_notifications", skip_notifications.then_some(true));
+            }
+            Body::Settings(SettingsPatch { effective_from, name, time_zone, match_by, max_age_s, max_future_s }) => {
+                self.optional_instant("effective_from", *effective_from);
+                self.optional_string("name", name);
+                self.optional_string("time_zone", time_zone);
+                if let Some(kinds) = match_by {
+                    self.text("match_by");
+                    self.count(kinds.len());
+                    for kind in kinds {
+                        self.text(kind.field());
+                    }
+                }
+                self.optional_number("max_age_s", *max_age_s);
+                self.optional_number("max_future_s", *max_future_s);
+            }
+            Body::Unit(UnitDefinition { effective_from, unit_id, name, scale, expiry_days, min_held, min_amount }) => {
+                self.optional_instant("effective_from", *effective_from);
+                self.string("unit_id", unit_id.as_str());
+                self.string("name", name);
+                self.optional_number("scale", (*scale != 0).then_some(i64::from(*scale)));
+                self.optional_number("expiry_days", expiry_days.map(i64::from));
+                self.optional_number("min_held", (*min_held != 0).then_some(*min_held));
+                self.optional_number("min_amount", (*min_amount != 1).then_some(*min_amount));
+            }
+            Body::Malformed(_) => {}
+        }
+    }
+
+    /// Every value by its path, in the order of the keys. The two fields that say who asks are left out, as in a command.
+    fn json<'v>(&mut self, value: &'v Value, path: &mut Vec<&'v str>) {
+        match value {
+            Value::Null => self.0.push(0),
+            Value::Bool(flag) => self.0.extend_from_slice(&[1, u8::from(*flag)]),
+            Value::Number(number) => {
+                self.0.push(2);
+                self.text(&number.to_string());
+            }
+            Value::String(text) => {
+                self.0.push(3);
+                self.text(text);
+            }
+            Value::Array(items) => {
+                self.0.push(4);
+                self.count(items.len());
+                for item in items {
+                    path.push("[]");
+                    self.json(item, path);
+                    path.pop();
+                }
+            }
+            Value::Object(fields) => {
+                self.0.push(5);
+                let mut names: Vec<&String> = fields.keys().collect();
+                names.sort_unstable();
+                for name in names {
+                    if path.as_slice() == ["envelope"]
+                        && ["merchant_id", "idempotency_key", "source"].contains(&name.as_str())
+                    {
+                        continue;
+                    }
+                    self.text(name);
+                    path.push(name);
+                    self.json(&fields[name], path);
+                    path.pop();
+                }
+                self.0.push(6);
+            }
+        }
+    }
+
+    fn count(&mut self, items: usize) {
+        self.0.extend_from_slice(&(items as u64).to_be_bytes());
+    }
+
+    fn text(&mut self, text: &str) {
+        self.count(text.len());
+        self.0.extend_from_slice(text.as_bytes());
+    }
+
+    fn string(&mut self, name: &str, value: &str) {
+        self.text(name);
+        self.text(value);
+    }
+
+    fn number(&mut self, name: &str, value: i64) {
+        self.text(name);
+        self.0.extend_from_slice(&value.to_be_bytes());
+    }
+
+    fn optional_string(&mut self, name: &str, value: &Option<String>) {
+        if let Some(value) = value {
+            self.string(name, value);
+        }
+    }
+
+    fn optional_number(&mut self, name: &str, value: Option<i64>) {
+        if let Some(value) = value {
+            self.number(name, value);
+        }
+    }
+
+    fn optional_flag(&mut self, name: &str, value: Option<bool>) {
+        self.optional_number(name, value.map(i64::from));
+    }
+
+    fn optional_instant(&mut self, name: &str, value: Option<Instant>) {
+        self.optional_number(name, value.map(Instant::micros));
+    }
+
+    fn finish(self) -> ContentHash {
+        let mut half = [0; 16];
+        half.copy_from_slice(&Sha256::digest(&self.0)[..16]);
+        ContentHash(half)
+    }
+}
+
+fn ref_name(kind: RefKind) -> &'static str {
+    match kind {
+        RefKind::CustomerId => "customer_id",
+        RefKind::Identifier(kind) => kind.field(),
+    }
+}

@@ -1,0 +1,198 @@
+//! From the wire's structs to the domain's command: the whole inbound mapping. Only what would poison a later step is checked here
+//! (U+0000, instants outside the range that Postgres and RFC 3339 hold, an unbounded envelope); the rules judge the rest.
+
+use std::collections::BTreeMap;
+
+use super::problems::Problems;
+use super::wire;
+use crate::domain::command::{
+    Body, CreditAmount, CustomerRef, CustomerUpsert, Envelope, RedeemAmount, RefKind, SettingsPatch, UnitDefinition,
+};
+use crate::domain::customer::IdentifierKind;
+use crate::domain::{IdempotencyKey, Instant, MerchantId, UnitId};
+
+const MAX_ATTRIBUTES: usize = 50;
+const MAX_ATTRIBUTE_KEY: usize = 64;
+const MAX_ATTRIBUTE_VALUE: usize = 500;
+const MAX_SOURCE: usize = 64;
+
+/// What of an envelope is well-formed; the rest becomes a problem and is left out.
+pub(super) fn envelope(envelope: wire::Envelope, problems: &mut Problems) -> Envelope {
+    let wire::Envelope { merchant_id, idempotency_key, customer, occurred_at, source, attributes } = envelope;
+    if idempotency_key.contains('\0') {
+        problems.add("envelope.idempotency_key", NUL);
+    }
+    Envelope {
+        merchant_id: MerchantId::new(merchant_id),
+        idempotency_key: IdempotencyKey::new(idempotency_key),
+        customer: customer.and_then(|wire::CustomerRef { kind, value }| {
+            let value = text("envelope.customer.value", value, problems)?;
+            Some(CustomerRef { kind: ref_kind(kind), value })
+        }),
+        occurred_at: instant("envelope.occurred_at", occurred_at, problems),
+        source: source.and_then(|source| {
+            let source = text("envelope.source", source, problems)?;
+            if (1..=MAX_SOURCE).contains(&source.chars().count()) {
+                return Some(source);
+            }
+            problems.add("envelope.source", "must have 1 to 64 characters");
+            None
+        }),
+        attributes: labels(attributes, problems),
+    }
+}
+
+pub(super) fn customer_upsert(command: wire::CustomerUpsert, problems: &mut Problems) -> Body {
+    let wire::CustomerUpsert {
+        external_id,
+        phone,
+        email,
+        first_name,
+        last_name,
+        birth_date,
+        active,
+        notify_email,
+        notify_phone,
+    } = command;
+    let mut checked = |field, value| optional_text(field, value, problems);
+    Body::CustomerUpsert(CustomerUpsert {
+        external_id: checked("command.external_id", external_id),
+        phone: checked("command.phone", phone),
+        email: checked("command.email", email),
+        first_name: checked("command.first_name", first_name),
+        last_name: checked("command.last_name", last_name),
+        birth_date: checked("command.birth_date", birth_date),
+        active,
+        notify_email,
+        notify_phone,
+    })
+}
+
+pub(super) fn credit(command: wire::CreditBody, problems: &mut Problems) -> Body {
+    match command {
+        wire::CreditBody::CreditAmount(wire::CreditAmount {
+            unit,
+            amount,
+            order_id,
+            reason,
+            title,
+            expires_at,
+            skip_notifications,
+        }) => Body::CreditAmount(CreditAmount {
+            unit: unit_id("command.unit", unit, problems),
+            amount,
+            order_id: optional_text("command.order_id", order_id, problems),
+            reason: optional_text("command.reason", reason, problems),
+            title: optional_text("command.title", title, problems),
+            expires_at: instant("command.expires_at", expires_at, problems),
+            skip_notifications,
+        }),
+    }
+}
+
+pub(super) fn redeem(command: wire::RedeemBody, problems: &mut Problems) -> Body {
+    match command {
+        wire::RedeemBody::RedeemAmount(wire::RedeemAmount { unit, amount, order_id, reason, skip_notifications }) => {
+            Body::RedeemAmount(RedeemAmount {
+                unit: unit_id("command.unit", unit, problems),
+                amount,
+                order_id: optional_text("command.order_id", order_id, problems),
+                reason: optional_text("command.reason", reason, problems),
+                skip_notifications,
+            })
+        }
+    }
+}
+
+pub(super) fn merchant_config(effective_from: Option<i64>, command: wire::ConfigBody, problems: &mut Problems) -> Body {
+    let effective_from = instant("effective_from", effective_from, problems);
+    match command {
+        wire::ConfigBody::Settings(wire::Settings { name, time_zone, match_by, max_age_s, max_future_s }) => {
+            Body::Settings(SettingsPatch {
+                effective_from,
+                name: optional_text("command.name", name, problems),
+                time_zone: optional_text("command.time_zone", time_zone, problems),
+                match_by: match_by.map(|kinds| kinds.into_iter().map(identifier_kind).collect()),
+                max_age_s,
+                max_future_s,
+            })
+        }
+        wire::ConfigBody::Unit(wire::Unit { unit_id: id, name, scale, expiry_days, min_held, min_amount }) => {
+            Body::Unit(UnitDefinition {
+                effective_from,
+                unit_id: unit_id("command.unit_id", id, problems),
+                name: text("command.name", name, problems).unwrap_or_default(),
+                scale,
+                expiry_days,
+                min_held,
+                min_amount,
+            })
+        }
+    }
+}
+
+/// Postgres' text can't hold it.
+const NUL: &str = "must not contain U+0000";
+
+fn text(field: &str, value: String, problems: &mut Problems) -> Option<String> {
+    if value.contains('\0') {
+        problems.add(field, NUL);
+        return None;
+    }
+    Some(value)
+}
+
+fn optional_text(field: &str, value: Option<String>, problems: &mut Problems) -> Option<String> {
+    value.and_then(|value| text(field, value, problems))
+}
+
+fn unit_id(field: &str, value: String, problems: &mut Problems) -> UnitId {
+    UnitId::new(text(field, value, problems).unwrap_or_default())
+}
+
+fn instant(field: &str, micros: Option<i64>, problems: &mut Problems) -> Option<Instant> {
+    let instant = Instant::from_micros(micros?);
+    if instant.is_representable() {
+        return Some(instant);
+    }
+    problems.add(field, "must lie in the years 1900 to 9999");
+    None
+}
+
+fn labels(attributes: BTreeMap<String, String>, problems: &mut Problems) -> Vec<(String, String)> {
+    if attributes.len() > MAX_ATTRIBUTES {
+        problems.add("envelope.attributes", "must have at most 50 entries");
+        return Vec::new();
+    }
+    let mut kept = Vec::with_capacity(attributes.len());
+    for (key, value) in attributes {
+        let field = || format!("envelope.attributes.{key}");
+        if key.contains('\0') || value.contains('\0') {
+            problems.add(&field(), NUL);
+        } else if !(1..=MAX_ATTRIBUTE_KEY).contains(&key.chars().count()) {
+            problems.add(&field(), "must have a name of 1 to 64 characters");
+        } else if value.chars().count() > MAX_ATTRIBUTE_VALUE {
+            problems.add(&field(), "must have at most 500 characters");
+        } else {
+            kept.push((key, value));
+        }
+    }
+    kept
+}
+
+fn ref_kind(kind: wire::RefKind) -> RefKind {
+    match kind {
+        wire::RefKind::CustomerId => RefKind::CustomerId,
+        wire::RefKind::ExternalId => RefKind::Identifier(IdentifierKind::ExternalId),
+        wire::RefKind::Phone => RefKind::Identifier(IdentifierKind::Phone),
+        wire::RefKind::Email => RefKind::Identifier(IdentifierKind::Email),
+    }
+}
+
+fn identifier_kind(kind: wire::Identifier) -> IdentifierKind {
+    match kind {
+        wire::Identifier::ExternalId => IdentifierKind::ExternalId,
+        wire::Identifier::Phone => IdentifierKind::Phone,
+        wire::Identifier::Email => IdentifierKind::Email,
+    }
+}

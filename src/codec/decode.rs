@@ -1,0 +1,310 @@
+//! Records into deliveries. Every record becomes exactly one: a command, a tick, or a dead letter with the sentence that mends the sender.
+//!
+//! A record waits only for one thing: a schema id that has not been seen yet. [`Decoder::decode`] then names it, [`Decoder::learn`] asks
+//! the registry, and decoding is tried again. A registry that is down is waited for; an id that it says it does not have is a dead letter.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant as Clock};
+
+use apache_avro::Schema;
+use serde_json::{Map, Value};
+
+use super::framing::{self, Framed};
+use super::problems::Problems;
+use super::registry::{self, RegistryClient, RegistryError};
+use super::resolve::{self, WriterSchema};
+use super::schemas::{self, OwnSchema};
+use super::{content_hash, convert, from_json, wire};
+use crate::domain::command::{Body, Command, Content, DeadLetter, DeadLetterClass, Delivery, Malformed};
+use crate::domain::{CommandTopic, Seed};
+use crate::record::{InboundRecord, lane_of};
+
+/// A value beyond this is not decoded: nothing that a command says needs as much, and what it causes must fit into one record each.
+pub const MAX_VALUE_BYTES: usize = 256 * 1024;
+const MAX_MERCHANT_BYTES: usize = 64;
+/// W3C's first version has 55 characters; later ones may be longer.
+const TRACEPARENT_BYTES: std::ops::RangeInclusive<usize> = 55..=128;
+/// How long the registry's word that it does not have a schema is believed.
+const UNKNOWN_FOR: Duration = Duration::from_secs(30);
+
+/// Clones share what has been learned.
+#[derive(Clone)]
+pub struct Decoder {
+    inner: Arc<Inner>,
+}
+
+/// The record can't be decoded before this schema has been asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NeedsSchema {
+    pub id: u32,
+}
+
+/// The registry could not be asked; the record waits.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct RegistryUnavailable(pub String);
+
+struct Inner {
+    lanes: i32,
+    registry: RegistryClient,
+    learned: RwLock<HashMap<u32, Learned>>,
+}
+
+/// What a schema id of the registry means.
+#[derive(Clone)]
+enum Learned {
+    /// Exactly our schema of this topic: its datums are read as they are.
+    Own(CommandTopic),
+    /// Another one: its datums are rewritten as ours, if they can be.
+    Other(Arc<WriterSchema>),
+    /// Not an Avro schema that stands by itself.
+    Unusable,
+    /// The registry said that it does not have it.
+    Unknown { since: Clock },
+}
+
+enum Refusal {
+    DeadLetter(DeadLetter),
+    NeedsSchema(NeedsSchema),
+}
+
+impl Decoder {
+    pub fn new(lanes: i32, registry: RegistryClient) -> Decoder {
+        schemas::bound_allocations();
+        Decoder { inner: Arc::new(Inner { lanes, registry, learned: RwLock::default() }) }
+    }
+
+    /// Understands a record as far as that is possible. `topic_id` is Kafka's own id of its topic.
+    pub fn decode(&self, record: &InboundRecord, topic_id: &str) -> Result<Delivery, NeedsSchema> {
+        let position = record.position;
+        let content = if position.topic == CommandTopic::Clock {
+            Content::Tick
+        } else {
+            match self.command(record) {
+                Ok(command) => Content::Command(Box::new(command)),
+                Err(Refusal::DeadLetter(dead_letter)) => Content::DeadLetter(dead_letter),
+                Err(Refusal::NeedsSchema(needed)) => return Err(needed),
+            }
+        };
+        let seed = Seed::of_record(topic_id, position.partition, position.offset, record.timestamp);
+        Ok(Delivery { position, timestamp: record.timestamp, seed, content })
+    }
+
+    /// Asks the registry for a schema, unless it is known by now. Afterwards the records that needed it decode, one way or another.
+    pub async fn learn(&self, id: u32) -> Result<(), RegistryUnavailable> {
+        if self.learned(id).is_some() {
+            return Ok(());
+        }
+        let registry = self.inner.registry.clone();
+        let learned = match registry::blocking("for a schema", move || registry.schema_by_id(id)).await {
+            Ok(text) => meaning_of(&text),
+            Err(RegistryError::NotFound { .. }) => Learned::Unknown { since: Clock::now() },
+            Err(error) => return Err(RegistryUnavailable(error.to_string())),
+        };
+        self.remember(id, learned);
+        Ok(())
+    }
+
+    /// Teaches a schema without a registry, for tests and tools.
+    pub fn teach(&self, id: u32, text: &str) {
+        self.remember(id, meaning_of(text));
+    }
+
+    fn remember(&self, id: u32, learned: Learned) {
+        self.inner.learned.write().unwrap_or_else(PoisonError::into_inner).insert(id, learned);
+    }
+
+    fn learned(&self, id: u32) -> Option<Learned> {
+        let learned = self.inner.learned.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()?;
+        match learned {
+            Learned::Unknown { since } if since.elapsed() >= UNKNOWN_FOR => None,
+            learned => Some(learned),
+        }
+    }
+
+    fn command(&self, record: &InboundRecord) -> Result<Command, Refusal> {
+        let value = record.value.as_deref().unwrap_or_default();
+        if value.len() > MAX_VALUE_BYTES {
+            return Err(undecodable("The value has more than 256 KiB. Send smaller commands."));
+        }
+        let mut command = match framing::split(value).map_err(undecodable)? {
+            Framed::Confluent { schema_id, datum } => {
+                self.avro(record, schema_id, datum).map_err(|refusal| refusal.of_schema(schema_id))?
+            }
+            Framed::Json(text) => self.json(record, text)?,
+        };
+        command.traceparent = traceparent(record);
+        Ok(command)
+    }
+
+    fn avro(&self, record: &InboundRecord, schema_id: u32, datum: &[u8]) -> Result<Command, Refusal> {
+        let topic = record.position.topic;
+        let own = schemas::command(topic);
+        let no_datum = || undecodable("The value is not a datum of the schema that it names.");
+        match self.learned(schema_id) {
+            None => Err(Refusal::NeedsSchema(NeedsSchema { id: schema_id })),
+            Some(Learned::Own(of)) if of == topic => self.of_datum(record, own, datum),
+            Some(Learned::Own(of)) => Err(undecodable(format!(
+                "The schema is that of {}, but the topic takes {}. Send the command to its own topic.",
+                schemas::command(of).full_name(),
+                own.full_name()
+            ))),
+            Some(Learned::Other(writer)) => {
+                let rewritten = resolve::rewrite(&writer, own, datum).map_err(|_| {
+                    let theirs = writer.full_name();
+                    if theirs.as_deref() == Some(own.full_name().as_str()) {
+                        return no_datum();
+                    }
+                    let theirs = theirs.unwrap_or_else(|| "no record".to_owned());
+                    undecodable(format!("The schema is that of {theirs}, but the topic takes {}.", own.full_name()))
+                })?;
+                self.of_datum(record, own, &rewritten)
+            }
+            Some(Learned::Unusable) => {
+                Err(undecodable("The schema is not an Avro schema that is complete without references."))
+            }
+            Some(Learned::Unknown { .. }) => Err(dead_letter(
+                DeadLetterClass::UnknownSchema,
+                "The schema registry does not have the schema that the value names. Register it before sending.",
+            )),
+        }
+    }
+
+    fn json(&self, record: &InboundRecord, text: &[u8]) -> Result<Command, Refusal> {
+        let topic = record.position.topic;
+        let value: Value = serde_json::from_slice(text)
+            .map_err(|_| undecodable("The value begins as a JSON object, but is not valid JSON."))?;
+        let merchant = value.pointer("/envelope/merchant_id").and_then(Value::as_str).unwrap_or_default();
+        self.check_merchant(record, merchant)?;
+        let own = schemas::command(topic);
+        let mut problems = Problems::default();
+        let datum = from_json::write(own, &value, &mut problems);
+        if problems.is_empty() {
+            return self.of_datum(record, own, &datum);
+        }
+        // What is well-formed of the envelope still says whose command it is, and how to answer it.
+        let envelope = convert::envelope(lenient_envelope(&value["envelope"]), &mut problems);
+        let malformed = Malformed { kind: topic.suffix(), problems: problems.into_found() };
+        let content_hash = content_hash::of_json(topic, &value);
+        Ok(Command { envelope, body: Body::Malformed(malformed), content_hash, traceparent: None })
+    }
+
+    /// Reads a datum of our schema, whatever it was before.
+    fn of_datum(&self, record: &InboundRecord, own: &'static OwnSchema, datum: &[u8]) -> Result<Command, Refusal> {
+        let no_datum = || undecodable("The value is not a datum of the schema that it names.");
+        let topic = record.position.topic;
+        let mut problems = Problems::default();
+        let envelope = |envelope: wire::Envelope, problems: &mut Problems| {
+            self.check_merchant(record, &envelope.merchant_id)?;
+            Ok(convert::envelope(envelope, problems))
+        };
+        let (envelope, body) = match topic {
+            CommandTopic::CustomerUpsert => {
+                let wire: wire::CustomerUpsertCommand = own.read(datum).ok_or_else(no_datum)?;
+                (envelope(wire.envelope, &mut problems)?, convert::customer_upsert(wire.command, &mut problems))
+            }
+            CommandTopic::Credit => {
+                let wire: wire::CreditCommand = own.read(datum).ok_or_else(no_datum)?;
+                (envelope(wire.envelope, &mut problems)?, convert::credit(wire.command, &mut problems))
+            }
+            CommandTopic::Redeem => {
+                let wire: wire::RedeemCommand = own.read(datum).ok_or_else(no_datum)?;
+                (envelope(wire.envelope, &mut problems)?, convert::redeem(wire.command, &mut problems))
+            }
+            CommandTopic::MerchantConfig => {
+                let wire: wire::MerchantConfigCommand = own.read(datum).ok_or_else(no_datum)?;
+                let envelope = envelope(wire.envelope, &mut problems)?;
+                (envelope, convert::merchant_config(wire.effective_from, wire.command, &mut problems))
+            }
+            CommandTopic::Clock => return Err(no_datum()),
+        };
+        if problems.is_empty() {
+            let content_hash = content_hash::of_command(&envelope, &body);
+            return Ok(Command { envelope, body, content_hash, traceparent: None });
+        }
+        let content_hash = content_hash::of_json(topic, &own.to_json(datum).unwrap_or_default());
+        let malformed = Malformed { kind: topic.suffix(), problems: problems.into_found() };
+        Ok(Command { envelope, body: Body::Malformed(malformed), content_hash, traceparent: None })
+    }
+
+    /// Whether the record stands where its merchant's commands belong: only then does the lane own all that it can touch.
+    fn check_merchant(&self, record: &InboundRecord, merchant: &str) -> Result<(), Refusal> {
+        if merchant.is_empty() || merchant.len() > MAX_MERCHANT_BYTES || merchant.contains('\0') {
+            return Err(dead_letter(
+                DeadLetterClass::MissingMerchant,
+                "The command has no envelope.merchant_id of 1 to 64 bytes without U+0000, so nobody can be answered.",
+            ));
+        }
+        if record.key.as_deref() != Some(merchant.as_bytes()) {
+            return Err(dead_letter(
+                DeadLetterClass::WrongKey,
+                "The record's key is not the command's merchant_id. Send the merchant_id as the key, as plain UTF-8.",
+            ));
+        }
+        if lane_of(merchant.as_bytes(), self.inner.lanes) != record.position.partition {
+            return Err(dead_letter(
+                DeadLetterClass::WrongPartition,
+                format!(
+                    "The record is not on its merchant's partition of {}. Let the sender choose partitions by murmur2 over \
+                     the key (librdkafka: partitioner=murmur2_random) and never by itself.",
+                    self.inner.lanes
+                ),
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl Refusal {
+    fn of_schema(self, id: u32) -> Refusal {
+        match self {
+            Refusal::DeadLetter(dead_letter) => Refusal::DeadLetter(DeadLetter { schema_id: Some(id), ..dead_letter }),
+            needed @ Refusal::NeedsSchema(_) => needed,
+        }
+    }
+}
+
+fn meaning_of(text: &str) -> Learned {
+    let Ok(json) = serde_json::from_str::<Value>(text) else { return Learned::Unusable };
+    if let Some(topic) = CommandTopic::ALL.into_iter().find(|topic| schemas::command(*topic).is_same(&json)) {
+        return Learned::Own(topic);
+    }
+    match WriterSchema::parse(&json) {
+        Some(writer) => Learned::Other(Arc::new(writer)),
+        None => Learned::Unusable,
+    }
+}
+
+/// The envelope without the fields that are not of the right form. The merchant has been checked; a key that is missing is judged as empty.
+fn lenient_envelope(value: &Value) -> wire::Envelope {
+    let own = schemas::envelope();
+    let mut kept = Map::new();
+    if let (Schema::Record(record), Value::Object(fields)) = (own.schema, value) {
+        for field in &record.fields {
+            if let Some(value) = fields.get(&field.name)
+                && from_json::fits(own, &field.schema, value)
+            {
+                kept.insert(field.name.clone(), value.clone());
+            }
+        }
+    }
+    kept.entry("idempotency_key").or_insert_with(|| "".into());
+    let datum = from_json::write(own, &Value::Object(kept), &mut Problems::default());
+    own.read(&datum).expect("every field has been checked, and the key is there")
+}
+
+fn traceparent(record: &InboundRecord) -> Option<Arc<str>> {
+    let header = record.headers.iter().find(|header| header.name == "traceparent")?;
+    let text = std::str::from_utf8(&header.value).ok()?;
+    let is_plain = TRACEPARENT_BYTES.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    is_plain.then(|| text.into())
+}
+
+fn undecodable(message: impl Into<String>) -> Refusal {
+    dead_letter(DeadLetterClass::Undecodable, message)
+}
+
+fn dead_letter(class: DeadLetterClass, message: impl Into<String>) -> Refusal {
+    Refusal::DeadLetter(DeadLetter { class, message: message.into(), schema_id: None })
+}

@@ -1,0 +1,179 @@
+//! JSON into a datum of our schema, by walking the schema. JSON of the same shape, that is: a variant is named by a `type` field beside
+//! its own fields, an instant is an RFC 3339 text, a field with a default may be left out. All bad fields are found, not only the first.
+
+use apache_avro::Schema;
+use apache_avro::schema::{RecordField, RecordSchema, UnionSchema};
+use serde_json::{Map, Value};
+
+use super::binary::{put_bytes, put_length, put_long};
+use super::problems::Problems;
+use super::schemas::OwnSchema;
+
+/// Writes a JSON value as a datum. If there are problems afterwards, the datum means nothing.
+pub(super) fn write(own: &'static OwnSchema, value: &Value, problems: &mut Problems) -> Vec<u8> {
+    write_part(own, own.schema, value, problems)
+}
+
+/// The same for a part of the schema.
+pub(super) fn write_part(
+    own: &'static OwnSchema,
+    schema: &'static Schema,
+    value: &Value,
+    problems: &mut Problems,
+) -> Vec<u8> {
+    let mut walk = Walk { own, out: Vec::new(), path: String::new(), problems };
+    walk.value(schema, value);
+    walk.out
+}
+
+/// Whether a value has this schema's form.
+pub(super) fn fits(own: &'static OwnSchema, schema: &'static Schema, value: &Value) -> bool {
+    let mut problems = Problems::default();
+    write_part(own, schema, value, &mut problems);
+    problems.is_empty()
+}
+
+/// The name that a variant has in JSON: its record's, without the topic's family that some begin with.
+pub(super) fn variant_name(record: &str) -> String {
+    let own = ["Credit", "Redeem"].iter().find_map(|family| record.strip_prefix(family)).unwrap_or(record);
+    let mut name = String::with_capacity(own.len() + 4);
+    for c in own.chars() {
+        if c.is_ascii_uppercase() && !name.is_empty() {
+            name.push('_');
+        }
+        name.push(c.to_ascii_lowercase());
+    }
+    name
+}
+
+struct Walk<'a> {
+    own: &'static OwnSchema,
+    out: Vec<u8>,
+    path: String,
+    problems: &'a mut Problems,
+}
+
+impl Walk<'_> {
+    fn value(&mut self, schema: &'static Schema, value: &Value) {
+        match (self.own.follow(schema), value) {
+            (Schema::Null, Value::Null) => {}
+            (Schema::Boolean, Value::Bool(value)) => self.out.push(u8::from(*value)),
+            (Schema::String, Value::String(text)) => put_bytes(&mut self.out, text.as_bytes()),
+            (Schema::Int, Value::Number(_)) => match value.as_i64().and_then(|long| i32::try_from(long).ok()) {
+                Some(int) => put_long(&mut self.out, i64::from(int)),
+                None => self.problem("must be an integer of 32 bits"),
+            },
+            (Schema::Long, Value::Number(_)) => match value.as_i64() {
+                Some(long) => put_long(&mut self.out, long),
+                None => self.problem("must be an integer of 64 bits"),
+            },
+            (Schema::TimestampMicros, Value::String(text)) => match text.parse::<jiff::Timestamp>() {
+                Ok(at) => put_long(&mut self.out, at.as_microsecond()),
+                Err(_) => self.problem("must be an RFC 3339 instant, for example 2026-01-31T12:00:00Z"),
+            },
+            (Schema::Enum(known), Value::String(text)) => {
+                match known.symbols.iter().position(|symbol| symbol == text) {
+                    Some(index) => put_length(&mut self.out, index),
+                    None => self.problem(format!("must be one of {}", known.symbols.join(", "))),
+                }
+            }
+            (Schema::Array(array), Value::Array(items)) => {
+                self.count(items.len());
+                for (index, item) in items.iter().enumerate() {
+                    self.below("", &format!("[{index}]"), |walk| walk.value(&array.items, item));
+                }
+                put_length(&mut self.out, 0);
+            }
+            (Schema::Map(map), Value::Object(entries)) => {
+                self.count(entries.len());
+                for (key, entry) in entries {
+                    put_bytes(&mut self.out, key.as_bytes());
+                    self.below(".", key, |walk| walk.value(&map.types, entry));
+                }
+                put_length(&mut self.out, 0);
+            }
+            (Schema::Record(record), Value::Object(fields)) => self.record(record, fields, false),
+            (Schema::Union(union), value) => self.union(union, value),
+            (schema, _) => self.problem(expected(schema)),
+        }
+    }
+
+    fn record(&mut self, record: &'static RecordSchema, fields: &Map<String, Value>, is_variant: bool) {
+        for field in &record.fields {
+            self.below(".", &field.name, |walk| walk.field(field, fields.get(&field.name)));
+        }
+        for name in fields.keys() {
+            let is_tag = is_variant && name == "type";
+            if !is_tag && !record.lookup.contains_key(name) {
+                self.below(".", name, |walk| walk.problem("is not a field of this command"));
+            }
+        }
+    }
+
+    fn field(&mut self, field: &'static RecordField, value: Option<&Value>) {
+        match (value, &field.default) {
+            (Some(value), _) => self.value(&field.schema, value),
+            // Avro's defaults of the types that our schemas use look the same as the JSON that a sender would write.
+            (None, Some(default)) => self.value(&field.schema, default),
+            (None, None) => self.problem("is required"),
+        }
+    }
+
+    fn union(&mut self, union: &'static UnionSchema, value: &Value) {
+        if union.is_nullable() {
+            for (index, branch) in union.variants().iter().enumerate() {
+                if matches!(branch, Schema::Null) == value.is_null() {
+                    put_length(&mut self.out, index);
+                    return self.value(branch, value);
+                }
+            }
+        }
+        let Value::Object(fields) = value else { return self.problem("must be an object") };
+        let names = || union.variants().iter().filter_map(|branch| branch.name()).map(|name| variant_name(name.name()));
+        let wanted = fields.get("type").and_then(Value::as_str);
+        let index = names().position(|name| Some(name.as_str()) == wanted);
+        match index.map(|index| (index, self.own.follow(&union.variants()[index]))) {
+            Some((index, Schema::Record(record))) => {
+                put_length(&mut self.out, index);
+                self.record(record, fields, true);
+            }
+            _ => {
+                let known: Vec<String> = names().collect();
+                self.below(".", "type", |walk| walk.problem(format!("must be one of {}", known.join(", "))));
+            }
+        }
+    }
+
+    fn count(&mut self, items: usize) {
+        if items > 0 {
+            put_length(&mut self.out, items);
+        }
+    }
+
+    fn below(&mut self, separator: &str, step: &str, visit: impl FnOnce(&mut Self)) {
+        let length = self.path.len();
+        if length > 0 {
+            self.path.push_str(separator);
+        }
+        self.path.push_str(step);
+        visit(self);
+        self.path.truncate(length);
+    }
+
+    fn problem(&mut self, problem: impl Into<String>) {
+        self.problems.add(&self.path, problem);
+    }
+}
+
+fn expected(schema: &Schema) -> &'static str {
+    match schema {
+        Schema::Null => "must be null",
+        Schema::Boolean => "must be true or false",
+        Schema::Int | Schema::Long => "must be an integer",
+        Schema::String | Schema::Enum(_) => "must be a text",
+        Schema::TimestampMicros => "must be an RFC 3339 instant, for example 2026-01-31T12:00:00Z",
+        Schema::Array(_) => "must be a list",
+        Schema::Map(_) | Schema::Record(_) => "must be an object",
+        _ => "can't be sent as JSON",
+    }
+}

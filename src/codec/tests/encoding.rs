@@ -1,0 +1,303 @@
+//! A batch's records: encoded, then read back.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use super::*;
+use crate::batch::{ChangeSet, Outcome};
+use crate::codec::encode::{EncodeError, MAX_RECORD_BYTES};
+use crate::codec::{EncodeInput, Encoder, JournalBatch, OutgoingReader, outcomes_hash};
+use crate::domain::command::DeadLetter;
+use crate::domain::customer::{Customer, CustomerStatus};
+use crate::domain::{
+    Account, Balance, CustomerId, Decision, Effect, Entry, EntryKind, Event, Fact, Lot, LotId, LotShare, MerchantId,
+    Rejection, RejectionCode, Seed, UnitId,
+};
+use crate::record::{Header, OutTopic, OutboundRecord, TopicNames};
+use uuid::Uuid;
+use wire::{CustomerState, EventRecord, Journal, ResultRecord};
+
+const NOW: i64 = 1_700_000_000_000_000;
+
+fn encoder_and_reader() -> (Encoder, OutgoingReader) {
+    let reader = OutgoingReader::new(RegistryClient::new("http://127.0.0.1:1"));
+    let encoder = Encoder::with_ids(|topic, text| {
+        let id = 100 + topic as u32;
+        reader.teach(id, text).unwrap();
+        Ok::<u32, Infallible>(id)
+    });
+    (encoder.unwrap(), reader)
+}
+
+fn position(offset: i64) -> Position {
+    Position { topic: CommandTopic::Credit, partition: lane_of(MERCHANT.as_bytes(), LANES), offset }
+}
+
+fn entry(lots: usize) -> Arc<Entry> {
+    Arc::new(Entry {
+        transaction_id: Seed::of_record("t", 0, 1, Instant::from_micros(NOW)).transaction_id(0),
+        merchant_id: MerchantId::new(MERCHANT),
+        customer_id: CustomerId(Uuid::from_u128(1)),
+        unit_id: UnitId::new("points"),
+        seq: 2,
+        kind: EntryKind::RedeemAmount,
+        amount: 10,
+        balance_after: 5,
+        lots: (0..lots).map(|n| LotShare { lot_id: LotId(Uuid::from_u128(n as u128)), amount: 1 }).collect(),
+        unit_version: Some(1),
+        order_id: None,
+        reason: None,
+        title: Some("Lunch".into()),
+        cause: Some(position(7)),
+        occurred_at: Instant::from_micros(NOW),
+        recorded_at: Instant::from_micros(NOW),
+    })
+}
+
+fn balance() -> Balance {
+    Balance { unit_id: UnitId::new("points"), available: 5, pending: 1, held: 0, debt: 0, lifetime_earned: 15 }
+}
+
+fn outcome(offset: i64, verdict: Result<Effect, Rejection>) -> Outcome {
+    let accepted = verdict.is_ok();
+    Outcome {
+        position: position(offset),
+        seed: Seed::of_record("t", 0, offset, Instant::from_micros(NOW)),
+        command: Box::new(command(&avro(CommandTopic::Credit, &credit()))),
+        original: None,
+        decision: Arc::new(Decision {
+            verdict,
+            customer_id: accepted.then_some(CustomerId(Uuid::from_u128(1))),
+            customer_version: accepted.then_some(3),
+            config_version: Some(4),
+            entries: if accepted { vec![entry(150)] } else { vec![] },
+            occurred_at: Instant::from_micros(NOW),
+            decided_at: Instant::from_micros(NOW + 1),
+        }),
+        balances: if accepted { vec![balance()] } else { vec![] },
+    }
+}
+
+fn changes() -> ChangeSet {
+    let rejection = Rejection::new(RejectionCode::InsufficientPoints, "Not enough.").with("available", 3);
+    let mut duplicate = outcome(9, Ok(Effect::Applied));
+    duplicate.original = Some(position(7));
+    let event = Event {
+        event_id: Seed::of_record("t", 0, 7, Instant::from_micros(NOW)).event_id(0),
+        merchant_id: MerchantId::new(MERCHANT),
+        customer_id: Some(CustomerId(Uuid::from_u128(1))),
+        version: 3,
+        index: 0,
+        count: 1,
+        occurred_at: Instant::from_micros(NOW),
+        recorded_at: Instant::from_micros(NOW),
+        cause: Some(position(7)),
+        traceparent: None,
+        source: Some("till".into()),
+        notify: None,
+        skip_notifications: true,
+        fact: Fact::PointsRedeemed { entry: entry(1), balance: balance() },
+    };
+    let config = Event {
+        customer_id: None,
+        fact: Fact::ConfigChanged { object: "unit", id: "points".into(), effective_from: Instant::BEGINNING },
+        ..event.clone()
+    };
+    let customer = Customer {
+        customer_id: CustomerId(Uuid::from_u128(1)),
+        merchant_id: MerchantId::new(MERCHANT),
+        version: 3,
+        status: CustomerStatus::Active,
+        external_id: None,
+        phone: Some("+49123".into()),
+        email: None,
+        first_name: Some("Ada".into()),
+        last_name: None,
+        birth_date: Some("2000-02-29".parse().unwrap()),
+        notify_email: true,
+        notify_phone: false,
+        created_at: Instant::from_micros(NOW),
+        updated_at: Instant::from_micros(NOW),
+    };
+    let account = |unit: &str, lots: i64| {
+        let mut account = Account::new(customer.merchant_id.clone(), customer.customer_id, UnitId::new(unit));
+        for n in 0..lots {
+            let lot_id = LotId(Uuid::from_u128(n as u128));
+            let expires_at = Some(Instant::from_micros(NOW + lots - n));
+            account
+                .credit(Lot { lot_id, amount: 1, remaining: 1, issued_at: Instant::from_micros(NOW), expires_at })
+                .unwrap();
+        }
+        account
+    };
+    let accounts = vec![account("points", 70), account("stamps", 0)];
+    ChangeSet {
+        outcomes: vec![outcome(7, Ok(Effect::Applied)), outcome(8, Err(rejection)), duplicate],
+        events: vec![event, config],
+        customer_states: vec![(customer, accounts)],
+        dead_letters: vec![(
+            position(10),
+            DeadLetter { class: DeadLetterClass::UnknownSchema, message: "Register it.".into(), schema_id: Some(77) },
+        )],
+        ..ChangeSet::default()
+    }
+}
+
+fn journal(changes: &ChangeSet) -> JournalBatch {
+    JournalBatch {
+        lane: 3,
+        batch: 12,
+        lane_time_before: Instant::from_micros(NOW),
+        ranges: vec![(CommandTopic::Credit, "topic-id".into(), 7, 11)],
+        due_settled: 2,
+        skipped: vec![position(10)],
+        settings: BTreeMap::from([("max".into(), "1".into())]),
+        outcomes_hash: outcomes_hash(changes),
+    }
+}
+
+fn encode(
+    encoder: &Encoder,
+    changes: &ChangeSet,
+    records: &[InboundRecord],
+) -> Result<Vec<OutboundRecord>, EncodeError> {
+    encoder.encode(&EncodeInput {
+        changes,
+        lane: 3,
+        names: &TopicNames::new("loyalty."),
+        group: "g",
+        records,
+        journal: &journal(changes),
+    })
+}
+
+fn original() -> InboundRecord {
+    InboundRecord {
+        position: position(10),
+        headers: vec![Header { name: "theirs".into(), value: vec![1] }],
+        ..record(CommandTopic::Credit, "original")
+    }
+}
+
+fn headers(record: &OutboundRecord) -> Vec<String> {
+    record.headers.iter().map(|header| format!("{}={}", header.name, String::from_utf8_lossy(&header.value))).collect()
+}
+
+#[test]
+fn a_batch_in_its_order() {
+    let (encoder, reader) = encoder_and_reader();
+    let changes = changes();
+    let records = encode(&encoder, &changes, &[original()]).unwrap();
+    let topics: Vec<OutTopic> = records.iter().map(|record| record.topic).collect();
+    use OutTopic::{Customers, DeadLetters, Events, Results};
+    assert_eq!(topics, [Results, Results, Results, Events, Events, Customers, DeadLetters, OutTopic::Journal]);
+    let value = |index: usize| records[index].value.as_deref().unwrap();
+
+    let result: ResultRecord<'static> = reader.read(value(0)).unwrap();
+    assert_eq!(records[0].key, b"m-1");
+    assert_eq!((result.status.as_ref(), result.effect.as_deref()), ("accepted", Some("applied")));
+    assert_eq!(result.command_kind, "credit.amount");
+    assert_eq!((result.command.topic.as_ref(), result.command.offset), ("loyalty.credit", 7));
+    assert_eq!((result.transactions[0].lots.len(), result.transactions[0].lots_total), (100, 150));
+    assert_eq!((result.transactions[0].balance_before, result.transactions[0].balance_after), (15, 5));
+    assert_eq!(result.balances[0].balance, 6);
+    assert_eq!(result.attributes["shop"], "7");
+    assert!(!result.duplicate && result.rejection.is_none());
+    assert_eq!(
+        headers(&records[0]),
+        [
+            "type=credit.amount",
+            "merchant=m-1",
+            "status=accepted",
+            "source=till",
+            "customer-id=00000000-0000-0000-0000-000000000001",
+            "schema=loyalty.v1.Result",
+        ]
+    );
+
+    let rejected: ResultRecord<'static> = reader.read(value(1)).unwrap();
+    let rejection = rejected.rejection.unwrap();
+    assert_eq!((rejection.code.as_ref(), rejection.detail["available"].as_ref()), ("insufficient_points", "3"));
+    assert!(headers(&records[1]).contains(&"code=insufficient_points".to_owned()));
+
+    let duplicate: ResultRecord<'static> = reader.read(value(2)).unwrap();
+    assert!(duplicate.duplicate);
+    assert_eq!(duplicate.original.unwrap().offset, 7);
+    assert_ne!(duplicate.result_id, result.result_id);
+
+    let event: EventRecord<'static> = reader.read(value(3)).unwrap();
+    assert_eq!(event.type_name, "points.redeemed");
+    assert_eq!(event.entry.unwrap().title.as_deref(), Some("Lunch"));
+    assert_eq!(event.cause.unwrap().topic, "loyalty.credit");
+    let json = reader.read_json(value(4)).unwrap();
+    assert_eq!(json["config"]["effective_from"], "1900-01-01T00:00:00Z");
+    assert_eq!(json["occurred_at"], "2023-11-14T22:13:20Z");
+
+    let state: CustomerState<'static> = reader.read(value(5)).unwrap();
+    assert_eq!(records[5].key, b"m-1/00000000-0000-0000-0000-000000000001");
+    assert_eq!(state.birth_date.as_deref(), Some("2000-02-29"));
+    assert_eq!((state.accounts[0].lots.len(), state.accounts[0].lots_total), (64, 70));
+    assert_eq!(state.accounts[0].lots[0].lot_id.0, Uuid::from_u128(69), "the earliest expiry first");
+
+    let dead = &records[6];
+    assert_eq!((dead.key.as_slice(), dead.value.as_deref()), (b"m-1".as_slice(), Some(b"original".as_slice())));
+    let partition = position(0).partition;
+    assert_eq!(
+        headers(dead),
+        [
+            "theirs=\u{1}",
+            "__connect.errors.topic=loyalty.credit",
+            &format!("__connect.errors.partition={partition}"),
+            "__connect.errors.offset=10",
+            "__connect.errors.class.name=unknown_schema",
+            "__connect.errors.exception.message=Register it.",
+            "loyalty.schema-id=77",
+            "loyalty.group=g",
+        ]
+    );
+
+    let journal: Journal<'static> = reader.read(value(7)).unwrap();
+    assert_eq!(records[7].key, b"3");
+    assert_eq!((journal.batch, journal.ranges[0].to, journal.due_settled), (12, 11, 2));
+    assert_eq!(journal.outcomes_hash.len(), 64);
+}
+
+#[test]
+fn a_dead_letter_that_no_broker_would_take_back_is_cut() {
+    let (encoder, _) = encoder_and_reader();
+    let big = InboundRecord {
+        key: Some(vec![b'k'; 2000]),
+        value: Some(vec![0; MAX_RECORD_BYTES + 1]),
+        headers: vec![Header { name: "h".into(), value: vec![0; 40_000] }],
+        ..original()
+    };
+    let records = encode(&encoder, &changes(), &[big]).unwrap();
+    let dead = &records[6];
+    assert_eq!((dead.key.len(), &dead.value), (0, &None));
+    assert_eq!(headers(dead).last().unwrap(), "loyalty.omitted=headers,key,value");
+}
+
+#[test]
+fn what_is_too_large_stops_before_the_commit() {
+    let (encoder, _) = encoder_and_reader();
+    let mut changes = changes();
+    changes.outcomes[0].command.envelope.attributes = vec![("a".into(), "x".repeat(MAX_RECORD_BYTES))];
+    let error = encode(&encoder, &changes, &[original()]).unwrap_err();
+    assert!(matches!(error, EncodeError::TooLarge { topic: OutTopic::Results, .. }), "{error}");
+    assert!(matches!(encode(&encoder, &super::encoding::changes(), &[]), Err(EncodeError::NotConsumed(_))));
+}
+
+#[test]
+fn the_outcomes_hash_tells_decisions_apart() {
+    let hash = outcomes_hash(&changes());
+    assert_eq!(hash, outcomes_hash(&changes()));
+    let mut other = changes();
+    other.outcomes.swap(0, 1);
+    assert_ne!(hash, outcomes_hash(&other));
+    let mut other = changes();
+    other.dead_letters[0].1.class = DeadLetterClass::Skipped;
+    assert_ne!(hash, outcomes_hash(&other));
+    let mut other = changes();
+    other.events[0].version += 1;
+    assert_ne!(hash, outcomes_hash(&other));
+}

@@ -1,0 +1,137 @@
+//! The same command is the same, however it was written.
+
+use super::*;
+use serde_json::json;
+
+#[track_caller]
+fn assert_same(avro: &InboundRecord, json: &InboundRecord) {
+    let (avro, json) = (command(avro), command(json));
+    assert_eq!(avro.envelope, json.envelope);
+    assert_eq!(avro.body, json.body);
+    assert_eq!(avro.content_hash, json.content_hash);
+    assert!(!matches!(avro.body, Body::Malformed(_)), "{:?}", avro.body);
+}
+
+fn json_record(topic: CommandTopic, command: serde_json::Value, more: serde_json::Value) -> InboundRecord {
+    let mut value: serde_json::Value = serde_json::from_str(CREDIT_JSON).unwrap();
+    value["command"] = command;
+    for (name, field) in more.as_object().unwrap() {
+        value[name] = field.clone();
+    }
+    record(topic, value.to_string())
+}
+
+#[test]
+fn a_credit() {
+    assert_same(&avro(CommandTopic::Credit, &credit()), &record(CommandTopic::Credit, CREDIT_JSON));
+}
+
+#[test]
+fn a_redemption() {
+    let redeem = wire::RedeemAmount {
+        unit: "points".into(),
+        amount: 5,
+        order_id: None,
+        reason: Some("lunch".into()),
+        skip_notifications: false,
+    };
+    let wire = wire::RedeemCommand { envelope: envelope(), command: wire::RedeemBody::RedeemAmount(redeem) };
+    let json = json!({"type": "amount", "unit": "points", "amount": 5, "reason": "lunch", "order_id": null});
+    assert_same(&avro(CommandTopic::Redeem, &wire), &json_record(CommandTopic::Redeem, json, json!({})));
+}
+
+#[test]
+fn an_upsert() {
+    let upsert = wire::CustomerUpsert { email: Some("a@b.c".into()), active: Some(false), ..Default::default() };
+    let wire = wire::CustomerUpsertCommand { envelope: envelope(), command: upsert };
+    let json = json!({"email": "a@b.c", "active": false});
+    assert_same(
+        &avro(CommandTopic::CustomerUpsert, &wire),
+        &json_record(CommandTopic::CustomerUpsert, json, json!({})),
+    );
+}
+
+#[test]
+fn settings() {
+    let settings = wire::Settings {
+        match_by: Some(vec![wire::Identifier::Email, wire::Identifier::ExternalId]),
+        max_age_s: Some(60),
+        ..Default::default()
+    };
+    let wire = wire::MerchantConfigCommand {
+        envelope: envelope(),
+        effective_from: Some(1_700_000_000_000_000),
+        command: wire::ConfigBody::Settings(settings),
+    };
+    let json = json!({"type": "settings", "match_by": ["email", "external_id"], "max_age_s": 60});
+    let more = json!({"effective_from": "2023-11-14T22:13:20Z"});
+    assert_same(&avro(CommandTopic::MerchantConfig, &wire), &json_record(CommandTopic::MerchantConfig, json, more));
+}
+
+#[test]
+fn a_unit_at_its_defaults() {
+    let unit = wire::Unit {
+        unit_id: "points".into(),
+        name: "Points".into(),
+        scale: 0,
+        expiry_days: None,
+        min_held: 0,
+        min_amount: 1,
+    };
+    let wire = wire::MerchantConfigCommand {
+        envelope: envelope(),
+        effective_from: None,
+        command: wire::ConfigBody::Unit(unit),
+    };
+    let json = json!({"type": "unit", "unit_id": "points", "name": "Points"});
+    assert_same(
+        &avro(CommandTopic::MerchantConfig, &wire),
+        &json_record(CommandTopic::MerchantConfig, json, json!({})),
+    );
+}
+
+/// If this fails, every remembered command of every installation would look like another one.
+#[test]
+fn the_content_hash_stays() {
+    let hash = command(&record(CommandTopic::Credit, CREDIT_JSON)).content_hash.0;
+    let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(hex, "5e7927e0bd1f288cc151823fc2d42af7");
+}
+
+#[test]
+fn who_asks_is_no_content_and_what_is_said_is() {
+    let original = command(&changed(|_| {})).content_hash;
+    let same = [
+        changed(|value| value["envelope"]["source"] = "other".into()),
+        changed(|value| value["envelope"]["idempotency_key"] = "k-2".into()),
+        changed(|value| value["command"]["reason"] = serde_json::Value::Null),
+    ];
+    for record in same {
+        assert_eq!(command(&record).content_hash, original);
+    }
+    let other = [
+        changed(|value| value["envelope"]["customer"]["value"] = "+49124".into()),
+        changed(|value| value["envelope"]["customer"]["kind"] = "external_id".into()),
+        changed(|value| value["envelope"]["attributes"]["shop"] = "8".into()),
+        changed(|value| value["envelope"]["occurred_at"] = "2023-11-14T22:13:21Z".into()),
+        changed(|value| value["command"]["amount"] = 1277.into()),
+        changed(|value| value["command"]["reason"] = "".into()),
+        changed(|value| value["command"]["skip_notifications"] = false.into()),
+    ];
+    for record in other {
+        assert_ne!(command(&record).content_hash, original);
+    }
+}
+
+#[test]
+fn malformed_content_is_compared_too() {
+    let bad = |amount: &str, source: &str| {
+        command(&changed(|value| {
+            value["command"]["amount"] = amount.into();
+            value["envelope"]["source"] = source.into();
+        }))
+        .content_hash
+    };
+    assert_eq!(bad("x", "a"), bad("x", "b"));
+    assert_ne!(bad("x", "a"), bad("y", "a"));
+}

@@ -1,0 +1,261 @@
+//! The wire's structs mirror the schemas: what our serializer writes, apache-avro writes too, by name and with the schema in hand.
+
+use std::borrow::Cow;
+
+use super::*;
+use crate::record::OutTopic;
+use apache_avro::Schema;
+use apache_avro::writer::datum::GenericDatumWriter;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fmt::Debug;
+use uuid::Uuid;
+use wire::*;
+
+#[track_caller]
+fn assert_mirrors<T: Serialize + DeserializeOwned + PartialEq + Debug>(own: &'static schemas::OwnSchema, record: &T) {
+    let ours = wire::datum(record);
+    let writer = GenericDatumWriter::builder(own.schema).human_readable(false).build().unwrap();
+    let theirs = writer.write_ser_to_vec(record).unwrap();
+    assert_eq!(ours, theirs, "the order of the fields differs from the schema's");
+    assert_eq!(&own.read::<T>(&ours).expect("reads back"), record);
+    let _: serde_json::Value = own.to_json(&ours).expect("reads as JSON");
+}
+
+fn text(text: &'static str) -> Cow<'static, str> {
+    Cow::Borrowed(text)
+}
+
+fn some(value: &'static str) -> Option<Cow<'static, str>> {
+    Some(text(value))
+}
+
+fn id(number: u128) -> Id {
+    Id(Uuid::from_u128(number))
+}
+
+fn place() -> PositionRecord<'static> {
+    PositionRecord { topic: text("loyalty.credit"), partition: 3, offset: 1 << 40 }
+}
+
+fn entry() -> EntryRecord<'static> {
+    EntryRecord {
+        transaction_id: id(1),
+        seq: 2,
+        kind: text("earn_amount"),
+        direction: text("credit"),
+        unit: text("points"),
+        amount: 3,
+        balance_before: 4,
+        balance_after: 7,
+        lots: vec![LotShareRecord { lot_id: id(5), amount: 3 }],
+        lots_total: 1,
+        unit_version: Some(6),
+        order_id: some("o"),
+        reason: some("r"),
+        title: some("t"),
+        occurred_at: 8,
+        recorded_at: 9,
+    }
+}
+
+fn balance() -> BalanceRecord<'static> {
+    BalanceRecord { unit: text("points"), available: 1, pending: 2, held: 3, debt: 4, balance: 2, lifetime_earned: 6 }
+}
+
+#[test]
+fn commands() {
+    assert_mirrors(schemas::command(CommandTopic::Credit), &credit());
+    let upsert = |value: Option<&str>, flag| CustomerUpsertCommand {
+        envelope: Envelope {
+            customer: None,
+            occurred_at: None,
+            source: None,
+            attributes: BTreeMap::new(),
+            ..envelope()
+        },
+        command: CustomerUpsert {
+            external_id: value.map(|value| format!("1{value}")),
+            phone: value.map(|value| format!("2{value}")),
+            email: value.map(|value| format!("3{value}")),
+            first_name: value.map(|value| format!("4{value}")),
+            last_name: value.map(|value| format!("5{value}")),
+            birth_date: value.map(|value| format!("6{value}")),
+            active: flag,
+            notify_email: None,
+            notify_phone: Some(true),
+        },
+    };
+    assert_mirrors(schemas::command(CommandTopic::CustomerUpsert), &upsert(Some("x"), Some(false)));
+    assert_mirrors(schemas::command(CommandTopic::CustomerUpsert), &upsert(None, None));
+    let redeem = RedeemAmount {
+        unit: "u".into(),
+        amount: -1,
+        order_id: Some("o".into()),
+        reason: Some("r".into()),
+        skip_notifications: true,
+    };
+    let redeem = RedeemCommand { envelope: envelope(), command: RedeemBody::RedeemAmount(redeem) };
+    assert_mirrors(schemas::command(CommandTopic::Redeem), &redeem);
+    let settings = Settings {
+        name: Some("n".into()),
+        time_zone: Some("Europe/Berlin".into()),
+        match_by: Some(vec![Identifier::Email, Identifier::Phone, Identifier::ExternalId]),
+        max_age_s: Some(i64::MAX),
+        max_future_s: Some(i64::MIN),
+    };
+    let unit =
+        Unit { unit_id: "u".into(), name: "n".into(), scale: 2, expiry_days: Some(3), min_held: 4, min_amount: 5 };
+    for command in [ConfigBody::Settings(settings), ConfigBody::Unit(unit)] {
+        let command = MerchantConfigCommand { envelope: envelope(), effective_from: Some(1), command };
+        assert_mirrors(schemas::command(CommandTopic::MerchantConfig), &command);
+    }
+    assert_mirrors(schemas::command(CommandTopic::Clock), &Tick { lane: 3, at: 4 });
+}
+
+#[test]
+fn every_variant_has_a_name_in_json() {
+    let names = |topic: CommandTopic| {
+        let Schema::Record(record) = schemas::command(topic).schema else { panic!() };
+        let Some(Schema::Union(union)) = record.fields.last().map(|field| &field.schema) else { panic!() };
+        union
+            .variants()
+            .iter()
+            .map(|branch| crate::codec::from_json::variant_name(branch.name().unwrap().name()))
+            .collect()
+    };
+    let all: [Vec<String>; 3] = [CommandTopic::Credit, CommandTopic::Redeem, CommandTopic::MerchantConfig].map(names);
+    assert_eq!(all, [vec!["amount"], vec!["amount"], vec!["settings", "unit"]]);
+}
+
+#[test]
+fn results() {
+    let full = ResultRecord {
+        result_id: id(1),
+        source: some("till"),
+        command: place(),
+        merchant_id: text("m"),
+        idempotency_key: text("k"),
+        command_kind: text("credit.amount"),
+        customer_id: Some(id(2)),
+        status: text("rejected"),
+        duplicate: true,
+        original: Some(place()),
+        effect: some("applied"),
+        rejection: Some(RejectionRecord {
+            code: text("c"),
+            message: text("m"),
+            fields: vec![FieldProblemRecord { field: text("f"), problem: text("p") }],
+            detail: BTreeMap::from([(text("a"), text("b"))]),
+        }),
+        occurred_at: 3,
+        decided_at: 4,
+        config_version: Some(5),
+        customer_version: Some(6),
+        transactions: vec![entry(), entry()],
+        balances: vec![balance()],
+        attributes: BTreeMap::from([(text("a"), text("b"))]),
+    };
+    let own = schemas::outgoing(OutTopic::Results).unwrap();
+    assert_mirrors(own, &full);
+    let bare = ResultRecord {
+        source: None,
+        customer_id: None,
+        original: None,
+        effect: None,
+        rejection: None,
+        config_version: None,
+        customer_version: None,
+        transactions: vec![],
+        balances: vec![],
+        attributes: BTreeMap::new(),
+        ..full
+    };
+    assert_mirrors(own, &bare);
+}
+
+#[test]
+fn events() {
+    let full = EventRecord {
+        event_id: id(1),
+        type_name: text("points.earned"),
+        merchant_id: text("m"),
+        customer_id: Some(id(2)),
+        version: 3,
+        index: 4,
+        count: 5,
+        occurred_at: 6,
+        recorded_at: 7,
+        cause: Some(place()),
+        notify: Some(NotifyRecord {
+            email: true,
+            phone: false,
+            to_email: some("e"),
+            to_phone: some("p"),
+            name: some("n"),
+        }),
+        skip_notifications: true,
+        changed: vec![text("a"), text("b")],
+        entry: Some(entry()),
+        balances: vec![balance()],
+        config: Some(ConfigChange { object: text("unit"), id: text("u"), version: 8, effective_from: 9 }),
+    };
+    let own = schemas::outgoing(OutTopic::Events).unwrap();
+    assert_mirrors(own, &full);
+    let bare = EventRecord {
+        customer_id: None,
+        cause: None,
+        notify: None,
+        changed: vec![],
+        entry: None,
+        config: None,
+        ..full
+    };
+    assert_mirrors(own, &bare);
+}
+
+#[test]
+fn states_and_journal() {
+    let state = CustomerState {
+        customer_id: id(1),
+        merchant_id: text("m"),
+        external_id: some("x"),
+        phone: some("p"),
+        email: some("e"),
+        first_name: some("f"),
+        last_name: some("l"),
+        birth_date: some("2000-01-01"),
+        notify_email: true,
+        notify_phone: false,
+        status: text("active"),
+        version: 2,
+        created_at: 3,
+        updated_at: 4,
+        accounts: vec![AccountState {
+            unit: text("points"),
+            available: 1,
+            pending: 2,
+            held: 3,
+            debt: 4,
+            balance: 5,
+            lifetime_earned: 6,
+            lifetime_redeemed: 7,
+            lots: vec![LotState { lot_id: id(8), amount: 9, remaining: 10, issued_at: 11, expires_at: Some(12) }],
+            lots_total: 13,
+        }],
+    };
+    assert_mirrors(schemas::outgoing(OutTopic::Customers).unwrap(), &state);
+    let journal = Journal {
+        lane: 1,
+        batch: 2,
+        lane_time_before: 3,
+        ranges: vec![JournalRange { topic: text("t"), topic_id: text("i"), from: 4, to: 5 }],
+        due_settled: 6,
+        skipped: vec![place()],
+        code_version: text("v"),
+        rules_version: 7,
+        settings: BTreeMap::from([(text("a"), text("b"))]),
+        outcomes_hash: text("00"),
+    };
+    assert_mirrors(schemas::outgoing(OutTopic::Journal).unwrap(), &journal);
+}

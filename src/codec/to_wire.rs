@@ -1,0 +1,237 @@
+//! From what a batch decided to the outgoing records: the whole outbound mapping. Lists are bounded here, so that no record outgrows
+//! what a broker takes.
+
+use std::borrow::Cow;
+
+use super::wire::{
+    AccountState, BalanceRecord, ConfigChange, CustomerState, EntryRecord, EventRecord, FieldProblemRecord, Id,
+    LotShareRecord, LotState, NotifyRecord, PositionRecord, RejectionRecord, ResultRecord,
+};
+use crate::batch::Outcome;
+use crate::domain::customer::Customer;
+use crate::domain::{Account, Balance, CommandTopic, Entry, Event, Fact, Instant, Notify, Position, Rejection};
+use crate::record::TopicNames;
+
+/// Lots that an entry names; beside them stands how many there are.
+const MAX_LOT_SHARES: usize = 100;
+/// Lots that a state lists for one account.
+const MAX_LOTS: usize = 64;
+/// Lots that a state lists in all.
+const MAX_STATE_LOTS: usize = 4096;
+
+/// The full names of the command topics, made once and borrowed by every record.
+pub(super) struct Topics([String; CommandTopic::COUNT]);
+
+impl Topics {
+    pub(super) fn new(names: &TopicNames) -> Topics {
+        Topics(CommandTopic::ALL.map(|topic| names.command(topic)))
+    }
+
+    pub(super) fn name(&self, topic: CommandTopic) -> &str {
+        &self.0[topic.index()]
+    }
+
+    pub(super) fn position(&self, position: Position) -> PositionRecord<'_> {
+        let Position { topic, partition, offset } = position;
+        PositionRecord { topic: self.name(topic).into(), partition, offset }
+    }
+}
+
+pub(super) fn result<'a>(outcome: &'a Outcome, topics: &'a Topics) -> ResultRecord<'a> {
+    let envelope = &outcome.command.envelope;
+    let decision = &outcome.decision;
+    let (effect, rejected) = match &decision.verdict {
+        Ok(effect) => (Some(effect.name().into()), None),
+        Err(rejected) => (None, Some(rejection(rejected))),
+    };
+    ResultRecord {
+        result_id: Id(outcome.seed.result_id().0),
+        source: envelope.source.as_deref().map(Cow::from),
+        command: topics.position(outcome.position),
+        merchant_id: envelope.merchant_id.as_str().into(),
+        idempotency_key: envelope.idempotency_key.as_str().into(),
+        command_kind: outcome.command.body.kind().into(),
+        customer_id: decision.customer_id.map(|id| Id(id.0)),
+        status: status(outcome).into(),
+        duplicate: outcome.original.is_some(),
+        original: outcome.original.map(|position| topics.position(position)),
+        effect,
+        rejection: rejected,
+        occurred_at: micros(decision.occurred_at),
+        decided_at: micros(decision.decided_at),
+        config_version: decision.config_version,
+        customer_version: decision.customer_version,
+        transactions: decision.entries.iter().map(|line| entry(line)).collect(),
+        balances: outcome.balances.iter().map(balance).collect(),
+        attributes: envelope
+            .attributes
+            .iter()
+            .map(|(key, value)| (key.as_str().into(), value.as_str().into()))
+            .collect(),
+    }
+}
+
+pub(super) fn status(outcome: &Outcome) -> &'static str {
+    if outcome.decision.verdict.is_ok() { "accepted" } else { "rejected" }
+}
+
+pub(super) fn event<'a>(event: &'a Event, topics: &'a Topics) -> EventRecord<'a> {
+    let mut record = EventRecord {
+        event_id: Id(event.event_id.0),
+        type_name: event.fact.type_name().into(),
+        merchant_id: event.merchant_id.as_str().into(),
+        customer_id: event.customer_id.map(|id| Id(id.0)),
+        version: event.version,
+        index: count(event.index),
+        count: count(event.count),
+        occurred_at: micros(event.occurred_at),
+        recorded_at: micros(event.recorded_at),
+        cause: event.cause.map(|position| topics.position(position)),
+        notify: event.notify.as_ref().map(notify),
+        skip_notifications: event.skip_notifications,
+        changed: Vec::new(),
+        entry: None,
+        balances: Vec::new(),
+        config: None,
+    };
+    match &event.fact {
+        Fact::CustomerCreated { changed } | Fact::CustomerUpdated { changed } => {
+            record.changed = changed.iter().map(|field| Cow::from(*field)).collect();
+        }
+        Fact::CustomerActivated | Fact::CustomerDeactivated => {}
+        Fact::PointsEarned { entry: line, balance: after }
+        | Fact::PointsRedeemed { entry: line, balance: after }
+        | Fact::PointsExpired { entry: line, balance: after } => {
+            record.entry = Some(entry(line));
+            record.balances = vec![balance(after)];
+        }
+        Fact::ConfigChanged { object, id, effective_from } => {
+            record.config = Some(ConfigChange {
+                object: (*object).into(),
+                id: id.into(),
+                version: event.version,
+                effective_from: micros(*effective_from),
+            });
+        }
+    }
+    record
+}
+
+pub(super) fn customer_state<'a>(customer: &'a Customer, accounts: &'a [Account]) -> CustomerState<'a> {
+    let mut lots_left = MAX_STATE_LOTS;
+    CustomerState {
+        customer_id: Id(customer.customer_id.0),
+        merchant_id: customer.merchant_id.as_str().into(),
+        external_id: customer.external_id.as_deref().map(Cow::from),
+        phone: customer.phone.as_deref().map(Cow::from),
+        email: customer.email.as_deref().map(Cow::from),
+        first_name: customer.first_name.as_deref().map(Cow::from),
+        last_name: customer.last_name.as_deref().map(Cow::from),
+        birth_date: customer.birth_date.map(|date| date.to_string().into()),
+        notify_email: customer.notify_email,
+        notify_phone: customer.notify_phone,
+        status: customer.status.name().into(),
+        version: customer.version,
+        created_at: micros(customer.created_at),
+        updated_at: micros(customer.updated_at),
+        accounts: accounts.iter().map(|account| account_state(account, &mut lots_left)).collect(),
+    }
+}
+
+/// Within the range that RFC 3339 holds: the beginning of time is 1900.
+pub(super) fn micros(instant: Instant) -> i64 {
+    instant.clamp(Instant::EARLIEST, Instant::LATEST).micros()
+}
+
+pub(super) fn count(number: impl TryInto<i32>) -> i32 {
+    number.try_into().unwrap_or(i32::MAX)
+}
+
+fn rejection(rejection: &Rejection) -> RejectionRecord<'_> {
+    RejectionRecord {
+        code: rejection.code.code().into(),
+        message: rejection.message.as_str().into(),
+        fields: rejection
+            .fields
+            .iter()
+            .map(|bad| FieldProblemRecord { field: bad.field.as_str().into(), problem: bad.problem.as_str().into() })
+            .collect(),
+        detail: rejection.detail.iter().map(|(key, value)| (Cow::from(&**key), Cow::from(value.as_str()))).collect(),
+    }
+}
+
+fn entry(entry: &Entry) -> EntryRecord<'_> {
+    EntryRecord {
+        transaction_id: Id(entry.transaction_id.0),
+        seq: entry.seq,
+        kind: entry.kind.name().into(),
+        direction: if entry.kind.is_credit() { "credit" } else { "debit" }.into(),
+        unit: entry.unit_id.as_str().into(),
+        amount: entry.amount,
+        balance_before: entry.balance_before(),
+        balance_after: entry.balance_after,
+        lots: entry
+            .lots
+            .iter()
+            .take(MAX_LOT_SHARES)
+            .map(|share| LotShareRecord { lot_id: Id(share.lot_id.0), amount: share.amount })
+            .collect(),
+        lots_total: count(entry.lots.len()),
+        unit_version: entry.unit_version,
+        order_id: entry.order_id.as_deref().map(Cow::from),
+        reason: entry.reason.as_deref().map(Cow::from),
+        title: entry.title.as_deref().map(Cow::from),
+        occurred_at: micros(entry.occurred_at),
+        recorded_at: micros(entry.recorded_at),
+    }
+}
+
+fn balance(balance: &Balance) -> BalanceRecord<'_> {
+    BalanceRecord {
+        unit: balance.unit_id.as_str().into(),
+        available: balance.available,
+        pending: balance.pending,
+        held: balance.held,
+        debt: balance.debt,
+        balance: balance.total(),
+        lifetime_earned: balance.lifetime_earned,
+    }
+}
+
+fn notify(notify: &Notify) -> NotifyRecord<'_> {
+    NotifyRecord {
+        email: notify.email,
+        phone: notify.phone,
+        to_email: notify.to_email.as_deref().map(Cow::from),
+        to_phone: notify.to_phone.as_deref().map(Cow::from),
+        name: notify.name.as_deref().map(Cow::from),
+    }
+}
+
+fn account_state<'a>(account: &'a Account, lots_left: &mut usize) -> AccountState<'a> {
+    let lots: Vec<LotState> = account
+        .lots_in_spending_order()
+        .into_iter()
+        .take(MAX_LOTS.min(*lots_left))
+        .map(|lot| LotState {
+            lot_id: Id(lot.lot_id.0),
+            amount: lot.amount,
+            remaining: lot.remaining,
+            issued_at: micros(lot.issued_at),
+            expires_at: lot.expires_at.map(micros),
+        })
+        .collect();
+    *lots_left -= lots.len();
+    AccountState {
+        unit: account.unit_id.as_str().into(),
+        available: account.available,
+        pending: account.pending,
+        held: account.held,
+        debt: account.debt,
+        balance: account.balance(),
+        lifetime_earned: account.lifetime_earned,
+        lifetime_redeemed: account.lifetime_redeemed,
+        lots,
+        lots_total: count(account.lots.len()),
+    }
+}

@@ -1,0 +1,159 @@
+//! The records as their schemas have them: `schemas/*.avsc`, field by field and in the same order. No rule and no check is here.
+//!
+//! Instants are microseconds since 1970. Commands can be written too, for senders in tests and tools. Texts of outgoing records are
+//! `Cow`s: borrowed when a batch is encoded, owned when they are read.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+pub use super::wire_out::{
+    AccountState, BalanceRecord, ConfigChange, CustomerState, EntryRecord, EventRecord, FieldProblemRecord, Id,
+    Journal, JournalRange, LotShareRecord, LotState, NotifyRecord, PositionRecord, RejectionRecord, ResultRecord,
+};
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CustomerUpsertCommand {
+    pub envelope: Envelope,
+    pub command: CustomerUpsert,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CreditCommand {
+    pub envelope: Envelope,
+    pub command: CreditBody,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RedeemCommand {
+    pub envelope: Envelope,
+    pub command: RedeemBody,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MerchantConfigCommand {
+    pub envelope: Envelope,
+    pub effective_from: Option<i64>,
+    pub command: ConfigBody,
+}
+
+/// What a lane's owner writes to its clock partition.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Tick {
+    pub lane: i32,
+    pub at: i64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Envelope {
+    pub merchant_id: String,
+    pub idempotency_key: String,
+    pub customer: Option<CustomerRef>,
+    pub occurred_at: Option<i64>,
+    pub source: Option<String>,
+    pub attributes: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CustomerRef {
+    pub kind: RefKind,
+    pub value: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefKind {
+    CustomerId,
+    ExternalId,
+    Phone,
+    Email,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct CustomerUpsert {
+    pub external_id: Option<String>,
+    pub phone: Option<String>,
+    pub email: Option<String>,
+    pub first_name: Option<String>,
+    pub last_name: Option<String>,
+    pub birth_date: Option<String>,
+    pub active: Option<bool>,
+    pub notify_email: Option<bool>,
+    pub notify_phone: Option<bool>,
+}
+
+/// The order of the variants is the order of the union's branches.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum CreditBody {
+    CreditAmount(CreditAmount),
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CreditAmount {
+    pub unit: String,
+    pub amount: i64,
+    pub order_id: Option<String>,
+    pub reason: Option<String>,
+    pub title: Option<String>,
+    pub expires_at: Option<i64>,
+    pub skip_notifications: bool,
+}
+
+/// The order of the variants is the order of the union's branches.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum RedeemBody {
+    RedeemAmount(RedeemAmount),
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RedeemAmount {
+    pub unit: String,
+    pub amount: i64,
+    pub order_id: Option<String>,
+    pub reason: Option<String>,
+    pub skip_notifications: bool,
+}
+
+/// The order of the variants is the order of the union's branches.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum ConfigBody {
+    Settings(Settings),
+    Unit(Unit),
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    pub name: Option<String>,
+    pub time_zone: Option<String>,
+    pub match_by: Option<Vec<Identifier>>,
+    pub max_age_s: Option<i64>,
+    pub max_future_s: Option<i64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Identifier {
+    ExternalId,
+    Phone,
+    Email,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Unit {
+    pub unit_id: String,
+    pub name: String,
+    pub scale: i32,
+    pub expiry_days: Option<i32>,
+    pub min_held: i64,
+    pub min_amount: i64,
+}
+
+/// A journal record as it is read back.
+pub type JournalBatch = Journal<'static>;
+
+/// A datum of a record above. The value must be of the schema that it will be labelled with.
+pub fn datum<T: Serialize>(record: &T) -> Vec<u8> {
+    let mut out = Vec::with_capacity(256);
+    super::serializer::append(&mut out, record).expect("our own records hold only what the serializer knows");
+    out
+}
