@@ -1,0 +1,291 @@
+//! How every client of librdkafka is set up, which of its properties an installation may change, and where its log lines go.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::consumer::{BaseConsumer, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+use super::KafkaFailure;
+use crate::config::KafkaSettings;
+
+/// The largest record, key and headers included, that the worker's producers accept. Outgoing topics accept batches a little
+/// larger (see [`super::topics`]); a dead letter carries a command record and its reasons, so this is above what commands may have.
+pub const MAX_OUTBOUND_RECORD_BYTES: usize = 2_000_000;
+
+/// Refuses the librdkafka properties that the guarantees rest on, naming the key and why. Unknown keys and impossible values are
+/// refused here too, so that they are found at the start and not at the first assignment.
+pub fn check_passthrough(properties: &BTreeMap<String, String>) -> Result<(), String> {
+    for key in properties.keys() {
+        if let Some((_, reason)) = REFUSED.iter().find(|(refused, _)| refused == key) {
+            return Err(format!("the Kafka property {key} can't be set: {reason}"));
+        }
+        if let Some((_, name)) = ALIASES.iter().find(|(alias, _)| alias == key) {
+            return Err(format!("the Kafka property {key} is an alias: write {name}"));
+        }
+    }
+    let mut config = ClientConfig::new();
+    config.extend(properties.iter().map(|(key, value)| (key.clone(), value.clone())));
+    match config.create_native_config() {
+        Ok(_) => Ok(()),
+        Err(KafkaError::ClientConfig(_, description, key, _)) => {
+            Err(format!("the Kafka property {key}: {description}"))
+        }
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// A consumer outside the group's assignments, for commands that read ranges: read_committed, commits nothing, assigned by hand,
+/// reports the end of a partition. Poll it with a timeout; dropping it takes 100 ms.
+pub fn plain_consumer(
+    settings: &KafkaSettings,
+    client_id_suffix: &str,
+) -> Result<BaseConsumer<LoggedContext>, KafkaFailure> {
+    consumer_config(settings, &format!("{}-{client_id_suffix}", settings.client_id))
+        .create_with_context(LoggedContext::default())
+        .map_err(|error| KafkaFailure::of("making a consumer", &error))
+}
+
+/// Routes what librdkafka has to say to `tracing`, and counts failures of connections.
+#[derive(Debug, Default)]
+pub struct LoggedContext {
+    transport_errors: AtomicU64,
+}
+
+impl LoggedContext {
+    /// How many failures of connections have been seen. librdkafka keeps back repetitions of the same one for 30 s.
+    pub fn transport_errors(&self) -> u64 {
+        self.transport_errors.load(Ordering::Relaxed)
+    }
+}
+
+impl ClientContext for LoggedContext {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        match (level, facility) {
+            // A connection that broke; where that is an error, `error` says it again. Properties of the other kind of client are
+            // named at every start (CONFWARN), which tells nobody anything.
+            (_, "FAIL") => {
+                self.transport_errors.fetch_add(1, Ordering::Relaxed);
+                tracing::debug!(target: "librdkafka", facility, "{line}");
+            }
+            (_, "CONFWARN") => tracing::debug!(target: "librdkafka", facility, "{line}"),
+            (RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical, _) => {
+                tracing::error!(target: "librdkafka", facility, "{line}");
+            }
+            (RDKafkaLogLevel::Error | RDKafkaLogLevel::Warning, _) => {
+                tracing::warn!(target: "librdkafka", facility, "{line}");
+            }
+            (RDKafkaLogLevel::Notice, _) => tracing::info!(target: "librdkafka", facility, "{line}"),
+            (RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug, _) => {
+                tracing::debug!(target: "librdkafka", facility, "{line}");
+            }
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::PartitionEOF) => {}
+            Some(
+                RDKafkaErrorCode::BrokerTransportFailure
+                | RDKafkaErrorCode::AllBrokersDown
+                | RDKafkaErrorCode::OperationTimedOut
+                | RDKafkaErrorCode::Resolve
+                | RDKafkaErrorCode::SSL,
+            ) => {
+                self.transport_errors.fetch_add(1, Ordering::Relaxed);
+                tracing::warn!(target: "librdkafka", "{error}: {reason}");
+            }
+            _ => tracing::warn!(target: "librdkafka", "{error}: {reason}"),
+        }
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        tracing::trace!(target: "librdkafka", "{}", String::from_utf8_lossy(statistics));
+    }
+}
+
+impl ConsumerContext for LoggedContext {}
+
+/// Consumers A and B and the plain ones. `client_id` decides the group's order of members, so A's is the pod's name itself.
+pub(super) fn consumer_config(settings: &KafkaSettings, client_id: &str) -> ClientConfig {
+    config(
+        settings,
+        client_id,
+        &[
+            ("session.timeout.ms", "10000"),
+            ("heartbeat.interval.ms", "1000"),
+            ("fetch.wait.max.ms", "20"),
+            ("fetch.queue.backoff.ms", "10"),
+            // Per queue, soft: one more fetch response may pass it.
+            ("queued.max.messages.kbytes", "512"),
+            ("fetch.max.bytes", "16777216"),
+        ],
+        &[
+            ("group.id", &settings.group),
+            ("group.protocol", "classic"),
+            ("partition.assignment.strategy", "range"),
+            ("enable.auto.commit", "false"),
+            ("enable.auto.offset.store", "false"),
+            ("auto.offset.reset", "error"),
+            ("isolation.level", "read_committed"),
+            ("enable.partition.eof", "true"),
+            ("allow.auto.create.topics", "false"),
+            // One compressed fetch passes every limit of a queue, so it must be small.
+            ("max.partition.fetch.bytes", "262144"),
+            ("check.crcs", "true"),
+        ],
+    )
+}
+
+/// What all producers have in common: no loss, no duplicate by a retry, one partitioner.
+pub(super) fn producer_config(settings: &KafkaSettings, client_id: &str) -> ClientConfig {
+    config(
+        settings,
+        client_id,
+        &[("linger.ms", "0"), ("compression.type", "lz4"), ("retry.backoff.ms", "10")],
+        &[
+            ("enable.idempotence", "true"),
+            ("acks", "all"),
+            ("message.timeout.ms", "50000"),
+            ("partitioner", "murmur2_random"),
+            ("message.max.bytes", &MAX_OUTBOUND_RECORD_BYTES.to_string()),
+        ],
+    )
+}
+
+/// A lane's transactional producer. 60 s: with 15 s, a broker's restart is taken for a fencing.
+pub(super) fn transactional_config(settings: &KafkaSettings, lane: i32) -> ClientConfig {
+    let mut config = producer_config(settings, &format!("{}-lane-{lane}", settings.client_id));
+    config
+        .set("transactional.id", format!("{}.{lane}", settings.group))
+        .set("transaction.timeout.ms", "60000")
+        // Successes need no report: the drain waits for the count of records in flight.
+        .set("delivery.report.only.error", "true");
+    config
+}
+
+pub(super) fn admin_config(settings: &KafkaSettings) -> ClientConfig {
+    config(settings, &format!("{}-admin", settings.client_id), &[], &[])
+}
+
+fn config(
+    settings: &KafkaSettings,
+    client_id: &str,
+    defaults: &[(&str, &str)],
+    fixed: &[(&str, &str)],
+) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    // Not from the `log` crate, which nobody sets up here. Lost connections are told at this level.
+    config.set_log_level(RDKafkaLogLevel::Info);
+    config.set("reconnect.backoff.ms", "10");
+    config.set("socket.keepalive.enable", "true");
+    for (key, value) in defaults {
+        config.set(*key, *value);
+    }
+    for (key, value) in &settings.properties {
+        config.set(key, value);
+    }
+    for (key, value) in fixed {
+        config.set(*key, *value);
+    }
+    config.set("bootstrap.servers", &settings.bootstrap_servers);
+    config.set("client.id", client_id);
+    config
+}
+
+const OWN_SETTING: &str = "it has a setting of its own";
+const OFFSETS: &str = "offsets are committed in the worker's transactions only";
+const COMPLETE: &str = "a record could be lost, doubled or put out of order";
+const RECOVERY: &str = "recovery is measured with the worker's own value";
+
+const REFUSED: &[(&str, &str)] = &[
+    ("bootstrap.servers", OWN_SETTING),
+    ("metadata.broker.list", OWN_SETTING),
+    ("group.id", OWN_SETTING),
+    ("client.id", OWN_SETTING),
+    ("transactional.id", "it is made of the group and the lane"),
+    ("group.instance.id", "a member is known by its client id; a static one keeps its lanes while it is away"),
+    ("group.protocol", "lanes are handed over by the classic protocol"),
+    ("group.remote.assignor", "lanes are handed over by the classic protocol"),
+    ("partition.assignment.strategy", "lanes are handed over by the range assignor"),
+    ("enable.auto.commit", OFFSETS),
+    ("auto.commit.enable", OFFSETS),
+    ("auto.commit.interval.ms", OFFSETS),
+    ("enable.auto.offset.store", OFFSETS),
+    ("offset.store.method", OFFSETS),
+    ("auto.offset.reset", "a lane must never skip to another offset"),
+    ("isolation.level", "records of aborted transactions would be applied"),
+    ("enable.partition.eof", "a lane must know where its topics end"),
+    ("allow.auto.create.topics", "topics are made by `loyalty-worker topics create`"),
+    ("check.crcs", "damaged records would be applied"),
+    ("max.partition.fetch.bytes", "the memory of the queues rests on it"),
+    ("enable.idempotence", COMPLETE),
+    ("acks", COMPLETE),
+    ("max.in.flight", COMPLETE),
+    ("message.send.max.retries", COMPLETE),
+    ("enable.gapless.guarantee", COMPLETE),
+    ("queuing.strategy", COMPLETE),
+    ("partitioner", "every sender and the worker must agree about the lane of a merchant"),
+    ("partitioner_cb", "every sender and the worker must agree about the lane of a merchant"),
+    ("message.max.bytes", "records are bounded before they are applied"),
+    ("transaction.timeout.ms", RECOVERY),
+    ("message.timeout.ms", RECOVERY),
+    ("delivery.report.only.error", RECOVERY),
+    ("test.mock.num.brokers", "it is no real cluster"),
+];
+
+/// librdkafka takes either name and the last one set wins; only one of them may be in use.
+const ALIASES: &[(&str, &str)] = &[
+    ("queue.buffering.max.ms", "linger.ms"),
+    ("compression.codec", "compression.type"),
+    ("fetch.message.max.bytes", "max.partition.fetch.bytes"),
+    ("request.required.acks", "acks"),
+    ("retries", "message.send.max.retries"),
+    ("delivery.timeout.ms", "message.timeout.ms"),
+    ("max.in.flight.requests.per.connection", "max.in.flight"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(key: &str, value: &str) -> Result<(), String> {
+        check_passthrough(&BTreeMap::from([(key.to_owned(), value.to_owned())]))
+    }
+
+    #[test]
+    fn security_and_pace_may_be_set() {
+        assert_eq!(check("sasl.mechanism", "PLAIN"), Ok(()));
+        assert_eq!(check("linger.ms", "5"), Ok(()));
+    }
+
+    #[test]
+    fn what_the_guarantees_rest_on_is_refused_by_name() {
+        for (key, _) in REFUSED {
+            assert!(check(key, "1").is_err_and(|message| message.contains(key)), "{key}");
+        }
+        assert_eq!(
+            check("enable.auto.commit", "true"),
+            Err("the Kafka property enable.auto.commit can't be set: offsets are committed in the worker's transactions only".into())
+        );
+    }
+
+    #[test]
+    fn an_alias_names_the_property_to_write() {
+        assert_eq!(
+            check("queue.buffering.max.ms", "5"),
+            Err("the Kafka property queue.buffering.max.ms is an alias: write linger.ms".into())
+        );
+    }
+
+    #[test]
+    fn unknown_keys_and_impossible_values_are_found_without_telling_the_value() {
+        assert!(
+            check("no.such.key", "secret")
+                .is_err_and(|message| message.contains("no.such.key") && !message.contains("secret"))
+        );
+        assert!(check("linger.ms", "soon").is_err_and(|message| message.contains("linger.ms")));
+    }
+}

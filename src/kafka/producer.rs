@@ -1,0 +1,207 @@
+//! The calls of a transactional producer, each with what its errors mean. Blocking; used by the publisher's thread only.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::ConsumerGroupMetadata;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
+use rdkafka::topic_partition_list::TopicPartitionList;
+use rdkafka::util::Timeout;
+
+use super::client::{LoggedContext, transactional_config};
+use crate::config::KafkaSettings;
+use crate::record::{OutTopic, OutboundRecord, TopicNames};
+
+/// Why a publisher ended.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct PublishError {
+    pub kind: PublishErrorKind,
+    pub message: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PublishErrorKind {
+    /// Another producer has the lane's transactional id, OR the broker timed our transaction out: Kafka answers both alike. The
+    /// group's assignment decides whether the lane is still ours.
+    Fenced,
+    /// Recover with a new publisher, with back-off.
+    Other,
+}
+
+impl PublishError {
+    pub(super) fn other(message: impl Into<String>) -> Self {
+        PublishError { kind: PublishErrorKind::Other, message: message.into() }
+    }
+}
+
+pub(super) struct LaneProducer {
+    producer: BaseProducer<LaneContext>,
+    topics: [String; OutTopic::ALL.len()],
+    lane: i32,
+}
+
+impl LaneProducer {
+    /// Makes a producer that has been initialised: earlier ones of the lane are fenced.
+    pub(super) fn new(settings: &KafkaSettings, names: &TopicNames, lane: i32) -> Result<LaneProducer, PublishError> {
+        let producer: BaseProducer<LaneContext> = transactional_config(settings, lane)
+            .create_with_context(LaneContext::default())
+            .map_err(|error| PublishError::other(format!("making the producer of lane {lane}: {error}")))?;
+        let producer = LaneProducer { producer, topics: OutTopic::ALL.map(|topic| names.out(topic)), lane };
+        producer
+            .producer
+            .init_transactions(INIT_PATIENCE)
+            .map_err(|error| producer.failed("init_transactions", &error))?;
+        Ok(producer)
+    }
+
+    pub(super) fn begin(&self) -> Result<(), PublishError> {
+        self.producer.begin_transaction().map_err(|error| self.failed("begin_transaction", &error))
+    }
+
+    /// Hands a record over; where the producer's queue is full, waits until there is room.
+    pub(super) fn produce(&self, record: &OutboundRecord) -> Result<(), PublishError> {
+        let headers = (!record.headers.is_empty()).then(|| {
+            record.headers.iter().fold(OwnedHeaders::new_with_capacity(record.headers.len()), |headers, header| {
+                headers.insert(Header { key: &header.name, value: Some(&header.value) })
+            })
+        });
+        let mut outgoing = BaseRecord {
+            topic: self.topic(record.topic),
+            partition: Some(self.lane),
+            key: Some(record.key.as_slice()),
+            payload: record.value.as_deref(),
+            timestamp: None,
+            headers,
+            delivery_opaque: (),
+        };
+        loop {
+            match self.producer.send(outgoing) {
+                Ok(()) => return Ok(()),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
+                    outgoing = back;
+                    self.turn()?;
+                }
+                Err((error, _)) => return Err(self.failed("producing a record", &error)),
+            }
+        }
+    }
+
+    /// Waits until every record is acknowledged. `commit_transaction` would do it too, but 100 ms at a time.
+    pub(super) fn drain(&self) -> Result<(), PublishError> {
+        while self.producer.in_flight_count() > 0 {
+            self.turn()?;
+        }
+        self.check_deliveries()
+    }
+
+    pub(super) fn send_offsets(
+        &self,
+        offsets: &TopicPartitionList,
+        group: &ConsumerGroupMetadata,
+    ) -> Result<(), PublishError> {
+        // The timeout is ignored by librdkafka (#5456).
+        self.producer
+            .send_offsets_to_transaction(offsets, group, Timeout::Never)
+            .map_err(|error| self.failed("send_offsets_to_transaction", &error))
+    }
+
+    pub(super) fn commit(&self) -> Result<(), PublishError> {
+        self.producer.commit_transaction(Timeout::Never).map_err(|error| self.failed("commit_transaction", &error))
+    }
+
+    /// Serves the events that wait, without waiting for more.
+    pub(super) fn serve(&self) {
+        // Outside a transaction nothing is in flight, so what is counted are events.
+        for _ in 0..MAX_EVENTS {
+            if self.producer.in_flight_count() == 0 {
+                break;
+            }
+            self.producer.poll(Duration::ZERO);
+        }
+    }
+
+    pub(super) fn transport_errors(&self) -> u64 {
+        self.producer.context().inner.transport_errors()
+    }
+
+    fn topic(&self, topic: OutTopic) -> &str {
+        &self.topics[topic as usize]
+    }
+
+    /// poll(t) of the wrapper would wait out all of t.
+    fn turn(&self) -> Result<(), PublishError> {
+        self.producer.poll(Duration::ZERO);
+        self.check_deliveries()?;
+        std::thread::sleep(Duration::from_micros(100));
+        Ok(())
+    }
+
+    fn check_deliveries(&self) -> Result<(), PublishError> {
+        match self.producer.context().first_error() {
+            None => Ok(()),
+            Some(error) => Err(self.failed("delivering a record", &error)),
+        }
+    }
+
+    fn failed(&self, doing: &str, error: &KafkaError) -> PublishError {
+        let fatal = self.producer.client().fatal_error();
+        let code = error.rdkafka_error_code();
+        let fenced = code.into_iter().chain(fatal.as_ref().map(|(code, _)| *code)).any(is_fenced);
+        let mut message = format!("lane {}: {doing}: {error}", self.lane);
+        if let Some((_, reason)) = fatal {
+            message = format!("{message} ({reason})");
+        }
+        PublishError { kind: if fenced { PublishErrorKind::Fenced } else { PublishErrorKind::Other }, message }
+    }
+}
+
+fn is_fenced(code: RDKafkaErrorCode) -> bool {
+    matches!(code, RDKafkaErrorCode::Fenced | RDKafkaErrorCode::ProducerFenced | RDKafkaErrorCode::InvalidProducerEpoch)
+}
+
+/// A broker's restart is to be outlived.
+const INIT_PATIENCE: Duration = Duration::from_secs(60);
+
+const MAX_EVENTS: usize = 1_000;
+
+#[derive(Default)]
+struct LaneContext {
+    inner: LoggedContext,
+    first_error: Mutex<Option<KafkaError>>,
+}
+
+impl LaneContext {
+    fn first_error(&self) -> Option<KafkaError> {
+        self.first_error.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+    }
+}
+
+impl ClientContext for LaneContext {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        self.inner.log(level, facility, line);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.inner.error(error, reason);
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        self.inner.stats_raw(statistics);
+    }
+}
+
+impl ProducerContext for LaneContext {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Err((error, _)) = result {
+            let mut first = self.first_error.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            first.get_or_insert_with(|| error.clone());
+        }
+    }
+}

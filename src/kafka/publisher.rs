@@ -1,0 +1,287 @@
+//! A lane's transactional producer, on a thread of its own, since every call of it may block.
+//!
+//! One Kafka transaction holds the outbound records of one or more applied batches, in order, and the lane's offsets with the last
+//! batch's number as their metadata: both are visible together or not at all. After ANY error the publisher reports it and ends. It
+//! never commits after a failed send_offsets (that commit would succeed, without the offsets), and never aborts: the next
+//! `init_transactions` of the same id does, whoever calls it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::ConsumerGroupMetadata;
+use rdkafka::topic_partition_list::TopicPartitionList;
+use rdkafka::{Offset, error::KafkaResult};
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::commands::CommandConsumer;
+use super::producer::LaneProducer;
+pub use super::producer::{PublishError, PublishErrorKind};
+use crate::config::KafkaSettings;
+use crate::domain::{CommandTopic, Frontier};
+use crate::fail_point;
+use crate::record::{OutboundRecord, TopicNames};
+
+/// One applied batch.
+#[derive(Debug, Clone)]
+pub struct PublishJob {
+    pub batch: i64,
+    /// The lane's positions after the batch.
+    pub frontier: Frontier,
+    pub records: Arc<[OutboundRecord]>,
+}
+
+#[derive(Debug)]
+pub enum PublishReport {
+    Published(Published),
+    /// The publisher has ended. Recover with a new one.
+    Failed(PublishError),
+}
+
+/// One committed transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    /// The last batch in it; all earlier ones are published too.
+    pub batch: i64,
+    /// How many batches it held.
+    pub batches: usize,
+    pub records: usize,
+    pub took: StageTimes,
+}
+
+/// Where a transaction's time went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StageTimes {
+    pub produce: Duration,
+    pub drain: Duration,
+    pub send_offsets: Duration,
+    pub commit: Duration,
+}
+
+/// The handle of a lane's publisher. Dropping it abandons what is not committed, without waiting.
+pub struct Publisher {
+    jobs: Option<mpsc::Sender<PublishJob>>,
+    thread: Option<JoinHandle<()>>,
+    shared: Arc<Shared>,
+}
+
+impl Publisher {
+    /// Makes the producer and calls `init_transactions`, which fences every earlier owner of the lane and settles what they left
+    /// open. BLOCKS for 15 to 1,000 ms, up to 60 s while the brokers are away.
+    pub fn start(
+        settings: &KafkaSettings,
+        names: &TopicNames,
+        consumer: &CommandConsumer,
+        lane: i32,
+        reports: UnboundedSender<PublishReport>,
+    ) -> Result<Publisher, PublishError> {
+        let producer = LaneProducer::new(settings, names, lane)?;
+        let shared = Arc::new(Shared {
+            abandoned: AtomicBool::new(false),
+            busy_since_us: AtomicU64::new(0),
+            started: Instant::now(),
+        });
+        let (jobs, waiting) = mpsc::channel();
+        let thread = Thread {
+            settings: settings.clone(),
+            names: names.clone(),
+            lane,
+            offset_topics: CommandTopic::ALL.map(|topic| names.command(topic)),
+            group: consumer.group_metadata(),
+            jobs: waiting,
+            reports,
+            shared: Arc::clone(&shared),
+        };
+        let thread = std::thread::Builder::new()
+            .name(format!("publish-{lane}"))
+            .spawn(move || thread.run(producer))
+            .map_err(|error| PublishError::other(format!("starting the publisher's thread: {error}")))?;
+        Ok(Publisher { jobs: Some(jobs), thread: Some(thread), shared })
+    }
+
+    /// Queues a batch; batches must come in their order. After a failure jobs are let fall: the report has been sent.
+    pub fn submit(&self, job: PublishJob) {
+        if let Some(jobs) = &self.jobs {
+            let _ = jobs.send(job);
+        }
+    }
+
+    /// How long the thread has been inside one blocking call; for the watchdog, since a commit has no timeout of its own.
+    pub fn busy_for(&self) -> Option<Duration> {
+        self.shared.busy_for()
+    }
+
+    /// Publishes what is queued, then ends. BLOCKS until that is done or has failed; the reports tell which.
+    pub fn finish(mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the publisher's thread had panicked");
+        }
+    }
+}
+
+impl Drop for Publisher {
+    fn drop(&mut self) {
+        self.shared.abandoned.store(true, Ordering::SeqCst);
+    }
+}
+
+/// Group commit takes further batches only while there are fewer records than this.
+const MAX_RECORDS: usize = 20_000;
+
+/// A commit that takes longer may have been sent twice: see [`Thread::run`].
+const QUICK_COMMIT: Duration = Duration::from_secs(1);
+
+/// How often an idle producer's events are served.
+const IDLE: Duration = Duration::from_secs(1);
+
+struct Shared {
+    abandoned: AtomicBool,
+    /// Since `started`, plus one; 0 while not blocked.
+    busy_since_us: AtomicU64,
+    started: Instant,
+}
+
+impl Shared {
+    fn abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::SeqCst)
+    }
+
+    fn busy_for(&self) -> Option<Duration> {
+        let since = self.busy_since_us.load(Ordering::Relaxed).checked_sub(1)?;
+        Some(self.started.elapsed().saturating_sub(Duration::from_micros(since)))
+    }
+
+    /// Runs a call that may block, in sight of the watchdog, and times it.
+    fn blocking<T>(&self, call: impl FnOnce() -> T) -> (T, Duration) {
+        let began = Instant::now();
+        let since = u64::try_from(began.duration_since(self.started).as_micros()).unwrap_or(u64::MAX - 1);
+        self.busy_since_us.store(since + 1, Ordering::Relaxed);
+        let result = call();
+        self.busy_since_us.store(0, Ordering::Relaxed);
+        (result, began.elapsed())
+    }
+}
+
+struct Thread {
+    settings: KafkaSettings,
+    names: TopicNames,
+    lane: i32,
+    offset_topics: [String; CommandTopic::COUNT],
+    group: ConsumerGroupMetadata,
+    jobs: mpsc::Receiver<PublishJob>,
+    reports: UnboundedSender<PublishReport>,
+    shared: Arc<Shared>,
+}
+
+impl Thread {
+    /// KAFKA-17754: without KIP-890 an EndTxn that was delayed on its way may hit a LATER transaction of the same epoch. So after a
+    /// commit that was slow, or during which a connection broke, the producer is made anew: its new epoch fences the delayed request.
+    fn run(self, mut producer: LaneProducer) {
+        while let Some(group) = self.next_group(&producer) {
+            let transport_errors = producer.transport_errors();
+            match self.publish(&producer, &group) {
+                Ok(Some(published)) => {
+                    let doubtful =
+                        published.took.commit > QUICK_COMMIT || producer.transport_errors() != transport_errors;
+                    let _ = self.reports.send(PublishReport::Published(published));
+                    if doubtful {
+                        tracing::info!(lane = self.lane, "making the lane's producer anew after a doubtful commit");
+                        drop(producer);
+                        producer =
+                            match self.shared.blocking(|| LaneProducer::new(&self.settings, &self.names, self.lane)) {
+                                (Ok(producer), _) => producer,
+                                (Err(error), _) => {
+                                    let _ = self.reports.send(PublishReport::Failed(error));
+                                    return;
+                                }
+                            };
+                    }
+                }
+                Ok(None) => return,
+                Err(error) => {
+                    let _ = self.reports.send(PublishReport::Failed(error));
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Waits for a job and takes all that wait with it. `None` when the publisher is to end.
+    fn next_group(&self, producer: &LaneProducer) -> Option<Vec<PublishJob>> {
+        let first = loop {
+            if self.shared.abandoned() {
+                return None;
+            }
+            match self.jobs.recv_timeout(IDLE) {
+                Ok(job) => break job,
+                Err(mpsc::RecvTimeoutError::Timeout) => producer.serve(),
+                Err(mpsc::RecvTimeoutError::Disconnected) => return None,
+            }
+        };
+        // What broke while nothing was under way concerns no transaction.
+        producer.serve();
+        let mut records = first.records.len();
+        let mut group = vec![first];
+        while records < MAX_RECORDS {
+            let Ok(job) = self.jobs.try_recv() else { break };
+            records += job.records.len();
+            group.push(job);
+        }
+        Some(group)
+    }
+
+    /// One transaction. `Ok(None)` when it was abandoned on the way; it is left open, for the next owner to settle.
+    fn publish(&self, producer: &LaneProducer, group: &[PublishJob]) -> Result<Option<Published>, PublishError> {
+        let Some(last) = group.last() else { return Ok(None) };
+        let mut took = StageTimes::default();
+        let records = group.iter().map(|job| job.records.len()).sum();
+        let blocking = |call: &dyn Fn() -> Result<(), PublishError>| {
+            let (result, took) = self.shared.blocking(call);
+            result.map(|()| took)
+        };
+
+        took.produce = blocking(&|| {
+            producer.begin()?;
+            fail_point::reached("after-begin-transaction");
+            for (index, record) in group.iter().flat_map(|job| job.records.iter()).enumerate() {
+                if index == records / 2 {
+                    fail_point::reached("half-produced");
+                }
+                producer.produce(record)?;
+            }
+            Ok(())
+        })?;
+        took.drain = blocking(&|| producer.drain())?;
+        if self.shared.abandoned() {
+            return Ok(None);
+        }
+        let offsets = self
+            .offsets(last)
+            .map_err(|error| PublishError::other(format!("the offsets of batch {}: {error}", last.batch)))?;
+        took.send_offsets = blocking(&|| producer.send_offsets(&offsets, &self.group))?;
+        fail_point::reached("after-send-offsets");
+        if self.shared.abandoned() {
+            return Ok(None);
+        }
+        took.commit = blocking(&|| producer.commit())?;
+        fail_point::reached("after-commit-transaction");
+        producer.serve();
+        Ok(Some(Published { batch: last.batch, batches: group.len(), records, took }))
+    }
+
+    /// ALL topics' positions each time, so that every tool shows the lag and no offset expires while the lane lives.
+    fn offsets(&self, job: &PublishJob) -> KafkaResult<TopicPartitionList> {
+        let mut list = TopicPartitionList::with_capacity(CommandTopic::COUNT);
+        for (topic, next) in job.frontier.iter() {
+            let mut element = list.add_partition(&self.offset_topics[topic.index()], self.lane);
+            element.set_offset(Offset::Offset(next))?;
+            element.set_metadata(job.batch.to_string());
+        }
+        Ok(list)
+    }
+}

@@ -1,0 +1,105 @@
+//! Reading a partition once more, forward and range by range, for replays.
+
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, Headers};
+use rdkafka::{Message, Offset, TopicPartitionList};
+
+use super::client::{LoggedContext, plain_consumer};
+use super::{FailureKind, KafkaFailure};
+use crate::config::KafkaSettings;
+use crate::domain::Instant;
+use crate::record::Header;
+
+/// How long the brokers may be silent.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A record of any topic.
+#[derive(Debug, Clone)]
+pub struct StoredRecord {
+    pub offset: i64,
+    pub timestamp: Instant,
+    pub key: Option<Vec<u8>>,
+    pub value: Option<Vec<u8>>,
+    pub headers: Vec<Header>,
+}
+
+/// Reads one partition forward. All calls BLOCK.
+pub struct RangeReader {
+    consumer: BaseConsumer<LoggedContext>,
+    name: String,
+    /// Read, but beyond the range that was asked for.
+    ahead: Option<StoredRecord>,
+}
+
+impl RangeReader {
+    /// From the first record that the broker still holds.
+    pub fn open_at_start(settings: &KafkaSettings, topic: &str, partition: i32) -> Result<RangeReader, KafkaFailure> {
+        Self::open_at(settings, topic, partition, Offset::Beginning)
+    }
+
+    pub fn open(settings: &KafkaSettings, topic: &str, partition: i32, from: i64) -> Result<RangeReader, KafkaFailure> {
+        Self::open_at(settings, topic, partition, Offset::Offset(from))
+    }
+
+    fn open_at(settings: &KafkaSettings, topic: &str, partition: i32, from: Offset) -> Result<RangeReader, KafkaFailure> {
+        let name = format!("{topic}/{partition}");
+        let consumer = plain_consumer(settings, "ranges")?;
+        let mut assignment = TopicPartitionList::new();
+        assignment
+            .add_partition_offset(topic, partition, from)
+            .and_then(|()| consumer.assign(&assignment))
+            .map_err(|error| KafkaFailure::of(format!("reading {name}"), &error))?;
+        Ok(RangeReader { consumer, name, ahead: None })
+    }
+
+    /// The records before the offset `to`. What is missing there were control records, or records of aborted transactions.
+    pub fn read_to(&mut self, to: i64) -> Result<Vec<StoredRecord>, KafkaFailure> {
+        let mut records = Vec::new();
+        while let Some(record) = self.next()? {
+            if record.offset >= to {
+                self.ahead = Some(record);
+                break;
+            }
+            let is_last = record.offset + 1 == to;
+            records.push(record);
+            if is_last {
+                break;
+            }
+        }
+        Ok(records)
+    }
+
+    /// The next record; `None` at the partition's end.
+    pub fn next(&mut self) -> Result<Option<StoredRecord>, KafkaFailure> {
+        if let Some(record) = self.ahead.take() {
+            return Ok(Some(record));
+        }
+        match self.consumer.poll(PATIENCE) {
+            Some(Ok(fetched)) => Ok(Some(stored(&fetched))),
+            Some(Err(KafkaError::PartitionEOF(_))) => Ok(None),
+            Some(Err(error)) => Err(KafkaFailure::of(format!("reading {}", self.name), &error)),
+            None => Err(KafkaFailure::new(
+                FailureKind::Unavailable,
+                format!("reading {}", self.name),
+                "no answer from the brokers".to_owned(),
+            )),
+        }
+    }
+}
+
+fn stored(fetched: &BorrowedMessage<'_>) -> StoredRecord {
+    let headers = fetched.headers().map(|headers| {
+        let all = headers.iter();
+        all.map(|header| Header { name: header.key.to_owned(), value: header.value.unwrap_or_default().to_vec() }).collect()
+    });
+    StoredRecord {
+        offset: fetched.offset(),
+        timestamp: Instant::from_millis(fetched.timestamp().to_millis().unwrap_or_default()),
+        key: fetched.key().map(<[u8]>::to_vec),
+        value: fetched.payload().map(<[u8]>::to_vec),
+        headers: headers.unwrap_or_default(),
+    }
+}

@@ -1,0 +1,282 @@
+//! Making the topics, and refusing those that could lose, reorder or misdate commands.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::admin::{
+    AdminClient, AdminOptions, NewTopic, OwnedResourceSpecifier, ResourceSpecifier, TopicReplication,
+};
+use rdkafka::client::Client;
+use rdkafka::error::RDKafkaErrorCode;
+
+use super::client::{LoggedContext, admin_config};
+use super::describe;
+use super::topic_checks::{FoundTopic, problems_of};
+use super::{FailureKind, KafkaFailure};
+use crate::config::KafkaSettings;
+use crate::domain::CommandTopic;
+use crate::record::{OutTopic, TopicNames};
+
+/// More lanes than this cost more (a producer, five queues and a connection each) than they bring.
+pub const MAX_LANES: i32 = 256;
+
+/// Commands, results, events, dead letters and the journal are kept for 30 days. The commands and the journal are what a database
+/// restored from a backup is brought up to date with: their retention must exceed the oldest backup's age plus the longest outage.
+pub const RETENTION_MS: i64 = 30 * 24 * 60 * 60 * 1000;
+
+/// The largest (compressed) batch of a command topic: Kafka's own default, written down so that a broker's does not count.
+pub const MAX_COMMAND_BATCH_BYTES: i64 = 1_048_588;
+
+/// The largest batch of an outgoing topic; above [`super::client::MAX_OUTBOUND_RECORD_BYTES`] by a batch's own overhead.
+pub const MAX_OUTBOUND_BATCH_BYTES: i64 = 2_097_152;
+
+/// What `create` did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicsCreated {
+    pub created: Vec<String>,
+    /// Left as they were, whatever they are: `check` judges them.
+    pub existing: Vec<String>,
+}
+
+/// What a lane row remembers of the cluster, to notice another one or a topic made anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterFacts {
+    pub cluster_id: String,
+    /// The partitions of every topic.
+    pub lanes: i32,
+    /// Kafka's ids of the command topics, in the order of [`CommandTopic::ALL`].
+    pub topic_ids: [String; CommandTopic::COUNT],
+}
+
+/// A reason not to start.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{topic}: {problem}. {mend}")]
+pub struct TopicProblem {
+    pub topic: String,
+    pub kind: TopicProblemKind,
+    /// What is wrong, and what could come of it.
+    pub problem: String,
+    /// What to do, mostly a command line.
+    pub mend: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TopicProblemKind {
+    Missing,
+    PartitionCounts,
+    TooManyPartitions,
+    TimestampType,
+    Compacted,
+    NotCompacted,
+    UncleanLeaderElection,
+    MinInSyncReplicas,
+    TooFewReplicas,
+    BatchSize,
+}
+
+/// Makes the topics that don't exist yet, with `lanes` partitions each, and waits until a broker knows them all.
+pub async fn create(
+    settings: &KafkaSettings,
+    names: &TopicNames,
+    lanes: i32,
+    replication: i32,
+) -> Result<TopicsCreated, KafkaFailure> {
+    let doing = "creating the topics";
+    if !(1..=MAX_LANES).contains(&lanes) {
+        let refused = format!("{lanes} lanes; there may be 1 to {MAX_LANES}");
+        return Err(KafkaFailure::new(FailureKind::Settings, doing, refused));
+    }
+    let (retention, command_batch, outbound_batch) =
+        (RETENTION_MS.to_string(), MAX_COMMAND_BATCH_BYTES.to_string(), MAX_OUTBOUND_BATCH_BYTES.to_string());
+    let min_in_sync = if replication >= 2 { "2" } else { "1" };
+    let all = all_topics(names);
+    let wanted: Vec<NewTopic<'_>> = all
+        .iter()
+        .map(|(name, role)| {
+            let topic = NewTopic::new(name, lanes, TopicReplication::Fixed(replication))
+                .set("min.insync.replicas", min_in_sync)
+                .set("unclean.leader.election.enable", "false")
+                .set("message.timestamp.type", "LogAppendTime");
+            match role {
+                TopicRole::Command => topic
+                    .set("cleanup.policy", "delete")
+                    .set("retention.ms", &retention)
+                    .set("max.message.bytes", &command_batch),
+                // The latest state of every customer: what is kept is decided by key, not by age.
+                TopicRole::Out(OutTopic::Customers) => {
+                    topic.set("cleanup.policy", "compact").set("max.message.bytes", &outbound_batch)
+                }
+                TopicRole::Out(_) => topic
+                    .set("cleanup.policy", "delete")
+                    .set("retention.ms", &retention)
+                    .set("max.message.bytes", &outbound_batch),
+            }
+        })
+        .collect();
+    let admin = Arc::new(admin(settings)?);
+    let answers = admin
+        .create_topics(&wanted, &options().operation_timeout(Some(PATIENCE)))
+        .await
+        .map_err(|error| KafkaFailure::of(doing, &error))?;
+    let mut made = TopicsCreated { created: Vec::new(), existing: Vec::new() };
+    for answer in answers {
+        match answer {
+            Ok(name) => made.created.push(name),
+            Err((name, RDKafkaErrorCode::TopicAlreadyExists)) => made.existing.push(name),
+            Err((name, code)) => {
+                return Err(KafkaFailure::new(
+                    FailureKind::Unavailable,
+                    format!("creating the topic {name}"),
+                    code.to_string(),
+                ));
+            }
+        }
+    }
+    until_known(&admin, all.into_iter().map(|(name, _)| name).collect()).await?;
+    close(admin).await;
+    Ok(made)
+}
+
+/// Looks at all topics as they are. The facts hold only where there is no problem: with a missing topic its id is empty, with
+/// differing partition counts `lanes` is that of the first topic that exists.
+pub async fn check(
+    settings: &KafkaSettings,
+    names: &TopicNames,
+) -> Result<(ClusterFacts, Vec<TopicProblem>), KafkaFailure> {
+    let all = all_topics(names);
+    let admin = Arc::new(admin(settings)?);
+    let asked: Vec<String> = all.iter().map(|(name, _)| name.clone()).collect();
+    let (cluster_id, described) = describe(&admin, move |client| {
+        Ok((describe::cluster_id(client, PATIENCE)?, describe::topics(client, &asked, PATIENCE)?))
+    })
+    .await?;
+
+    // A missing topic would be answered with an empty configuration.
+    let existing: Vec<&str> =
+        all.iter().zip(&described).filter(|(_, found)| found.is_some()).map(|((name, _), _)| name.as_str()).collect();
+    let configurations = if existing.is_empty() {
+        Vec::new()
+    } else {
+        let specifiers: Vec<_> = existing.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
+        admin
+            .describe_configs(&specifiers, &options())
+            .await
+            .map_err(|error| KafkaFailure::of("reading the topics' configuration", &error))?
+    };
+    close(admin).await;
+
+    let mut topics = Vec::new();
+    for ((name, role), description) in all.iter().zip(&described) {
+        let configuration = match description {
+            None => Default::default(),
+            Some(_) => configuration_of(name, &configurations)?,
+        };
+        topics.push(FoundTopic { name, role: *role, description: description.as_ref(), configuration });
+    }
+    let mut facts = ClusterFacts { cluster_id, lanes: 0, topic_ids: Default::default() };
+    facts.lanes = described.iter().flatten().map(|topic| topic.partitions).next().unwrap_or(0);
+    for (id, topic) in facts.topic_ids.iter_mut().zip(&described) {
+        *id = topic.as_ref().map(|topic| topic.id.clone()).unwrap_or_default();
+    }
+    Ok((facts, problems_of(settings, &topics)))
+}
+
+/// What a topic is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TopicRole {
+    Command,
+    Out(OutTopic),
+}
+
+/// The settings of a topic that are looked at.
+#[derive(Debug, Clone, Default)]
+pub(super) struct TopicConfiguration {
+    pub(super) timestamp_type: String,
+    pub(super) cleanup_policy: String,
+    pub(super) unclean_leader_election: String,
+    pub(super) min_in_sync_replicas: usize,
+    pub(super) max_batch_bytes: i64,
+}
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The command topics first, in the order of [`CommandTopic::ALL`].
+fn all_topics(names: &TopicNames) -> Vec<(String, TopicRole)> {
+    let commands = CommandTopic::ALL.into_iter().map(|topic| (names.command(topic), TopicRole::Command));
+    let out = OutTopic::ALL.into_iter().map(|topic| (names.out(topic), TopicRole::Out(topic)));
+    commands.chain(out).collect()
+}
+
+type Admin = AdminClient<LoggedContext>;
+
+fn admin(settings: &KafkaSettings) -> Result<Admin, KafkaFailure> {
+    admin_config(settings)
+        .create_with_context(LoggedContext::default())
+        .map_err(|error| KafkaFailure::of("making the administrator's client", &error))
+}
+
+fn options() -> AdminOptions {
+    AdminOptions::new().request_timeout(Some(PATIENCE))
+}
+
+/// Runs a call that blocks, off the runtime's own threads.
+async fn describe<T: Send + 'static>(
+    admin: &Arc<Admin>,
+    call: impl FnOnce(&Client<LoggedContext>) -> Result<T, KafkaFailure> + Send + 'static,
+) -> Result<T, KafkaFailure> {
+    let admin = Arc::clone(admin);
+    tokio::task::spawn_blocking(move || call(admin.inner()))
+        .await
+        .map_err(|error| KafkaFailure::unexpected("describing the topics", error.to_string()))?
+}
+
+/// The controller answers before the brokers have heard of a topic; half a second was seen on a busy one.
+async fn until_known(admin: &Arc<Admin>, names: Vec<String>) -> Result<(), KafkaFailure> {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let mut turns = tokio::time::interval(Duration::from_millis(20));
+    loop {
+        turns.tick().await;
+        let asked = names.clone();
+        let found = describe(admin, move |client| describe::topics(client, &asked, PATIENCE)).await?;
+        if found.iter().all(Option::is_some) {
+            return Ok(());
+        }
+        if tokio::time::Instant::now() > deadline {
+            let doing = "waiting until the brokers know the new topics";
+            return Err(KafkaFailure::new(FailureKind::Unavailable, doing, "some are still unknown"));
+        }
+    }
+}
+
+/// Dropping an admin client waits 100 ms for its thread.
+async fn close(admin: impl Send + 'static) {
+    if let Err(error) = tokio::task::spawn_blocking(move || drop(admin)).await {
+        tracing::warn!("closing the administrator's client: {error}");
+    }
+}
+
+/// An entry that is not there is an error: a default of ours would pass a topic that nobody has looked at.
+fn configuration_of(
+    topic: &str,
+    configurations: &[rdkafka::admin::ConfigResourceResult],
+) -> Result<TopicConfiguration, KafkaFailure> {
+    let doing = || format!("reading the configuration of {topic}");
+    let missing = |what: &str| KafkaFailure::unexpected(doing(), format!("the broker did not tell {what}"));
+    let mut found = None;
+    for answer in configurations {
+        let resource =
+            answer.as_ref().map_err(|code| KafkaFailure::new(FailureKind::Unavailable, doing(), code.to_string()))?;
+        if resource.specifier == OwnedResourceSpecifier::Topic(topic.to_owned()) {
+            found = Some(resource);
+        }
+    }
+    let found = found.ok_or_else(|| missing("it"))?;
+    let entry = |key: &str| found.get(key).and_then(|entry| entry.value.clone()).ok_or_else(|| missing(key));
+    Ok(TopicConfiguration {
+        timestamp_type: entry("message.timestamp.type")?,
+        cleanup_policy: entry("cleanup.policy")?,
+        unclean_leader_election: entry("unclean.leader.election.enable")?,
+        min_in_sync_replicas: entry("min.insync.replicas")?.parse().map_err(|_| missing("min.insync.replicas"))?,
+        max_batch_bytes: entry("max.message.bytes")?.parse().map_err(|_| missing("max.message.bytes"))?,
+    })
+}
