@@ -1,1 +1,132 @@
-//! 
+//! Postgres: the one write transaction of a batch, what it loads, and the outbox.
+//!
+//! A lane holds one connection for as long as it has its owner, and does one thing at a time on it: [`LaneConnection::begin`] (locks the
+//! lane row, checks that the lane is still ours, loads what the plan names), [`LaneConnection::write`], [`LaneConnection::commit`]. Each
+//! of the first two is one or two round trips, however much the batch touches: all statements are prepared, and those of a round are
+//! sent without waiting for each other's answers.
+//!
+//! What this module does not do: it never retries, never decides what an error means for the lane, never reads a clock, and never looks
+//! at what it stores. It relies on there being one writer per lane, and makes sure of it by the lane row.
+
+mod connect;
+mod decision_rows;
+mod error;
+mod lane;
+mod load;
+mod migrate;
+pub mod outbox;
+pub(crate) mod rows;
+pub(crate) mod sql_types;
+mod statements;
+mod write;
+
+use deadpool_postgres::{Object, Pool};
+
+use crate::config::PostgresSettings;
+use crate::domain::{CommandTopic, Frontier, Instant};
+
+pub use error::{StoreError, StoreErrorKind};
+pub use lane::{LaneConnection, OutboxRow};
+pub use outbox::OutboxValue;
+
+use sql_types::Timestamptz;
+
+/// The database, by way of deadpool's connections: one for each lane, kept as long as the lane is, and one for each command in passing. So
+/// `postgres.pool_size` must be greater than the number of lanes that one worker may come to hold, which is all of them.
+#[derive(Clone)]
+pub struct Store {
+    pool: Pool,
+}
+
+/// What a lane's positions belong to. Whatever differs from Kafka's own answer halts the lane.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaneIdentity {
+    pub lane: i32,
+    /// How many there are.
+    pub lanes: i32,
+    pub cluster_id: String,
+    pub consumer_group: String,
+    /// Full names, in the order of [`CommandTopic::ALL`].
+    pub topics: [String; CommandTopic::COUNT],
+    /// Kafka's own ids of them.
+    pub topic_ids: [String; CommandTopic::COUNT],
+}
+
+impl Store {
+    /// Connects, and makes sure that the database can be used at all. Nothing is migrated.
+    pub async fn connect(settings: &PostgresSettings) -> Result<Store, StoreError> {
+        let store = Store { pool: connect::pool(settings)? };
+        let encoding: String = store.client().await?.query_one("show server_encoding", &[]).await?.try_get(0)?;
+        if encoding != "UTF8" {
+            let message = format!("the database's encoding is {encoding}; create it with encoding UTF8");
+            return Err(StoreError::new(StoreErrorKind::Fatal, message));
+        }
+        Ok(store)
+    }
+
+    /// Applies the migrations that are missing, and names them. Two that migrate at once do it one after the other.
+    pub async fn migrate(&self) -> Result<Vec<String>, StoreError> {
+        // Not given back: its session holds a lock, and ends with it.
+        let mut client = Object::take(self.client().await?);
+        migrate::migrate(&mut client).await
+    }
+
+    /// The migrations that are missing. A worker doesn't run before there are none.
+    pub async fn pending_migrations(&self) -> Result<Vec<String>, StoreError> {
+        let client = self.client().await?;
+        let pending = migrate::pending(&client).await?;
+        Ok(pending.into_iter().map(|(name, _)| name.to_owned()).collect())
+    }
+
+    /// A connection for one lane, with its statements prepared.
+    pub async fn lane_connection(&self) -> Result<LaneConnection, StoreError> {
+        LaneConnection::new(self.client().await?).await
+    }
+
+    /// Writes a lane's row with its start positions. False when it has one, which stays as it is.
+    pub async fn register_lane(
+        &self,
+        identity: &LaneIdentity,
+        start: &Frontier,
+        lane_time: Instant,
+    ) -> Result<bool, StoreError> {
+        let client = self.client().await?;
+        let statement = client.prepare_cached(include_str!("sql/lane_register.sql")).await?;
+        let inserted = client
+            .execute(
+                &statement,
+                &[
+                    &identity.lane,
+                    &identity.lanes,
+                    &identity.cluster_id,
+                    &identity.consumer_group,
+                    &Timestamptz(lane_time),
+                    &identity.topics.as_slice(),
+                    &identity.topic_ids.as_slice(),
+                    &start.0.as_slice(),
+                ],
+            )
+            .await?;
+        Ok(inserted == 1)
+    }
+
+    /// Gives a record up: it becomes a dead letter instead of a command. False when it was given up before.
+    pub async fn skip(&self, topic: &str, partition: i32, offset: i64, reason: &str) -> Result<bool, StoreError> {
+        let client = self.client().await?;
+        let statement = client.prepare_cached(include_str!("sql/skip.sql")).await?;
+        Ok(client.execute(&statement, &[&topic, &partition, &offset, &reason]).await? == 1)
+    }
+
+    /// The records of a lane's partitions that were given up: topic and offset.
+    pub async fn skipped(&self, lane: i32) -> Result<Vec<(String, i64)>, StoreError> {
+        let client = self.client().await?;
+        let statement = client.prepare_cached(include_str!("sql/skipped.sql")).await?;
+        let rows = client.query(&statement, &[&lane]).await?;
+        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+    }
+
+    /// A connection for single statements. It is given back when it is dropped, so nothing may be left open on it.
+    pub(crate) async fn client(&self) -> Result<Object, StoreError> {
+        self.pool.get().await.map_err(connect::pool_error)
+    }
+}

@@ -1,0 +1,185 @@
+//! A lane's own connection: taking the lane over, its outbox, and the frame of its transactions.
+
+use std::collections::HashMap;
+
+use deadpool_postgres::Object;
+use futures_util::join;
+use tokio_postgres::Row;
+
+use super::outbox::OutboxValue;
+use super::sql_types::Columns;
+use super::statements::Statements;
+use super::{LaneIdentity, StoreError, StoreErrorKind, load};
+use crate::batch::LaneState;
+use crate::domain::config::MerchantConfig;
+use crate::domain::{CommandTopic, Frontier, MerchantId};
+use crate::fail_point;
+use crate::record::OutboundRecord;
+
+/// A connection of the pool that one lane has to itself, with its statements prepared. It goes back to the pool when it is dropped, unless
+/// something was left open on it: then it is closed, and Postgres rolls back.
+pub struct LaneConnection {
+    /// `None` only while it is dropped.
+    client: Option<Object>,
+    statements: Statements,
+    pub(super) phase: Phase,
+}
+
+/// Where the connection is in a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    Idle,
+    /// A step is under way. Where it stays so, the step failed or its future was dropped: only a rollback leads on.
+    Busy,
+    /// A transaction has begun, and its lane row is locked.
+    Begun,
+    /// It has written everything.
+    Written,
+}
+
+/// One applied batch that is not known to be published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutboxRow {
+    pub batch: i64,
+    pub before: Frontier,
+    pub after: Frontier,
+    pub records: Vec<OutboundRecord>,
+}
+
+impl LaneConnection {
+    pub(super) async fn new(client: Object) -> Result<LaneConnection, StoreError> {
+        let statements = Statements::prepare(&client).await?;
+        Ok(LaneConnection { client: Some(client), statements, phase: Phase::Idle })
+    }
+
+    /// Makes the lane ours: whoever had it before can't commit any more. `None` when the lane has no row. Waits for a transaction of the
+    /// owner before only so long as a healthy one may take; longer is an error to come back from.
+    pub async fn take_over(&mut self, lane: i32) -> Result<Option<(LaneIdentity, LaneState)>, StoreError> {
+        self.enter(Phase::Idle)?;
+        let (client, statements) = self.parts();
+        client.batch_execute("begin isolation level read committed; set local lock_timeout = '10s'").await?;
+        let row = client.query_opt(&statements.lane_take_over, &[&lane]).await?;
+        let taken = row.map(|row| read_lane(lane, &row)).transpose()?;
+        client.batch_execute("commit").await?;
+        self.phase = Phase::Idle;
+        Ok(taken)
+    }
+
+    /// Every batch in the outbox, in order.
+    pub async fn unpublished(&mut self, lane: i32) -> Result<Vec<OutboxRow>, StoreError> {
+        let (client, statements) = self.parts();
+        let rows = client.query(&statements.outbox_unpublished, &[&lane]).await?;
+        rows.iter().map(read_outbox_row).collect()
+    }
+
+    /// Every merchant that has any configuration, of all lanes of this database.
+    pub async fn known_merchants(&mut self) -> Result<Vec<MerchantId>, StoreError> {
+        let (client, statements) = self.parts();
+        let rows = client.query(&statements.merchants, &[]).await?;
+        rows.iter().map(|row| Ok(MerchantId::new(row.try_get::<_, &str>(0)?))).collect()
+    }
+
+    /// All versions of these merchants' configurations. A merchant that has none is not among them.
+    pub async fn load_configs(
+        &mut self,
+        merchants: &[MerchantId],
+    ) -> Result<HashMap<MerchantId, MerchantConfig>, StoreError> {
+        let (client, statements) = self.parts();
+        let (settings, units) = join!(
+            load::settings_versions(client, statements, merchants),
+            load::unit_versions(client, statements, merchants),
+        );
+        load::configs(settings?, units?)
+    }
+
+    /// Commits the batch. After any error its effect is unknown, and recovery finds out: so all of them are of the kind `Transient`.
+    pub async fn commit(&mut self) -> Result<(), StoreError> {
+        // COMMIT after a statement that failed answers as if all were well, and rolls back. Hence the phase.
+        self.enter(Phase::Written)?;
+        let (client, _) = self.parts();
+        client.batch_execute("commit").await.map_err(|error| {
+            let error = StoreError::from(error);
+            StoreError::new(StoreErrorKind::Transient, format!("whether the batch was committed is unknown: {error}"))
+        })?;
+        self.phase = Phase::Idle;
+        fail_point::reached("after-commit");
+        Ok(())
+    }
+
+    /// Gives the batch up. Also after an error, as long as the connection lives.
+    pub async fn rollback(&mut self) -> Result<(), StoreError> {
+        self.phase = Phase::Busy;
+        let (client, _) = self.parts();
+        client.batch_execute("rollback").await?;
+        self.phase = Phase::Idle;
+        Ok(())
+    }
+
+    /// Deletes what is known to be published from the outbox, by itself. [`LaneConnection::write`] does it in passing.
+    pub async fn forget_published(&mut self, lane: i32, through: i64) -> Result<(), StoreError> {
+        fail_point::reached("before-outbox-delete");
+        let (client, statements) = self.parts();
+        client.execute(&statements.outbox_forget, &[&lane, &through]).await?;
+        Ok(())
+    }
+
+    pub(super) fn parts(&self) -> (&Object, &Statements) {
+        (self.client.as_ref().expect("only drop takes the client"), &self.statements)
+    }
+
+    /// Begins a step, which is busy until its end says otherwise.
+    pub(super) fn enter(&mut self, expected: Phase) -> Result<(), StoreError> {
+        if self.phase != expected {
+            let message = format!("the lane's connection is {:?} instead of {expected:?}: drop it", self.phase);
+            return Err(StoreError::new(StoreErrorKind::Transient, message));
+        }
+        self.phase = Phase::Busy;
+        Ok(())
+    }
+}
+
+impl Drop for LaneConnection {
+    fn drop(&mut self) {
+        if self.phase != Phase::Idle
+            && let Some(client) = self.client.take()
+        {
+            drop(Object::take(client));
+        }
+    }
+}
+
+fn read_lane(lane: i32, row: &Row) -> Result<(LaneIdentity, LaneState), StoreError> {
+    let mut columns = Columns::of(row);
+    let identity = LaneIdentity {
+        lane,
+        lanes: columns.take()?,
+        cluster_id: columns.take()?,
+        consumer_group: columns.take()?,
+        topics: per_topic(columns.take()?)?,
+        topic_ids: per_topic(columns.take()?)?,
+    };
+    let state = LaneState {
+        epoch: columns.take()?,
+        batch: columns.take()?,
+        lane_time: columns.instant()?,
+        due_pending: columns.take()?,
+        frontier: Frontier(per_topic(columns.take()?)?),
+    };
+    Ok((identity, state))
+}
+
+fn read_outbox_row(row: &Row) -> Result<OutboxRow, StoreError> {
+    let mut columns = Columns::of(row);
+    let batch = columns.take()?;
+    let before = Frontier(per_topic(columns.take()?)?);
+    let after = Frontier(per_topic(columns.take()?)?);
+    let records = OutboxValue::decode(columns.take()?)
+        .map_err(|damaged| StoreError::corrupt(format!("the outbox row of batch {batch}: {damaged}")))?;
+    Ok(OutboxRow { batch, before, after, records })
+}
+
+fn per_topic<T>(values: Vec<T>) -> Result<[T; CommandTopic::COUNT], StoreError> {
+    values.try_into().map_err(|values: Vec<T>| {
+        StoreError::corrupt(format!("{} topics in a row instead of {}", values.len(), CommandTopic::COUNT))
+    })
+}

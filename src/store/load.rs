@@ -1,0 +1,211 @@
+//! The first half of a batch's transaction: the fence, and everything that the batch starts from.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use deadpool_postgres::Object;
+use futures_util::join;
+use tokio_postgres::{Row, Statement};
+use uuid::Uuid;
+
+use super::decision_rows::{EntryKey, FoundDecision, read_decision};
+use super::lane::Phase;
+use super::rows::{
+    read_account, read_customer, read_earned_order, read_entry, read_identity, read_settings_version, read_unit_version,
+};
+use super::sql_types::{AsRow, Rows, Timestamptz};
+use super::statements::Statements;
+use super::{LaneConnection, StoreError, StoreErrorKind};
+use crate::batch::{BatchPlan, DueQuery, LaneState, Snapshot};
+use crate::domain::config::{MerchantConfig, SettingsVersion, UnitVersion};
+use crate::domain::{CustomerId, Decision, Entry, KeyHash, MerchantId, Remembered, UnitId};
+use crate::fail_point;
+
+impl LaneConnection {
+    /// Begins a batch's transaction: locks the lane row, makes sure that epoch and batch are as `state` has them, and loads what the plan
+    /// names. Two round trips: what is named, then what was found through it. What is not named costs no query.
+    pub async fn begin(&mut self, lane: i32, state: &LaneState, plan: &BatchPlan) -> Result<Snapshot, StoreError> {
+        self.enter(Phase::Idle)?;
+        let (client, statements) = self.parts();
+        let begun = async {
+            client.batch_execute("begin isolation level read committed").await?;
+            fail_point::reached("after-begin");
+            Ok::<_, StoreError>(())
+        };
+        let locked = async {
+            check_fence(client, statements, lane, state).await?;
+            fail_point::reached("after-lane-lock");
+            Ok::<_, StoreError>(())
+        };
+        // Sent in this order, without waiting; each statement sees what was committed when it runs, and so, after the lock, everything of
+        // the owner before. `join` and not `try_join`: after a failure all others fail too, and the first is the one to tell.
+        let (begun, locked, settings, units, decisions, identities, orders, due) = join!(
+            begun,
+            locked,
+            settings_versions(client, statements, &plan.merchants),
+            unit_versions(client, statements, &plan.merchants),
+            decisions(client, statements, &plan.keys),
+            by_keys(client, &statements.identities, &plan.identifiers),
+            by_keys(client, &statements.earned_orders, &plan.orders),
+            due(client, statements, plan.due.as_ref()),
+        );
+        begun?;
+        locked?;
+        let configs = configs(settings?, units?)?;
+        let decisions = decisions?;
+        let identities = identities?.iter().map(read_identity).collect::<Result<HashMap<_, _>, _>>()?;
+        let earned_orders = orders?.iter().map(read_earned_order).collect::<Result<_, _>>()?;
+        let due = due?;
+
+        let found = identities.values().chain(due.iter().map(|(customer, _)| customer));
+        let mut ids: Vec<Uuid> = plan.customers.iter().chain(found).map(|customer| customer.0).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let entry_keys: Vec<EntryKey> = decisions.iter().flat_map(|found| found.entries.iter().cloned()).collect();
+        let (customers, accounts, entries) = join!(
+            by_ids(client, &statements.customers, &ids),
+            by_ids(client, &statements.accounts, &ids),
+            by_keys(client, &statements.entries, &entry_keys),
+        );
+        let mut snapshot = Snapshot { configs, identities, earned_orders, due, ..Snapshot::default() };
+        for row in &customers? {
+            let customer = read_customer(row)?;
+            snapshot.customers.insert(customer.customer_id, customer);
+        }
+        for row in &accounts? {
+            let account = read_account(row)?;
+            snapshot.accounts.entry(account.customer_id).or_default().push(account);
+        }
+        snapshot.remembered = remembered(decisions, &entries?)?;
+        self.phase = Phase::Begun;
+        Ok(snapshot)
+    }
+}
+
+async fn check_fence(
+    client: &Object,
+    statements: &Statements,
+    lane: i32,
+    state: &LaneState,
+) -> Result<(), StoreError> {
+    let lost = |message: String| Err(StoreError::new(StoreErrorKind::LaneLost, message));
+    let Some(row) = client.query_opt(&statements.lane_lock, &[&lane]).await? else {
+        return lost(format!("lane {lane} has no row any more"));
+    };
+    let (epoch, batch): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+    if (epoch, batch) != (state.epoch, state.batch) {
+        return lost(format!(
+            "lane {lane} is at epoch {epoch}, batch {batch}, and not at epoch {}, batch {}",
+            state.epoch, state.batch
+        ));
+    }
+    Ok(())
+}
+
+pub(super) async fn settings_versions(
+    client: &Object,
+    statements: &Statements,
+    merchants: &[MerchantId],
+) -> Result<Vec<(MerchantId, SettingsVersion)>, StoreError> {
+    let rows = by_merchants(client, &statements.settings_versions, merchants).await?;
+    rows.iter().map(read_settings_version).collect()
+}
+
+pub(super) async fn unit_versions(
+    client: &Object,
+    statements: &Statements,
+    merchants: &[MerchantId],
+) -> Result<Vec<(MerchantId, UnitId, UnitVersion)>, StoreError> {
+    let rows = by_merchants(client, &statements.unit_versions, merchants).await?;
+    rows.iter().map(read_unit_version).collect()
+}
+
+/// Versions come in ascending order.
+pub(super) fn configs(
+    settings: Vec<(MerchantId, SettingsVersion)>,
+    units: Vec<(MerchantId, UnitId, UnitVersion)>,
+) -> Result<HashMap<MerchantId, MerchantConfig>, StoreError> {
+    let mut configs: HashMap<MerchantId, MerchantConfig> = HashMap::new();
+    for (merchant, version) in settings {
+        configs.entry(merchant).or_default().settings.push(Arc::new(version));
+    }
+    for (merchant, unit, version) in units {
+        configs.entry(merchant).or_default().units.entry(unit).or_default().push(Arc::new(version));
+    }
+    for (merchant, config) in &configs {
+        let is_gapless = |versions: &mut dyn Iterator<Item = i64>| versions.zip(1..).all(|(version, place)| version == place);
+        let settings = is_gapless(&mut config.settings.iter().map(|version| version.version));
+        let units = config.units.values().all(|unit| is_gapless(&mut unit.iter().map(|version| version.version)));
+        if !settings || !units {
+            return Err(StoreError::corrupt(format!("the configuration of merchant {merchant} lacks versions")));
+        }
+    }
+    Ok(configs)
+}
+
+async fn decisions(
+    client: &Object,
+    statements: &Statements,
+    keys: &[KeyHash],
+) -> Result<Vec<FoundDecision>, StoreError> {
+    let keys: Vec<Uuid> = keys.iter().map(|key| Uuid::from_bytes(key.0)).collect();
+    by_ids(client, &statements.decisions, &keys).await?.iter().map(read_decision).collect()
+}
+
+fn remembered(decisions: Vec<FoundDecision>, entries: &[Row]) -> Result<HashMap<KeyHash, Remembered>, StoreError> {
+    let mut by_key: HashMap<EntryKey, Arc<Entry>> = HashMap::with_capacity(entries.len());
+    for row in entries {
+        let entry = read_entry(row)?;
+        by_key.insert(EntryKey::of(&entry), Arc::new(entry));
+    }
+    let mut remembered = HashMap::with_capacity(decisions.len());
+    for FoundDecision { key_hash, position, content_hash, decision, entries } in decisions {
+        let entries = entries.iter().map(|key| by_key.get(key).cloned()).collect::<Option<Vec<_>>>();
+        let entries = entries.ok_or_else(|| {
+            StoreError::corrupt(format!("the ledger lacks an entry that the command at {position:?} wrote"))
+        })?;
+        let decision = Arc::new(Decision { entries, ..decision });
+        remembered.insert(key_hash, Remembered { position, content_hash, decision });
+    }
+    Ok(remembered)
+}
+
+async fn due(
+    client: &Object,
+    statements: &Statements,
+    query: Option<&DueQuery>,
+) -> Result<Vec<(CustomerId, UnitId)>, StoreError> {
+    let Some(query) = query.filter(|query| !query.merchants.is_empty() && query.limit > 0) else {
+        return Ok(Vec::new());
+    };
+    let merchants: Vec<&str> = query.merchants.iter().map(MerchantId::as_str).collect();
+    let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
+    let rows = client.query(&statements.due, &[&merchants, &Timestamptz(query.until), &limit]).await?;
+    rows.iter().map(|row| Ok((CustomerId(row.try_get(0)?), UnitId::new(row.try_get::<_, &str>(1)?)))).collect()
+}
+
+async fn by_merchants(
+    client: &Object,
+    statement: &Statement,
+    merchants: &[MerchantId],
+) -> Result<Vec<Row>, StoreError> {
+    if merchants.is_empty() {
+        return Ok(Vec::new());
+    }
+    let merchants: Vec<&str> = merchants.iter().map(MerchantId::as_str).collect();
+    Ok(client.query(statement, &[&merchants]).await?)
+}
+
+async fn by_ids(client: &Object, statement: &Statement, ids: &[Uuid]) -> Result<Vec<Row>, StoreError> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(client.query(statement, &[&ids]).await?)
+}
+
+async fn by_keys<K: AsRow + Sync>(client: &Object, statement: &Statement, keys: &[K]) -> Result<Vec<Row>, StoreError> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(client.query(statement, &[&Rows(keys)]).await?)
+}

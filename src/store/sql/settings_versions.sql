@@ -1,0 +1,5 @@
+-- Ascending, as the configuration keeps them.
+select merchant_id, version, effective_from, recorded_at, name, time_zone, match_by, max_age_s, max_future_s
+from settings_version
+where merchant_id = any ($1)
+order by merchant_id, version

@@ -1,0 +1,103 @@
+//! The second half of a batch's transaction: its rows, its outbox row and the lane's progress, in one round trip.
+
+use deadpool_postgres::Object;
+use futures_util::join;
+use tokio_postgres::Statement;
+
+use super::lane::Phase;
+use super::sql_types::{AsRow, Rows, Timestamptz};
+use super::statements::Statements;
+use super::{LaneConnection, OutboxValue, StoreError, StoreErrorKind};
+use crate::batch::{LaneState, RowChanges};
+use crate::fail_point;
+
+impl LaneConnection {
+    /// Writes everything of the batch that was begun, and moves the lane from `state` to `next`. Outbox rows that are known to be
+    /// published, up to and with `forget_published_through`, go in passing.
+    ///
+    /// Each table takes one statement, which must touch exactly as many rows as it was given: the single writer knows what is there.
+    pub async fn write(
+        &mut self,
+        lane: i32,
+        rows: &RowChanges,
+        state: &LaneState,
+        next: &LaneState,
+        outbox: Option<&OutboxValue>,
+        forget_published_through: Option<i64>,
+    ) -> Result<(), StoreError> {
+        self.enter(Phase::Begun)?;
+        let (client, statements) = self.parts();
+        let say = async {
+            let Some(value) = outbox else { return Ok(()) };
+            let (before, after) = (state.frontier.0.as_slice(), next.frontier.0.as_slice());
+            client.execute(&statements.outbox_insert, &[&lane, &next.batch, &before, &after, &value.as_bytes()]).await?;
+            Ok::<_, StoreError>(())
+        };
+        let forget = async {
+            let Some(through) = forget_published_through else { return Ok(()) };
+            fail_point::reached("before-outbox-delete");
+            client.execute(&statements.outbox_forget, &[&lane, &through]).await?;
+            Ok::<_, StoreError>(())
+        };
+        let advance = async {
+            let positions = next.frontier.0.as_slice();
+            let lane_time = Timestamptz(next.lane_time);
+            let advanced = client
+                .execute(
+                    &statements.lane_advance,
+                    &[&lane, &state.epoch, &state.batch, &next.batch, &lane_time, &next.due_pending, &positions],
+                )
+                .await?;
+            if advanced == 1 {
+                return Ok(());
+            }
+            let message = format!("lane {lane} is not at epoch {}, batch {} any more", state.epoch, state.batch);
+            Err(StoreError::new(StoreErrorKind::LaneLost, message))
+        };
+        // Sent in this order, without waiting. The first failure is the one to tell; after it all others fail too.
+        let (written, said, forgotten, advanced) = join!(write_rows(client, statements, rows), say, forget, advance);
+        written.and(said).and(forgotten).and(advanced)?;
+        self.phase = Phase::Written;
+        fail_point::reached("before-commit");
+        Ok(())
+    }
+}
+
+async fn write_rows(client: &Object, statements: &Statements, rows: &RowChanges) -> Result<(), StoreError> {
+    // Identifiers are dropped before they are given to others.
+    let done: [Result<(), StoreError>; 11] = join!(
+        write_all(client, &statements.settings_versions_insert, "settings_version", &rows.settings_versions),
+        write_all(client, &statements.unit_versions_insert, "unit_version", &rows.unit_versions),
+        write_all(client, &statements.customers_insert, "customer", &rows.new_customers),
+        write_all(client, &statements.customers_update, "customer", &rows.changed_customers),
+        write_all(client, &statements.identities_delete, "identity", &rows.dropped_identities),
+        write_all(client, &statements.identities_insert, "identity", &rows.new_identities),
+        write_all(client, &statements.accounts_insert, "account", &rows.new_accounts),
+        write_all(client, &statements.accounts_update, "account", &rows.changed_accounts),
+        write_all(client, &statements.entries_insert, "entry", &rows.entries),
+        write_all(client, &statements.decisions_insert, "decision", &rows.decisions),
+        write_all(client, &statements.earned_orders_insert, "earned_order", &rows.earned_orders),
+    )
+    .into();
+    done.into_iter().collect()
+}
+
+async fn write_all<T: AsRow + Sync>(
+    client: &Object,
+    statement: &Statement,
+    table: &str,
+    rows: &[T],
+) -> Result<(), StoreError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let touched = client.execute(statement, &[&Rows(rows)]).await?;
+    if touched != rows.len() as u64 {
+        let message = format!(
+            "{touched} rows of table {table} instead of {}: rows are missing, or written twice, or somebody else writes them",
+            rows.len()
+        );
+        return Err(StoreError::corrupt(message));
+    }
+    Ok(())
+}
