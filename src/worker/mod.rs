@@ -1,1 +1,15 @@
-//! 
+//! The worker: which lanes are ours, one task for each, and their end. Everything that changes the world is ordered in [`session`].
+
+mod apply;
+mod lane;
+mod probe;
+mod recovery;
+mod replay;
+mod session;
+mod shared;
+mod supervisor;
+
+pub use replay::{Replayed, recover};
+pub(crate) use shared::Shared;
+pub use shared::WorkerError;
+pub use supervisor::run;

@@ -1,0 +1,171 @@
+//! One batch from records to an open transaction. The lane's work, its replay from the journal and the search for a poisoned record all
+//! go through here, so that they decide alike.
+
+use std::collections::{BTreeSet, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant as Clock};
+
+use super::Shared;
+use crate::batch::{self, ChangeSet, Configs, DueQuery, LaneState};
+use crate::codec::decode::NeedsSchema;
+use crate::codec::encode::EncodeError;
+use crate::domain::command::{Content, DeadLetter, DeadLetterClass, Delivery};
+use crate::domain::{CommandTopic, Frontier, MerchantId, Position};
+use crate::record::{InboundRecord, lane_of};
+use crate::retry::Backoff;
+use crate::store::{LaneConnection, StoreError};
+use crate::telemetry::metrics::{self, Stage};
+
+/// What a lane keeps in memory between batches. It is right as long as the lane row says that the lane is ours.
+pub(super) struct LaneMemory {
+    pub lane: i32,
+    configs: Configs,
+    /// All merchants of the lane: whose accounts time settles.
+    merchants: BTreeSet<MerchantId>,
+    skipped: HashSet<Position>,
+}
+
+/// A batch that is decided; its transaction is open.
+pub(super) struct Decided {
+    pub changes: ChangeSet,
+    pub next: LaneState,
+    pub skipped: Vec<Position>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ApplyError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A defect of the rules: this batch can't be decided.
+    #[error("the rules panicked: {0}")]
+    Panicked(String),
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+}
+
+impl LaneMemory {
+    pub async fn load(shared: &Shared, connection: &mut LaneConnection, lane: i32) -> Result<LaneMemory, StoreError> {
+        let known = connection.known_merchants().await?;
+        let merchants = known.into_iter().filter(|merchant| is_of_lane(shared, merchant, lane)).collect();
+        let skipped = shared.store.skipped(lane).await?;
+        let skipped = skipped
+            .into_iter()
+            .filter_map(|(topic, offset)| {
+                Some(Position { topic: shared.names.command_of(&topic)?, partition: lane, offset })
+            })
+            .collect();
+        Ok(LaneMemory { lane, configs: Configs::default(), merchants, skipped })
+    }
+
+    /// Replaces the skips by those that the journal has for a batch.
+    pub fn skip_exactly(&mut self, skipped: impl Iterator<Item = (CommandTopic, i64)>) {
+        let partition = self.lane;
+        self.skipped = skipped.map(|(topic, offset)| Position { topic, partition, offset }).collect();
+    }
+
+    /// Understands the records. Waits for the schema registry where it must be asked.
+    pub async fn decode(&self, shared: &Shared, records: &[InboundRecord]) -> Vec<Delivery> {
+        let started = Clock::now();
+        let mut deliveries = Vec::with_capacity(records.len());
+        for record in records {
+            deliveries.push(decode_one(shared, record).await);
+        }
+        for delivery in &mut deliveries {
+            if self.skipped.contains(&delivery.position) {
+                delivery.content = Content::DeadLetter(DeadLetter {
+                    class: DeadLetterClass::Skipped,
+                    message: "The operator skipped this record.".to_owned(),
+                    schema_id: None,
+                });
+            }
+        }
+        metrics::stage_seconds(Stage::Decode, started.elapsed());
+        deliveries
+    }
+
+    /// Opens the batch's transaction, loads what it touches and decides it.
+    pub async fn decide(
+        &mut self,
+        connection: &mut LaneConnection,
+        state: &LaneState,
+        deliveries: Vec<Delivery>,
+        after: Frontier,
+        due_limit: usize,
+    ) -> Result<Decided, ApplyError> {
+        let started = Clock::now();
+        let due = self.due_query(state, &deliveries, due_limit);
+        let plan = batch::plan(&deliveries, &self.configs, due);
+        metrics::stage_seconds(Stage::Plan, started.elapsed());
+
+        let started = Clock::now();
+        let snapshot = connection.begin(self.lane, state, &plan).await?;
+        metrics::stage_seconds(Stage::Load, started.elapsed());
+
+        let started = Clock::now();
+        let skipped = skipped_of(&deliveries);
+        let configs = &mut self.configs;
+        // A panic leaves the book half written, but the book and the lane's memory are dropped with it: the lane halts.
+        let folded =
+            catch_unwind(AssertUnwindSafe(|| batch::run(deliveries, snapshot, configs, state.lane_time, due_limit)));
+        let changes = folded.map_err(|panic| ApplyError::Panicked(panic_text(&*panic)))?;
+        metrics::stage_seconds(Stage::Fold, started.elapsed());
+
+        let rows = &changes.rows;
+        let configured = rows.settings_versions.iter().map(|(merchant, _)| merchant);
+        self.merchants.extend(configured.chain(rows.unit_versions.iter().map(|(merchant, _, _)| merchant)).cloned());
+        let next = LaneState {
+            epoch: state.epoch,
+            batch: state.batch + 1,
+            lane_time: changes.lane_time,
+            due_pending: changes.due_pending,
+            frontier: after,
+        };
+        Ok(Decided { changes, next, skipped })
+    }
+
+    /// Time moves with ticks; what one batch leaves over goes on with the next.
+    fn due_query(&self, state: &LaneState, deliveries: &[Delivery], limit: usize) -> Option<DueQuery> {
+        let moves_time = deliveries.iter().any(|delivery| matches!(delivery.content, Content::Tick));
+        if !moves_time && !state.due_pending {
+            return None;
+        }
+        let until = deliveries.iter().map(|delivery| delivery.timestamp).fold(state.lane_time, Ord::max);
+        Some(DueQuery { until, limit, merchants: self.merchants.iter().cloned().collect() })
+    }
+}
+
+async fn decode_one(shared: &Shared, record: &InboundRecord) -> Delivery {
+    let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+    let topic_id = &shared.facts.topic_ids[record.position.topic.index()];
+    loop {
+        let id = match shared.decoder.decode(record, topic_id) {
+            Ok(delivery) => return delivery,
+            Err(NeedsSchema { id }) => id,
+        };
+        if let Err(error) = shared.decoder.learn(id).await {
+            metrics::registry_waited();
+            if backoff.failures() == 0 {
+                tracing::warn!(schema = id, %error, "the schema registry does not answer; the lane waits for it");
+            }
+            tokio::time::sleep(backoff.after_failure(id)).await;
+        }
+    }
+}
+
+fn skipped_of(deliveries: &[Delivery]) -> Vec<Position> {
+    let is_skipped = |delivery: &&Delivery| match &delivery.content {
+        Content::DeadLetter(dead_letter) => dead_letter.class == DeadLetterClass::Skipped,
+        Content::Command(_) | Content::Tick => false,
+    };
+    deliveries.iter().filter(is_skipped).map(|delivery| delivery.position).collect()
+}
+
+fn is_of_lane(shared: &Shared, merchant: &MerchantId, lane: i32) -> bool {
+    lane_of(merchant.as_str().as_bytes(), shared.facts.lanes) == lane
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+}
+

@@ -1,0 +1,93 @@
+//! One lane from its assignment to its end: recover, work, and again when something failed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::Shared;
+use super::recovery::{KAFKA_FENCE_PAUSE, LANE_FENCE_PAUSE, LaneFailure, recover};
+use super::session::{self, LaneOrder};
+use crate::retry::Backoff;
+use crate::telemetry::metrics::{self, LaneState, RecoveryCause};
+
+/// How often a halted lane looks whether what halted it has been mended: a skip, a recovery, a restored topic.
+const HALT_RECHECK: Duration = Duration::from_secs(10);
+
+/// Owns the lane until it is given up or finished.
+pub(super) async fn own(shared: Arc<Shared>, lane: i32, mut orders: watch::Receiver<LaneOrder>) {
+    let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+    let mut cause = RecoveryCause::Assigned;
+    let mut halted_for: Option<String> = None;
+    loop {
+        if halted_for.is_none() {
+            metrics::lane_state(lane, LaneState::Recovering);
+            shared.health.lane(lane, LaneState::Recovering);
+        }
+        let recovered = tokio::select! {
+            recovered = recover(&shared, lane) => recovered,
+            () = ended(&mut orders) => break,
+        };
+        let failure = match recovered {
+            Ok(mut session) => {
+                tracing::info!(
+                    lane,
+                    cause = cause.name(),
+                    batch = session.state.batch,
+                    frontier = ?session.state.frontier,
+                    "lane recovered"
+                );
+                metrics::recovered(cause);
+                metrics::lane_state(lane, LaneState::Held);
+                shared.health.lane(lane, LaneState::Held);
+                let before = session.state.batch;
+                let worked = session::work(&shared, &mut session, &mut orders).await;
+                if session.state.batch > before {
+                    backoff.reset();
+                    halted_for = None;
+                }
+                match worked {
+                    Ok(()) => break,
+                    Err(failure) => failure,
+                }
+            }
+            Err(failure) => failure,
+        };
+        let pause = match &failure {
+            LaneFailure::Kafka(_) | LaneFailure::Postgres(_) => backoff.after_failure(lane.unsigned_abs()),
+            LaneFailure::FencedByKafka(_) => KAFKA_FENCE_PAUSE,
+            LaneFailure::LaneLost(_) => LANE_FENCE_PAUSE,
+            LaneFailure::Halt(_) => HALT_RECHECK,
+        };
+        cause = match &failure {
+            LaneFailure::Halt(reason) => {
+                if halted_for.as_ref() != Some(reason) {
+                    tracing::error!(lane, reason, "lane halted");
+                    metrics::lane_state(lane, LaneState::Halted);
+                    shared.health.lane_halted(lane, Some(reason.clone()));
+                    halted_for = Some(reason.clone());
+                }
+                RecoveryCause::Halted
+            }
+            LaneFailure::Kafka(_) => RecoveryCause::Kafka,
+            LaneFailure::Postgres(_) => RecoveryCause::Store,
+            LaneFailure::FencedByKafka(_) | LaneFailure::LaneLost(_) => RecoveryCause::Fenced,
+        };
+        if !matches!(failure, LaneFailure::Halt(_)) {
+            halted_for = None;
+            tracing::warn!(lane, error = %failure, pause_ms = pause.as_millis(), "lane recovers");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = ended(&mut orders) => break,
+        }
+    }
+    metrics::lane_released(lane);
+    shared.health.lane_released(lane);
+}
+
+/// Resolves when the lane is to end. Between two sessions there is nothing to finish.
+async fn ended(orders: &mut watch::Receiver<LaneOrder>) {
+    // An error means that the supervisor is gone, which ends the lane as well.
+    let _ = orders.wait_for(|order| matches!(order, LaneOrder::GiveUp | LaneOrder::Finish)).await;
+}

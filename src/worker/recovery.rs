@@ -1,0 +1,300 @@
+//! The one recovery routine: for a start, an assignment, a time-out, any transaction error and an ambiguous COMMIT.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc::{self, UnboundedReceiver};
+use tokio::sync::Notify;
+
+use super::Shared;
+use super::apply::LaneMemory;
+use crate::batch::{Inbox, LaneState};
+use crate::domain::{CommandTopic, Frontier};
+use crate::kafka::KafkaFailure;
+use crate::kafka::commands::Committed;
+use crate::kafka::lane_queues::LaneQueues;
+use crate::kafka::publisher::{PublishErrorKind, PublishJob, PublishReport, Publisher};
+use crate::store::{LaneConnection, LaneIdentity, OutboxRow, StoreError, StoreErrorKind};
+
+/// A lane that is ours and in order: everything applied before is published, and its topics are read from its frontier.
+pub(super) struct Session {
+    pub connection: LaneConnection,
+    pub memory: LaneMemory,
+    pub state: LaneState,
+    pub inbox: Inbox,
+    pub queues: LaneQueues,
+    pub wake: Arc<Notify>,
+    pub publisher: Publisher,
+    pub reports: UnboundedReceiver<PublishReport>,
+    /// The last batch that is known to be published.
+    pub published: i64,
+    /// Outbox rows up to this batch are deleted.
+    pub forgotten: i64,
+}
+
+/// Why a lane can't go on.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LaneFailure {
+    /// Kafka did not answer, or a transaction failed: try again.
+    #[error("{0}")]
+    Kafka(String),
+    /// Postgres did not answer, or whether it committed is not known: try again.
+    #[error("{0}")]
+    Postgres(String),
+    /// Kafka says that another producer has this lane's id. It may also be our own transaction that took too long: the assignment decides.
+    #[error("Kafka fenced the lane's producer: {0}")]
+    FencedByKafka(String),
+    /// The lane row has another epoch or batch: somebody else writes this lane.
+    #[error("another owner has taken the lane: {0}")]
+    LaneLost(String),
+    /// Nothing is done until a person has looked.
+    #[error("{0}")]
+    Halt(String),
+}
+
+impl From<StoreError> for LaneFailure {
+    fn from(error: StoreError) -> Self {
+        match error.kind {
+            StoreErrorKind::Transient => LaneFailure::Postgres(error.to_string()),
+            StoreErrorKind::LaneLost => LaneFailure::LaneLost(error.to_string()),
+            StoreErrorKind::Data | StoreErrorKind::Corrupt | StoreErrorKind::Fatal => {
+                LaneFailure::Halt(error.to_string())
+            }
+        }
+    }
+}
+
+impl From<KafkaFailure> for LaneFailure {
+    fn from(failure: KafkaFailure) -> Self {
+        LaneFailure::Kafka(failure.to_string())
+    }
+}
+
+/// Makes the lane ours. The order matters: Kafka's fence comes before any progress is read, since it settles the last transaction.
+pub(super) async fn recover(shared: &Arc<Shared>, lane: i32) -> Result<Session, LaneFailure> {
+    let (reports_in, mut reports) = mpsc::unbounded_channel();
+    let publisher = start_publisher(shared, lane, reports_in).await?;
+    let committed = committed(shared, lane).await?;
+
+    let mut connection = shared.store.lane_connection().await?;
+    let Some((identity, state)) = connection.take_over(lane).await? else {
+        return Err(LaneFailure::Halt(format!(
+            "lane {lane} has no row in Postgres: run `loyalty-worker topics create`, which writes its start positions"
+        )));
+    };
+    check_identity(shared, &identity)?;
+    let unpublished = connection.unpublished(lane).await?;
+    let to_publish = check_progress(&committed, &state, unpublished)?;
+    check_positions(shared, lane, &state.frontier).await?;
+
+    let published = state.batch;
+    for row in to_publish {
+        publisher.submit(PublishJob { batch: row.batch, frontier: row.after, records: row.records.into() });
+        await_published(&mut reports, row.batch).await?;
+    }
+    connection.forget_published(lane, published).await?;
+
+    let memory = LaneMemory::load(shared, &mut connection, lane).await?;
+    let wake = Arc::new(Notify::new());
+    let waker = wake.clone();
+    let queues = shared
+        .consumer
+        .open_lane(lane, &state.frontier, move || waker.notify_one())
+        .map_err(|error| LaneFailure::Kafka(error.to_string()))?;
+    let inbox = Inbox::new(state.frontier, shared.settings.worker.silent_topic_patience);
+    Ok(Session { connection, memory, state, inbox, queues, wake, publisher, reports, published, forgotten: published })
+}
+
+async fn start_publisher(
+    shared: &Arc<Shared>,
+    lane: i32,
+    reports: mpsc::UnboundedSender<PublishReport>,
+) -> Result<Publisher, LaneFailure> {
+    let shared = shared.clone();
+    let start = move || {
+        Publisher::start(&shared.settings.kafka, &shared.names, &shared.consumer, lane, reports)
+    };
+    let started = tokio::task::spawn_blocking(start).await;
+    started
+        .map_err(|error| LaneFailure::Kafka(error.to_string()))?
+        .map_err(|error| LaneFailure::Kafka(error.to_string()))
+}
+
+/// What Kafka says is published.
+pub(super) async fn committed(shared: &Arc<Shared>, lane: i32) -> Result<Committed, LaneFailure> {
+    let consumer = shared.consumer.clone();
+    tokio::task::spawn_blocking(move || consumer.committed(lane))
+        .await
+        .map_err(|error| LaneFailure::Kafka(error.to_string()))?
+        .map_err(|error| LaneFailure::Kafka(error.to_string()))
+}
+
+/// Positions mean something only in the cluster, the topics and the group that they were taken in.
+pub(super) fn check_identity(shared: &Shared, identity: &LaneIdentity) -> Result<(), LaneFailure> {
+    let facts = &shared.facts;
+    let halt = |what: String| Err(LaneFailure::Halt(format!("lane {}: {what}", identity.lane)));
+    if identity.cluster_id != facts.cluster_id {
+        return halt(format!(
+            "Postgres belongs to Kafka cluster {}, but this is cluster {}: connect the worker to its own cluster or database",
+            identity.cluster_id, facts.cluster_id
+        ));
+    }
+    if identity.consumer_group != shared.settings.kafka.group {
+        return halt(format!(
+            "Postgres belongs to consumer group {}, but kafka.group is {}: correct the setting",
+            identity.consumer_group, shared.settings.kafka.group
+        ));
+    }
+    if identity.lanes != facts.lanes {
+        return halt(format!(
+            "Postgres knows {} lanes, but the topics have {} partitions: the number of lanes is changed only offline",
+            identity.lanes, facts.lanes
+        ));
+    }
+    for topic in CommandTopic::ALL {
+        let name = shared.names.command(topic);
+        if identity.topics[topic.index()] != name {
+            return halt(format!(
+                "Postgres knows the topic {} where kafka.topic_prefix makes it {name}: correct the setting",
+                identity.topics[topic.index()]
+            ));
+        }
+        if identity.topic_ids[topic.index()] != facts.topic_ids[topic.index()] {
+            return halt(format!(
+                "the topic {name} was deleted and made again: its offsets mean other records now. Restore the topic, or start a \
+                 new installation with another topic prefix, group and database"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Compares what is published with what is applied, and gives the rows that still have to be published.
+fn check_progress(
+    committed: &Committed,
+    state: &LaneState,
+    unpublished: Vec<OutboxRow>,
+) -> Result<Vec<OutboxRow>, LaneFailure> {
+    let applied = state.batch;
+    let published = match committed {
+        Committed::At { batch, .. } => *batch,
+        Committed::Never if applied == 0 => 0,
+        // The group's offsets have expired, and everything had been published before.
+        Committed::Never if unpublished.is_empty() => applied,
+        Committed::Never => {
+            return Err(LaneFailure::Halt(
+                "the consumer group has no committed offsets, though batches wait for their publication: which of them were published \
+                 can't be known. Restore the group's offsets, or compare `loyalty-worker audit` with the outbox table"
+                    .to_owned(),
+            ));
+        }
+    };
+    if published > applied {
+        return Err(LaneFailure::Halt(format!(
+            "Kafka has published batch {published}, but Postgres has applied only {applied}: Postgres lost data. Stop all workers \
+             and run `loyalty-worker recover`, which applies the missing batches again from the journal"
+        )));
+    }
+    let rows: Vec<OutboxRow> = unpublished.into_iter().filter(|row| row.batch > published).collect();
+    let chains = rows.iter().map(|row| row.batch).eq(published + 1..=applied);
+    if !chains {
+        return Err(LaneFailure::Halt(format!(
+            "batches {} to {applied} are not published, and the outbox does not hold all of them: the group's committed offsets were \
+             changed by hand, or outbox rows were deleted",
+            published + 1
+        )));
+    }
+    Ok(rows)
+}
+
+/// A position that the broker does not hold any more means that commands were lost before they were read.
+async fn check_positions(shared: &Arc<Shared>, lane: i32, frontier: &Frontier) -> Result<(), LaneFailure> {
+    let consumer = shared.consumer.clone();
+    let watermarks = tokio::task::spawn_blocking(move || consumer.watermarks(lane))
+        .await
+        .map_err(|error| LaneFailure::Kafka(error.to_string()))?
+        .map_err(|error| LaneFailure::Kafka(error.to_string()))?;
+    for (topic, next) in frontier.iter() {
+        let (low, high) = watermarks[topic.index()];
+        if !(low..=high).contains(&next) {
+            return Err(LaneFailure::Halt(format!(
+                "lane {lane} goes on at offset {next} of {}, but the broker holds {low} to {high}: records were lost to retention, \
+                 or the broker lost its end. Restore the topic",
+                shared.names.command(topic)
+            )));
+        }
+    }
+    Ok(())
+}
+
+async fn await_published(reports: &mut UnboundedReceiver<PublishReport>, batch: i64) -> Result<(), LaneFailure> {
+    loop {
+        match reports.recv().await {
+            Some(PublishReport::Published(published)) if published.batch >= batch => return Ok(()),
+            Some(PublishReport::Published(_)) => {}
+            Some(PublishReport::Failed(error)) => return Err(publish_failure(error.kind, error.to_string())),
+            None => return Err(LaneFailure::Kafka("the publisher ended".to_owned())),
+        }
+    }
+}
+
+pub(super) fn publish_failure(kind: PublishErrorKind, message: String) -> LaneFailure {
+    match kind {
+        PublishErrorKind::Fenced => LaneFailure::FencedByKafka(message),
+        PublishErrorKind::Other => LaneFailure::Kafka(message),
+    }
+}
+
+/// How long the assignment gets to say whether a lane that was fenced is still ours: more than one heartbeat interval, and for the lane
+/// row, which somebody else must have taken, more than a session.
+pub(super) const KAFKA_FENCE_PAUSE: Duration = Duration::from_secs(4);
+pub(super) const LANE_FENCE_PAUSE: Duration = Duration::from_secs(15);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Instant;
+
+    fn applied(batch: i64) -> LaneState {
+        let frontier = Frontier([0; CommandTopic::COUNT]);
+        LaneState { epoch: 1, batch, lane_time: Instant::EPOCH, due_pending: false, frontier }
+    }
+
+    fn outbox(batches: impl IntoIterator<Item = i64>) -> Vec<OutboxRow> {
+        let frontier = Frontier([0; CommandTopic::COUNT]);
+        batches
+            .into_iter()
+            .map(|batch| OutboxRow { batch, before: frontier, after: frontier, records: Vec::new() })
+            .collect()
+    }
+
+    fn published(batch: i64) -> Committed {
+        Committed::At { batch, frontier: [Some(0); CommandTopic::COUNT] }
+    }
+
+    #[test]
+    fn what_is_applied_and_not_published_is_published() {
+        let cases = [
+            (Committed::Never, 0, vec![], Ok(vec![])),
+            (Committed::Never, 2, vec![], Ok(vec![])),
+            (Committed::Never, 2, vec![1, 2], Err("no committed offsets")),
+            (published(2), 2, vec![], Ok(vec![])),
+            (published(2), 2, vec![1, 2], Ok(vec![])),
+            (published(2), 4, vec![2, 3, 4], Ok(vec![3, 4])),
+            (published(2), 4, vec![4], Err("does not hold all")),
+            (published(2), 4, vec![], Err("does not hold all")),
+            (published(5), 4, vec![], Err("Postgres lost data")),
+        ];
+        for (committed, batch, rows, expected) in cases {
+            let case = format!("{committed:?}, applied {batch}, outbox {rows:?}");
+            let got = check_progress(&committed, &applied(batch), outbox(rows));
+            match (got, expected) {
+                (Ok(rows), Ok(expected)) => {
+                    assert_eq!(rows.iter().map(|row| row.batch).collect::<Vec<_>>(), expected, "{case}");
+                }
+                (Err(LaneFailure::Halt(reason)), Err(part)) => assert!(reason.contains(part), "{case}: {reason}"),
+                (got, expected) => panic!("{case}: {:?} instead of {expected:?}", got.map(|rows| rows.len())),
+            }
+        }
+    }
+}

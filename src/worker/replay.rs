@@ -1,0 +1,187 @@
+//! Bringing a restored or empty database up to what was published: the journal's batches are applied again, from the topics, without
+//! publishing. Each must come to the outcomes whose hash the journal holds.
+
+use std::sync::Arc;
+
+use super::apply::LaneMemory;
+use super::recovery::{LaneFailure, check_identity, committed};
+use super::shared::{DUE_LIMIT, Shared, WorkerError};
+use crate::batch::LaneState;
+use crate::batch::inbox::merge;
+use crate::codec::outcomes_hash;
+use crate::codec::outgoing::OutgoingReader;
+use crate::codec::wire::Journal;
+use crate::config::Settings;
+use crate::domain::{CommandTopic, Frontier, Position, RULES_VERSION};
+use crate::kafka::commands::Committed;
+use crate::kafka::ranges::RangeReader;
+use crate::record::{InboundRecord, OutTopic};
+use crate::store::LaneConnection;
+use crate::telemetry::health::Health;
+
+/// What was done for one lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Replayed {
+    pub lane: i32,
+    pub from_batch: i64,
+    pub to_batch: i64,
+    pub commands: u64,
+}
+
+/// Applies what is published and not in the database, lane after lane. No worker may run meanwhile.
+pub async fn recover(settings: Settings, mut progress: impl FnMut(Replayed)) -> Result<Vec<Replayed>, WorkerError> {
+    let shared = Shared::connect(settings, Health::new()).await?;
+    let mut all = Vec::new();
+    for lane in 0..shared.facts.lanes {
+        let replayed = recover_lane(&shared, lane)
+            .await
+            .map_err(|failure| WorkerError::Replay(format!("lane {lane}: {failure}")))?;
+        progress(replayed);
+        all.push(replayed);
+    }
+    Ok(all)
+}
+
+async fn recover_lane(shared: &Arc<Shared>, lane: i32) -> Result<Replayed, LaneFailure> {
+    let published = match committed(shared, lane).await? {
+        Committed::At { batch, .. } => batch,
+        Committed::Never => 0,
+    };
+    let mut connection = shared.store.lane_connection().await?;
+    let Some((identity, mut state)) = connection.take_over(lane).await? else {
+        return Err(LaneFailure::Halt("no row in Postgres: run `loyalty-worker topics create` first".to_owned()));
+    };
+    check_identity(shared, &identity)?;
+    let from_batch = state.batch;
+    let mut commands = 0;
+    if state.batch < published {
+        let mut memory = LaneMemory::load(shared, &mut connection, lane).await?;
+        let mut sources = Sources::open(shared, lane)?;
+        while state.batch < published {
+            let batch = sources.journaled_after(state.batch)?;
+            let (records, after) = sources.records(&state, &batch)?;
+            commands += apply_again(shared, &mut connection, &mut memory, &mut state, &batch, &records, after).await?;
+        }
+    }
+    Ok(Replayed { lane, from_batch, to_batch: state.batch, commands })
+}
+
+async fn apply_again(
+    shared: &Arc<Shared>,
+    connection: &mut LaneConnection,
+    memory: &mut LaneMemory,
+    state: &mut LaneState,
+    batch: &Journal<'_>,
+    records: &[InboundRecord],
+    after: Frontier,
+) -> Result<u64, LaneFailure> {
+    let number = batch.batch;
+    let halt = |what: String| LaneFailure::Halt(format!("batch {number}: {what}"));
+    if batch.rules_version != RULES_VERSION {
+        return Err(halt(format!(
+            "was decided by rules version {}, this binary has {RULES_VERSION}: recover with loyalty-worker {}",
+            batch.rules_version, batch.code_version
+        )));
+    }
+    let due_limit = batch
+        .settings
+        .get(DUE_LIMIT)
+        .and_then(|limit| limit.parse().ok())
+        .ok_or_else(|| halt(format!("its journal record lacks the setting {DUE_LIMIT}")))?;
+    memory.skip_exactly(batch.skipped.iter().filter_map(|position| {
+        Some((shared.names.command_of(&position.topic)?, position.offset))
+    }));
+    let deliveries = memory.decode(shared, records).await;
+    let decided = memory
+        .decide(connection, state, deliveries, after, due_limit)
+        .await
+        .map_err(|error| halt(error.to_string()))?;
+    let hash = hex(&outcomes_hash(&decided.changes));
+    if hash != batch.outcomes_hash {
+        return Err(halt(format!(
+            "comes to other outcomes than those that were published ({hash} instead of {}): stop, and compare the binary and the topics \
+             with those of that time",
+            batch.outcomes_hash
+        )));
+    }
+    connection.write(memory.lane, &decided.changes.rows, state, &decided.next, None, None).await?;
+    connection.commit().await?;
+    *state = decided.next;
+    Ok(decided.changes.outcomes.len() as u64)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The records of a lane, read forward along the journal.
+struct Sources<'a> {
+    shared: &'a Shared,
+    lane: i32,
+    journal: RangeReader,
+    outgoing: OutgoingReader,
+    topics: [Option<RangeReader>; CommandTopic::COUNT],
+}
+
+impl<'a> Sources<'a> {
+    fn open(shared: &'a Shared, lane: i32) -> Result<Sources<'a>, LaneFailure> {
+        let name = shared.names.out(OutTopic::Journal);
+        let journal = RangeReader::open_at_start(&shared.settings.kafka, &name, lane)?;
+        let outgoing = OutgoingReader::new(shared.registry.clone());
+        Ok(Sources { shared, lane, journal, outgoing, topics: Default::default() })
+    }
+
+    /// The journal's record of the batch that follows `batch`; earlier ones are passed.
+    fn journaled_after(&mut self, batch: i64) -> Result<Journal<'static>, LaneFailure> {
+        loop {
+            let Some(record) = self.journal.next()? else {
+                return Err(LaneFailure::Halt(format!("the journal ends before batch {}", batch + 1)));
+            };
+            let journaled: Journal<'static> = self
+                .outgoing
+                .read(record.value.as_deref().unwrap_or_default())
+                .map_err(|error| LaneFailure::Halt(format!("journal offset {}: {error}", record.offset)))?;
+            if journaled.batch == batch + 1 {
+                return Ok(journaled);
+            }
+            if journaled.batch > batch {
+                return Err(LaneFailure::Halt(format!(
+                    "the journal goes on with batch {} after {batch}: its retention is shorter than the backup is old",
+                    journaled.batch
+                )));
+            }
+        }
+    }
+
+    /// The records of a batch as they were: every record in its ranges, in the order of the merge; and the frontier after it.
+    fn records(&mut self, state: &LaneState, batch: &Journal<'_>) -> Result<(Vec<InboundRecord>, Frontier), LaneFailure> {
+        let halt = |what: String| LaneFailure::Halt(format!("batch {}: {what}", batch.batch));
+        let mut after = state.frontier;
+        let mut ranges: [Vec<InboundRecord>; CommandTopic::COUNT] = Default::default();
+        for range in &batch.ranges {
+            let topic = self
+                .shared
+                .names
+                .command_of(&range.topic)
+                .ok_or_else(|| halt(format!("names the topic {}, which this installation does not have", range.topic)))?;
+            if range.from != state.frontier.next(topic) || range.topic_id != self.shared.facts.topic_ids[topic.index()] {
+                return Err(halt(format!("does not continue the lane's frontier in {}", range.topic)));
+            }
+            let reader = match &mut self.topics[topic.index()] {
+                Some(reader) => reader,
+                none => none.insert(RangeReader::open(&self.shared.settings.kafka, &range.topic, self.lane, range.from)?),
+            };
+            let partition = self.lane;
+            let records = reader.read_to(range.to)?.into_iter().map(|record| InboundRecord {
+                position: Position { topic, partition, offset: record.offset },
+                timestamp: record.timestamp,
+                key: record.key,
+                value: record.value,
+                headers: record.headers,
+            });
+            ranges[topic.index()] = records.collect();
+            after.set(topic, range.to);
+        }
+        Ok((merge(ranges), after))
+    }
+}

@@ -1,0 +1,104 @@
+//! What all lanes of a process share.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::batch::ChangeSet;
+use crate::codec::decode::Decoder;
+use crate::codec::encode::Encoder;
+use crate::codec::registry::RegistryClient;
+use crate::config::Settings;
+use crate::domain::{CommandTopic, Frontier};
+use crate::kafka::commands::CommandConsumer;
+use crate::kafka::topics::{self, ClusterFacts};
+use crate::record::TopicNames;
+use crate::store::Store;
+use crate::telemetry::health::Health;
+use crate::telemetry::metrics;
+
+pub(crate) struct Shared {
+    /// The zero of the clock that patience is measured with.
+    pub started: Instant,
+    pub settings: Settings,
+    pub names: TopicNames,
+    pub facts: ClusterFacts,
+    pub store: Store,
+    pub registry: RegistryClient,
+    pub decoder: Decoder,
+    pub encoder: Encoder,
+    pub consumer: CommandConsumer,
+    pub health: Health,
+}
+
+/// Why the worker did not start, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    #[error("{0}")]
+    Postgres(#[from] crate::store::StoreError),
+    #[error("{0}")]
+    Kafka(#[from] crate::kafka::KafkaFailure),
+    #[error("{0}")]
+    Registry(#[from] crate::codec::registry::RegistryError),
+    /// The installation is not as it must be; the text says what to do.
+    #[error("{0}")]
+    NotReady(String),
+    /// A lane could not be recovered from the journal.
+    #[error("{0}")]
+    Replay(String),
+}
+
+impl Shared {
+    /// Connects to everything and refuses an installation that could lose commands.
+    pub async fn connect(settings: Settings, health: Health) -> Result<Arc<Shared>, WorkerError> {
+        let names = TopicNames::new(settings.kafka.topic_prefix.clone());
+        let store = Store::connect(&settings.postgres).await?;
+        let pending = store.pending_migrations().await?;
+        if !pending.is_empty() {
+            return Err(WorkerError::NotReady(format!(
+                "the database lacks the migrations {}: run `loyalty-worker migrate`",
+                pending.join(", ")
+            )));
+        }
+        health.set_migrated(true);
+        let (facts, problems) = topics::check(&settings.kafka, &names).await?;
+        if !problems.is_empty() {
+            let sentences: Vec<String> = problems.iter().map(|problem| problem.to_string()).collect();
+            return Err(WorkerError::NotReady(format!("the topics are not as they must be:\n{}", sentences.join("\n"))));
+        }
+        let registry = RegistryClient::new(&settings.registry.url);
+        let encoder = Encoder::register(&registry, &names).await?;
+        let decoder = Decoder::new(facts.lanes, registry.clone());
+        let consumer = CommandConsumer::new(&settings.kafka, &names)?;
+        Ok(Arc::new(Shared { started: Instant::now(), settings, names, facts, store, registry, decoder, encoder, consumer, health }))
+    }
+
+    /// The ranges of a batch as the journal has them.
+    pub fn ranges(&self, before: &Frontier, after: &Frontier) -> Vec<(CommandTopic, String, i64, i64)> {
+        before
+            .iter()
+            .zip(after.iter())
+            .filter(|((_, from), (_, to))| from != to)
+            .map(|((topic, from), (_, to))| (topic, self.facts.topic_ids[topic.index()].clone(), from, to))
+            .collect()
+    }
+
+    /// Every setting that can change an outcome.
+    pub fn journaled_settings(&self) -> BTreeMap<String, String> {
+        BTreeMap::from([(DUE_LIMIT.to_owned(), self.settings.worker.max_due_per_batch.to_string())])
+    }
+
+    /// Counts what a batch did, once it is committed.
+    pub fn count(&self, changes: &ChangeSet) {
+        metrics::batch_applied(changes.outcomes.len(), changes.due_settled);
+        for outcome in &changes.outcomes {
+            metrics::command_decided(outcome.position.topic, &outcome.decision.verdict, outcome.original.is_some());
+        }
+        for (_, dead_letter) in &changes.dead_letters {
+            metrics::dead_letter(dead_letter.class);
+        }
+    }
+}
+
+/// The journal's name of the setting that cuts time's own work.
+pub(super) const DUE_LIMIT: &str = "worker.max_due_per_batch";
