@@ -1,0 +1,120 @@
+//! Every offset below the frontier is exactly one of: result, dead letter, tick, hole.
+
+use super::super::facts::LaneFacts;
+use super::super::report::Check;
+use super::View;
+use crate::domain::{CommandTopic, Position};
+
+/// Every outgoing record can be understood; the other checks see only those.
+pub fn readable(view: View<'_>) -> Check {
+    let mut check = Check::new("readable", "every outgoing record can be read", "records");
+    for lane in view.lanes() {
+        check.examined += lane.read;
+        for reason in &lane.unreadable {
+            check.fault(|| reason.clone());
+        }
+    }
+    check
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Answer {
+    Result(i64),
+    DeadLetter(i64),
+}
+
+impl Answer {
+    fn describe(self, lane: i32) -> String {
+        match self {
+            Answer::Result(offset) => format!("results/{lane}/{offset}"),
+            Answer::DeadLetter(offset) => format!("dead-letters/{lane}/{offset}"),
+        }
+    }
+}
+
+pub fn answered(view: View<'_>) -> Check {
+    let sentence = "every offset below the frontier is one result, dead letter, tick or hole";
+    let mut check = Check::new("offsets", sentence, "offsets");
+    for (lane, floors) in view.lanes().iter().zip(view.floors) {
+        let mut answers: [Vec<(i64, Answer)>; CommandTopic::COUNT] = Default::default();
+        for result in &lane.results.records {
+            sort_in(&mut check, lane, &mut answers, result.command, Answer::Result(result.offset));
+        }
+        for letter in &lane.dead_letters.records {
+            sort_in(&mut check, lane, &mut answers, letter.record, Answer::DeadLetter(letter.offset));
+        }
+        for topic in CommandTopic::ALL {
+            answers[topic.index()].sort_unstable();
+            topic_answered(&mut check, lane, topic, floors.next(topic), &answers[topic.index()]);
+        }
+    }
+    check
+}
+
+fn sort_in(
+    check: &mut Check,
+    lane: &LaneFacts,
+    answers: &mut [Vec<(i64, Answer)>; CommandTopic::COUNT],
+    position: Position,
+    answer: Answer,
+) {
+    if position.partition == lane.lane {
+        answers[position.topic.index()].push((position.offset, answer));
+    } else {
+        check.fault(|| format!("{} answers {position:?}, a record of another lane", answer.describe(lane.lane)));
+    }
+}
+
+fn topic_answered(check: &mut Check, lane: &LaneFacts, topic: CommandTopic, floor: i64, answers: &[(i64, Answer)]) {
+    let position = |offset| Position { topic, partition: lane.lane, offset };
+    let frontier = lane.frontier().next(topic);
+    let commands = &lane.commands[topic.index()];
+    check.examined += u64::try_from(frontier - floor).unwrap_or(0);
+    if frontier > commands.end {
+        check.fault(|| {
+            format!(
+                "the frontier of {}/{} is {frontier}, but the topic ends at {}",
+                topic.suffix(),
+                lane.lane,
+                commands.end
+            )
+        });
+    }
+
+    for pair in answers.windows(2) {
+        let ((first, one), (second, other)) = (pair[0], pair[1]);
+        if first == second {
+            check.fault(|| {
+                let (one, other) = (one.describe(lane.lane), other.describe(lane.lane));
+                format!("{:?} is answered twice: by {one} and by {other}", position(first))
+            });
+        }
+    }
+    let judged = commands.offsets.iter().copied().filter(|&offset| offset >= floor && offset < frontier);
+    if topic == CommandTopic::Clock {
+        // A tick answers itself; only an unreadable one has a dead letter.
+        for &(offset, answer) in answers.iter().filter(|(_, answer)| matches!(answer, Answer::Result(_))) {
+            check.fault(|| format!("{:?} is a tick, but {} answers it", position(offset), answer.describe(lane.lane)));
+        }
+    } else {
+        for offset in judged {
+            if answers.binary_search_by_key(&offset, |(answered, _)| *answered).is_err() {
+                check.fault(|| format!("{:?} has neither a result nor a dead letter", position(offset)));
+            }
+        }
+    }
+    for &(offset, answer) in answers {
+        if offset >= frontier {
+            if !lane.is_beyond(position(offset)) {
+                check.fault(|| {
+                    let answer = answer.describe(lane.lane);
+                    format!("{:?} is answered by {answer}, but the frontier is {frontier}", position(offset))
+                });
+            }
+        } else if offset >= commands.low && commands.offsets.binary_search(&offset).is_err() {
+            check.fault(|| {
+                format!("{:?} is answered by {}, but holds no record", position(offset), answer.describe(lane.lane))
+            });
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! The compacted topic's last states equal the rows, and identities point where the customers say.
+
+use std::collections::{BTreeMap, HashSet};
+
+use uuid::Uuid;
+
+use super::super::facts::{AccountFact, AccountRow, CustomerFact, IdentityRow, LaneFacts, LotFact, StateFact};
+use super::super::report::Check;
+use super::View;
+
+/// How many lots a state lists; it counts the others.
+const LOTS_LISTED: usize = 64;
+
+pub fn states(view: View<'_>) -> Check {
+    let sentence = "the last state of every customer equals the row";
+    let mut check = Check::new("states", sentence, "customers");
+    let mut states: BTreeMap<Uuid, (&LaneFacts, &StateFact)> = BTreeMap::new();
+    let mut beyond: HashSet<Uuid> = HashSet::new();
+    for lane in view.lanes() {
+        beyond.extend(changed_since(view, lane));
+        for state in &lane.states {
+            if states.insert(state.profile.customer, (lane, state)).is_some() {
+                check.fault(|| {
+                    format!("customer {} has two states under two keys or in two lanes", state.profile.customer)
+                });
+            }
+        }
+    }
+    let accounts = &view.facts.ledger.accounts;
+    for row in &view.facts.ledger.customers {
+        check.examined += 1;
+        match states.remove(&row.customer) {
+            None => check.fault(|| format!("customer {} has a row, and no state", row.customer)),
+            Some(_) if beyond.contains(&row.customer) => {}
+            Some((lane, state)) => {
+                let start = accounts.partition_point(|account| account.customer < row.customer);
+                let count = accounts[start..].partition_point(|account| account.customer == row.customer);
+                let mut problem = |problem: String| {
+                    let place = format!("customers/{}/{}", lane.lane, state.offset);
+                    check.fault(|| format!("{place}: customer {}: {problem}", row.customer));
+                };
+                compare_profile(&state.profile, row, &mut problem);
+                compare_accounts(view, &state.accounts, &accounts[start..start + count], &mut problem);
+            }
+        }
+    }
+    for (customer, (lane, state)) in states.into_iter().filter(|(customer, _)| !beyond.contains(customer)) {
+        check
+            .fault(|| format!("customers/{}/{}: customer {customer} has a state, and no row", lane.lane, state.offset));
+    }
+    check
+}
+
+/// The customers whom the lane has changed since the snapshot: their last states are newer than their rows here.
+fn changed_since<'a>(view: View<'a>, lane: &'a LaneFacts) -> impl Iterator<Item = Uuid> + 'a {
+    let events: &[_] = if lane.moved_on() { &lane.events.records } else { &[] };
+    events.iter().filter_map(move |event| {
+        let customer = event.customer?;
+        let version = view.customer(customer).map(|row| row.version);
+        lane.is_event_beyond(event, version).then_some(customer)
+    })
+}
+
+fn compare_profile(state: &CustomerFact, row: &CustomerFact, problem: &mut impl FnMut(String)) {
+    if state.version != row.version {
+        problem(format!("the state is of version {}, the row of {}", state.version, row.version));
+    }
+    let fields = [
+        ("merchant_id", state.merchant == row.merchant),
+        ("status", state.status == row.status),
+        ("external_id", state.external_id == row.external_id),
+        ("phone", state.phone == row.phone),
+        ("email", state.email == row.email),
+        ("first_name", state.first_name == row.first_name),
+        ("last_name", state.last_name == row.last_name),
+        ("birth_date", state.birth_date == row.birth_date),
+        ("notify_email", state.notify_email == row.notify_email),
+        ("notify_phone", state.notify_phone == row.notify_phone),
+        ("created_at", state.created_at == row.created_at),
+        ("updated_at", state.updated_at == row.updated_at),
+    ];
+    for (field, _) in fields.iter().filter(|(_, equal)| !equal) {
+        problem(format!("{field} is not the row's"));
+    }
+}
+
+fn compare_accounts(view: View<'_>, states: &[AccountFact], rows: &[AccountRow], problem: &mut impl FnMut(String)) {
+    if states.len() != rows.len() {
+        problem(format!("the state has {} accounts, the rows are {}", states.len(), rows.len()));
+    }
+    for row in rows {
+        let unit = view.text(row.unit);
+        let Some(state) = states.iter().find(|state| state.unit == row.unit) else {
+            problem(format!("the state lacks its {unit} account"));
+            continue;
+        };
+        if state.sums != row.sums || i128::from(state.balance) != row.sums.balance() {
+            problem(format!("the balances of its {unit} account are not the row's"));
+        }
+        let mut lots: Vec<&LotFact> = row.lots.iter().collect();
+        lots.sort_by_key(|lot| (lot.expires_at.unwrap_or(i64::MAX), lot.issued_at));
+        lots.truncate(LOTS_LISTED);
+        if usize::try_from(state.lots_total) != Ok(row.lots.len()) || !state.lots.iter().eq(lots) {
+            problem(format!("the lots of its {unit} account are not the row's, in spending order"));
+        }
+    }
+}
+
+/// Who has an identifier, from both sides.
+pub fn identities(view: View<'_>) -> Check {
+    let mut check = Check::new("identities", "identities are the customers' identifiers, both ways", "identities");
+    let mut rows: HashSet<IdentityRow> = view.facts.ledger.identities.iter().copied().collect();
+    check.examined = rows.len() as u64;
+    for customer in &view.facts.ledger.customers {
+        let identifiers = [(1, customer.external_id), (2, customer.phone), (3, customer.email)];
+        for (kind, value) in identifiers {
+            let Some(value) = value else { continue };
+            let row = IdentityRow { merchant: customer.merchant, kind, value, customer: customer.customer };
+            if !rows.remove(&row) {
+                check.fault(|| {
+                    format!("customer {} has an {} that no identity row leads from", row.customer, named(kind))
+                });
+            }
+        }
+    }
+    let mut left: Vec<IdentityRow> = rows.into_iter().collect();
+    left.sort_unstable();
+    for row in left {
+        check.fault(|| format!("an {} leads to customer {}, who does not have it", named(row.kind), row.customer));
+    }
+    check
+}
+
+fn named(kind: i16) -> &'static str {
+    match kind {
+        1 => "external id",
+        2 => "identifier of kind phone",
+        3 => "email",
+        _ => "identifier of an unknown kind",
+    }
+}

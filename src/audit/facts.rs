@@ -1,0 +1,423 @@
+//! What was read, before any judgement: compact, and without personal data. Text that could be personal is kept as a hash only, which is
+//! enough to compare two sides.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::{DefaultHasher, Hasher};
+
+use uuid::Uuid;
+
+use crate::domain::{CommandTopic, Frontier, Position};
+
+/// Everything that the checks judge.
+#[derive(Debug, Default, Clone)]
+pub struct Facts {
+    pub names: Names,
+    pub lanes: Vec<LaneFacts>,
+    pub ledger: Ledger,
+}
+
+/// One snapshot of the database, but for the lanes' own rows.
+#[derive(Debug, Default, Clone)]
+pub struct Ledger {
+    pub decisions: Vec<DecisionRow>,
+    pub entries: Vec<EntryRow>,
+    pub customers: Vec<CustomerFact>,
+    pub accounts: Vec<AccountRow>,
+    pub identities: Vec<IdentityRow>,
+    pub orders: Vec<OrderRow>,
+    pub configs: Vec<ConfigVersion>,
+}
+
+/// One lane: its row, and what partition `lane` of every topic holds.
+#[derive(Debug, Default, Clone)]
+pub struct LaneFacts {
+    pub lane: i32,
+    /// `None` when no worker has ever owned it.
+    pub row: Option<LaneRow>,
+    /// The batch that the row named when the topics had been read: later than the snapshot's when a worker is at work.
+    pub applied_at_end: i64,
+    /// Batches that wait for their publication.
+    pub outbox: Vec<i64>,
+    /// The group's committed offsets, in the order of [`CommandTopic::ALL`].
+    pub committed: [Option<Committed>; CommandTopic::COUNT],
+    pub commands: [CommandFacts; CommandTopic::COUNT],
+    pub results: Published<ResultFact>,
+    pub events: Published<EventFact>,
+    pub dead_letters: Published<DeadLetterFact>,
+    pub journal: Published<JournalFact>,
+    /// The last state of each key of the compacted topic.
+    pub states: Vec<StateFact>,
+    /// Outgoing records that could not be understood: where, and why.
+    pub unreadable: Vec<String>,
+    /// How many outgoing records were read.
+    pub read: u64,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct LaneRow {
+    pub batch: i64,
+    /// In microseconds, as all times here.
+    pub lane_time: i64,
+    pub frontier: Frontier,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Committed {
+    pub offset: i64,
+    /// The batch number in the metadata; `None` when it is not one.
+    pub batch: Option<i64>,
+}
+
+/// A partition of a command topic, read up to the frontier.
+#[derive(Debug, Default, Clone)]
+pub struct CommandFacts {
+    /// The first offset that the broker still holds.
+    pub low: i64,
+    /// The end for a read_committed consumer.
+    pub end: i64,
+    /// The offsets that hold a record, ascending.
+    pub offsets: Vec<i64>,
+}
+
+/// A partition of an outgoing topic, from its beginning to its end, in order.
+#[derive(Debug, Clone)]
+pub struct Published<T> {
+    /// Retention has removed its beginning: what is missing there proves nothing.
+    pub truncated: bool,
+    pub records: Vec<T>,
+}
+
+impl<T> Default for Published<T> {
+    fn default() -> Self {
+        Published { truncated: false, records: Vec::new() }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct ResultFact {
+    /// Where it stands on the results topic.
+    pub offset: i64,
+    pub result_id: Uuid,
+    pub command: Position,
+    pub customer: Option<Uuid>,
+    pub accepted: bool,
+    pub duplicate: bool,
+    pub original: Option<Position>,
+    /// As the ledger numbers them; 0 for none.
+    pub effect: i16,
+    pub rejection: Option<RejectionFact>,
+    pub occurred_at: i64,
+    pub decided_at: i64,
+    pub config_version: Option<i64>,
+    pub customer_version: Option<i64>,
+    pub entries: Box<[EntryFact]>,
+    pub balances: Box<[(Name, i64)]>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RejectionFact {
+    pub code: Name,
+    pub message: Name,
+}
+
+/// An entry as results and events tell it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EntryFact {
+    pub transaction: Uuid,
+    pub unit: Name,
+    pub seq: i64,
+    pub kind: i16,
+    pub credit: bool,
+    pub amount: i64,
+    pub balance_before: i64,
+    pub balance_after: i64,
+    /// The first of them; `lots_total` says how many there are.
+    pub lots: Box<[Share]>,
+    pub lots_total: i32,
+    pub occurred_at: i64,
+    pub recorded_at: i64,
+}
+
+/// How much of a lot an entry made or took.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Share {
+    pub lot: Uuid,
+    pub amount: i64,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct EventFact {
+    pub offset: i64,
+    pub event_id: Uuid,
+    pub kind: Name,
+    pub customer: Option<Uuid>,
+    pub version: i64,
+    pub index: i32,
+    pub count: i32,
+    pub cause: Option<Position>,
+    pub entry: Option<Box<EntryFact>>,
+    /// Set on config.changed.
+    pub config: Option<Box<ConfigVersion>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct DeadLetterFact {
+    pub offset: i64,
+    pub record: Position,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct JournalFact {
+    pub offset: i64,
+    pub lane: i32,
+    pub batch: i64,
+    pub lane_time_before: i64,
+    /// `[from, to)` of each topic that it names.
+    pub ranges: [Option<(i64, i64)>; CommandTopic::COUNT],
+}
+
+/// A customer, as a row or as a state has it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CustomerFact {
+    pub customer: Uuid,
+    pub merchant: Name,
+    pub version: i64,
+    pub status: Name,
+    pub external_id: Option<Name>,
+    pub phone: Option<Name>,
+    pub email: Option<Name>,
+    pub first_name: Option<Name>,
+    pub last_name: Option<Name>,
+    pub birth_date: Option<Name>,
+    pub notify_email: bool,
+    pub notify_phone: bool,
+    pub created_at: i64,
+    pub updated_at: i64,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct StateFact {
+    pub offset: i64,
+    pub profile: CustomerFact,
+    pub accounts: Box<[AccountFact]>,
+}
+
+/// An account as a state has it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AccountFact {
+    pub unit: Name,
+    pub sums: Sums,
+    pub balance: i64,
+    pub lots: Box<[LotFact]>,
+    pub lots_total: i32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sums {
+    pub available: i64,
+    pub pending: i64,
+    pub held: i64,
+    pub debt: i64,
+    pub lifetime_earned: i64,
+    pub lifetime_redeemed: i64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LotFact {
+    pub lot: Uuid,
+    pub amount: i64,
+    pub remaining: i64,
+    pub issued_at: i64,
+    pub expires_at: Option<i64>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct AccountRow {
+    pub customer: Uuid,
+    pub unit: Name,
+    pub merchant: Name,
+    /// The seq of the last entry.
+    pub entries: i64,
+    pub sums: Sums,
+    pub next_due: Option<i64>,
+    /// In the order of their making.
+    pub lots: Box<[LotFact]>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct DecisionRow {
+    pub position: Position,
+    pub effect: i16,
+    pub rejection: Option<RejectionFact>,
+    pub customer: Option<Uuid>,
+    pub customer_version: Option<i64>,
+    pub config_version: Option<i64>,
+    /// Unit and seq.
+    pub entries: Box<[(Name, i64)]>,
+    pub occurred_at: i64,
+    pub decided_at: i64,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct EntryRow {
+    pub customer: Uuid,
+    pub unit: Name,
+    pub seq: i64,
+    pub transaction: Uuid,
+    pub merchant: Name,
+    pub kind: i16,
+    pub amount: i64,
+    pub balance_after: i64,
+    pub lots: Box<[Share]>,
+    pub order: Option<Name>,
+    pub cause: Option<Position>,
+    pub occurred_at: i64,
+    pub recorded_at: i64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct IdentityRow {
+    pub merchant: Name,
+    /// 1 external_id, 2 phone, 3 email.
+    pub kind: i16,
+    pub value: Name,
+    pub customer: Uuid,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OrderRow {
+    pub merchant: Name,
+    pub order: Name,
+    pub unit: Name,
+    pub transaction: Uuid,
+}
+
+/// A version of a merchant's settings or of one of its units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConfigVersion {
+    pub merchant: Name,
+    /// settings or unit.
+    pub object: Name,
+    /// The unit's id. Settings are alone of their kind, so that their id tells nothing and is left out here.
+    pub id: Option<Name>,
+    pub version: i64,
+}
+
+/// A text, as its hash.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Name(pub u64);
+
+impl Name {
+    pub fn of(text: &str) -> Name {
+        let mut hasher = DefaultHasher::new();
+        hasher.write(text.as_bytes());
+        Name(hasher.finish())
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{:016x}", self.0)
+    }
+}
+
+/// The texts behind those names that are not personal: merchants, units, codes. For messages.
+#[derive(Debug, Default, Clone)]
+pub struct Names(HashMap<Name, Box<str>>);
+
+impl Names {
+    /// The name of a text that may be printed.
+    pub fn keep(&mut self, text: &str) -> Name {
+        let name = Name::of(text);
+        self.0.entry(name).or_insert_with(|| text.into());
+        name
+    }
+
+    pub fn text(&self, name: Name) -> &str {
+        self.0.get(&name).map_or("?", |text| text)
+    }
+
+    pub fn absorb(&mut self, other: Names) {
+        self.0.extend(other.0);
+    }
+}
+
+/// Entry kinds by the ledger's numbers, and what they are called outside; written down here a second time on purpose.
+pub const ENTRY_KINDS: [(i16, &str, bool); 3] =
+    [(1, "earn_amount", true), (2, "redeem_amount", false), (3, "expire", false)];
+
+/// Effects by the ledger's numbers; 0 is a rejection.
+pub const EFFECTS: [(i16, &str); 4] = [(1, "created"), (2, "updated"), (3, "unchanged"), (4, "applied")];
+
+impl EntryRow {
+    /// The amount as the balance sees it. An unknown kind counts as nothing, and is found by its own check.
+    pub fn signed(&self) -> i128 {
+        match ENTRY_KINDS.iter().find(|(code, _, _)| *code == self.kind) {
+            Some((_, _, true)) => i128::from(self.amount),
+            Some((_, _, false)) => -i128::from(self.amount),
+            None => 0,
+        }
+    }
+
+    pub fn account(&self) -> (Uuid, Name) {
+        (self.customer, self.unit)
+    }
+}
+
+impl Sums {
+    pub fn balance(&self) -> i128 {
+        i128::from(self.available) + i128::from(self.pending) + i128::from(self.held) - i128::from(self.debt)
+    }
+}
+
+impl LaneFacts {
+    /// Whether the lane was worked on after the snapshot was taken: what lies beyond the snapshot is then no fault, only not judged.
+    pub fn moved_on(&self) -> bool {
+        self.applied_at_end > self.row.as_ref().map_or(0, |row| row.batch)
+    }
+
+    /// The lane's frontier in the snapshot; 0 everywhere for a lane without a row.
+    pub fn frontier(&self) -> Frontier {
+        self.row.as_ref().map_or(Frontier([0; CommandTopic::COUNT]), |row| row.frontier)
+    }
+
+    /// Whether a command was decided after the snapshot.
+    pub fn is_beyond(&self, command: Position) -> bool {
+        self.moved_on() && command.offset >= self.frontier().next(command.topic)
+    }
+
+    /// Whether an event came after the snapshot, in which its customer had this version. What time did has no command to tell by, and
+    /// bears the instant at which it was due, which may be long before it was done: there the version decides.
+    pub fn is_event_beyond(&self, event: &EventFact, version: Option<i64>) -> bool {
+        match event.cause {
+            Some(cause) => self.is_beyond(cause),
+            None => self.moved_on() && event.version > version.unwrap_or(0),
+        }
+    }
+
+    /// Where each topic's judgeable part begins: at the first offset that the journal says was taken, or later where retention has removed
+    /// answers.
+    pub fn floors(&self) -> Frontier {
+        let frontier = self.frontier();
+        let mut floors = frontier;
+        for topic in CommandTopic::ALL {
+            let started = self.journal.records.iter().find_map(|batch| batch.ranges[topic.index()]);
+            let mut floor = started.map_or(frontier.next(topic), |(from, _)| from);
+            if self.results.truncated {
+                let answered = self.results.records.iter().map(|result| result.command);
+                floor = floor.max(first_of(topic, answered).unwrap_or(frontier.next(topic)));
+            }
+            if self.dead_letters.truncated {
+                let answered = self.dead_letters.records.iter().map(|letter| letter.record);
+                floor = floor.max(first_of(topic, answered).unwrap_or(frontier.next(topic)));
+            }
+            floors.set(topic, floor);
+        }
+        floors
+    }
+}
+
+fn first_of(topic: CommandTopic, positions: impl Iterator<Item = Position>) -> Option<i64> {
+    positions.filter(|position| position.topic == topic).map(|position| position.offset).min()
+}

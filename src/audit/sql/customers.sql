@@ -1,0 +1,6 @@
+-- The status as the world calls it; a number that has no name is shown as such, and will differ.
+select customer_id, merchant_id, version,
+       case status when 1 then 'active' when 2 then 'inactive' else status::text end as status,
+       external_id, phone, email, first_name, last_name, to_char(birth_date, 'YYYY-MM-DD') as birth_date,
+       notify_email, notify_phone, created_at, updated_at
+from customer;

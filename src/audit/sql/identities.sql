@@ -1,0 +1,1 @@
+select merchant_id, kind, value, customer_id from identity;
