@@ -1,9 +1,21 @@
-//! The worker's settings: one TOML file, every key of which an environment variable overrides.
+//! The worker's settings: one TOML file, every key of which an environment variable overrides. [`keys`] declares them all;
+//! a key that is not declared, or a value that is not right, stops the start with its name and place.
+
+mod keys;
+mod load;
+#[cfg(test)]
+mod tests;
+mod value;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
-/// All settings, checked.
+pub use keys::{DEFAULT_FILE, KEYS, Key, Preset, default_file};
+pub use load::{ConfigError, Origin, Problem};
+pub use value::Kind;
+
+/// All settings, checked. Their `Debug` shows no secret.
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub kafka: KafkaSettings,
@@ -14,7 +26,7 @@ pub struct Settings {
     pub log: LogSettings,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct KafkaSettings {
     pub bootstrap_servers: String,
     /// The consumer group; also the stem of the transactional ids, `<group>.<lane>`.
@@ -26,6 +38,20 @@ pub struct KafkaSettings {
     pub development: bool,
     /// Passed to librdkafka as they are; those that the guarantees rest on are refused.
     pub properties: BTreeMap<String, String>,
+}
+
+/// Properties are shown by name: a password may stand among them.
+impl std::fmt::Debug for KafkaSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KafkaSettings")
+            .field("bootstrap_servers", &self.bootstrap_servers)
+            .field("group", &self.group)
+            .field("topic_prefix", &self.topic_prefix)
+            .field("client_id", &self.client_id)
+            .field("development", &self.development)
+            .field("properties", &self.properties.keys())
+            .finish()
+    }
 }
 
 #[derive(Clone)]
@@ -41,9 +67,16 @@ impl std::fmt::Debug for PostgresSettings {
     }
 }
 
-#[derive(Debug, Clone)]
+/// A registry's address may hold a password.
+#[derive(Clone)]
 pub struct RegistrySettings {
     pub url: String,
+}
+
+impl std::fmt::Debug for RegistrySettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RegistrySettings").field("url", &without_credentials(&self.url)).finish()
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -70,4 +103,55 @@ pub struct LogSettings {
     pub json: bool,
     /// As `tracing`'s EnvFilter has it, for example `info`.
     pub filter: String,
+}
+
+impl Settings {
+    /// Loads the settings from the file (`path`, or [`DEFAULT_FILE`] in the working directory if there is one) and the environment,
+    /// which goes before it.
+    pub fn load(
+        path: Option<&Path>,
+        environment: impl Iterator<Item = (String, String)>,
+    ) -> Result<Settings, ConfigError> {
+        let mut values = load::load(path, environment)?;
+        let mut get = |section, name| values.take(section, name).expect("the loader gives every declared key a value");
+        Ok(Settings {
+            postgres: PostgresSettings { url: get("postgres", "url").text(), pool_size: get("postgres", "pool_size").count() },
+            registry: RegistrySettings { url: get("registry", "url").text() },
+            worker: WorkerSettings {
+                max_batch_commands: get("worker", "max_batch_commands").count(),
+                max_due_per_batch: get("worker", "max_due_per_batch").count(),
+                tick_interval: get("worker", "tick_interval_ms").millis(),
+                silent_topic_patience: get("worker", "silent_topic_patience_ms").millis(),
+                max_unpublished_batches: get("worker", "max_unpublished_batches").count(),
+            },
+            http: HttpSettings { listen: get("http", "listen").text() },
+            log: LogSettings { json: get("log", "format").text() == "json", filter: get("log", "filter").text() },
+            kafka: KafkaSettings {
+                bootstrap_servers: get("kafka", "bootstrap_servers").text(),
+                group: get("kafka", "group").text(),
+                topic_prefix: get("kafka", "topic_prefix").text(),
+                development: get("kafka", "development").flag(),
+                properties: get("kafka", "properties").table(),
+                client_id: values.take("kafka", "client_id").map_or_else(host_name, value::Value::text),
+            },
+        })
+    }
+}
+
+/// An address without the user and password that may stand in it.
+pub fn without_credentials(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let authority_end = rest.find('/').unwrap_or(rest.len());
+    match rest[..authority_end].rfind('@') {
+        Some(at) => format!("{scheme}://***@{}", &rest[at + 1..]),
+        None => url.to_owned(),
+    }
+}
+
+fn host_name() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map(|name| name.trim().to_owned())
+        .ok()
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "loyalty-worker".to_owned())
 }

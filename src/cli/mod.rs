@@ -1,1 +1,208 @@
-//! 
+//! The command line: one file per command. Each takes its options and the settings, does its work through the library, and says how it
+//! ended; only this file turns that into an exit code.
+
+mod audit;
+mod config;
+mod customer;
+mod migrate;
+mod output;
+mod reading;
+mod recover;
+mod run;
+mod schemas;
+mod send;
+mod skip;
+mod tail;
+mod topics;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{ConfigError, LogSettings, Settings};
+use crate::telemetry;
+
+const ABOUT: &str = "\
+Applies loyalty commands from Kafka in Postgres, and answers each of them in Kafka, exactly once.
+
+Commands come in on the topics merchant-config, customer-upsert, credit and redeem; each gets one result on the topic results. \
+Their key is the merchant, so a merchant's commands keep to one lane (a partition of all topics) and are applied in their order.";
+
+const AFTER: &str = "\
+A first time, with Kafka, Postgres and a schema registry running:
+  export LOYALTY_KAFKA__BOOTSTRAP_SERVERS=127.0.0.1:9092
+  export LOYALTY_POSTGRES__URL=postgres://loyalty:secret@127.0.0.1:5432/loyalty
+  export LOYALTY_REGISTRY__URL=http://127.0.0.1:8080/apis/ccompat/v7
+  loyalty-worker migrate
+  loyalty-worker topics create --lanes 8
+  loyalty-worker schemas register
+  loyalty-worker run
+  loyalty-worker send --help        # in another terminal: three commands to send
+
+Exit codes:
+  0  done
+  1  failed; the message says what to do
+  2  the command line or the settings are wrong
+  3  the audit found faults, or `topics check` found problems";
+
+#[derive(Parser)]
+#[command(name = "loyalty-worker", version, about = ABOUT, after_help = AFTER)]
+struct CommandLine {
+    /// The settings file [default: ./loyalty-worker.toml, if there is one]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Work: take lanes, apply their commands, publish the results
+    Run(run::Options),
+    /// Bring the database's tables up to this version
+    Migrate(migrate::Options),
+    /// Make the topics, or check them
+    #[command(subcommand)]
+    Topics(topics::Command),
+    /// The Avro schemas
+    #[command(subcommand)]
+    Schemas(schemas::Command),
+    /// Send commands, one JSON object per line
+    Send(send::Options),
+    /// Show what the worker publishes, decoded
+    Tail(tail::Options),
+    /// Show a customer: profile, accounts, lots, last entries
+    Customer(customer::Options),
+    /// Compare the topics with the database, record by record
+    Audit(audit::Options),
+    /// After Postgres was restored from a backup: apply again what it lost
+    Recover(recover::Options),
+    /// Give up one record that halts its lane
+    Skip(skip::Options),
+    /// The settings
+    #[command(subcommand)]
+    Config(config::Command),
+}
+
+/// How a command ended, other than well.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    #[error("{0}")]
+    Settings(#[from] ConfigError),
+    /// The command line, or what was given to the command, is wrong.
+    #[error("{0}")]
+    Usage(String),
+    #[error("{0}")]
+    Failed(String),
+    /// It did what it should and found something wrong, which it has printed.
+    #[error("")]
+    Found,
+    /// Whoever read the output went away: nothing is wrong.
+    #[error("")]
+    OutputClosed,
+}
+
+impl CliError {
+    /// A failure with all that its causes say.
+    pub fn failed(error: impl std::error::Error) -> CliError {
+        let mut text = error.to_string();
+        let mut cause = error.source();
+        while let Some(inner) = cause {
+            let said = inner.to_string();
+            if !text.contains(&said) {
+                text.push_str(": ");
+                text.push_str(&said);
+            }
+            cause = inner.source();
+        }
+        CliError::Failed(text)
+    }
+
+    fn code(&self) -> u8 {
+        match self {
+            CliError::OutputClosed => 0,
+            CliError::Failed(_) => 1,
+            CliError::Settings(_) | CliError::Usage(_) => 2,
+            CliError::Found => 3,
+        }
+    }
+}
+
+/// The program.
+pub fn main() -> ExitCode {
+    let line = CommandLine::parse();
+    match dispatch(line) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let text = error.to_string();
+            if !text.is_empty() {
+                eprintln!("loyalty-worker: {text}");
+            }
+            ExitCode::from(error.code())
+        }
+    }
+}
+
+fn dispatch(line: CommandLine) -> Result<(), CliError> {
+    let load = || Settings::load(line.config.as_deref(), environment());
+    if let Command::Config(command) = &line.command {
+        return config::run(command, load);
+    }
+    let settings = load()?;
+    let long_running = matches!(line.command, Command::Run(_) | Command::Recover(_));
+    // The other commands print what they do; their logs are for the case that they fail.
+    let filter = if long_running || std::env::var_os("LOYALTY_LOG__FILTER").is_some() {
+        settings.log.filter.clone()
+    } else {
+        "warn".to_owned()
+    };
+    telemetry::logs::install(&LogSettings { json: settings.log.json, filter });
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::Failed(format!("the threads cannot be started: {error}")))?;
+    let done = runtime.block_on(async {
+        match line.command {
+            Command::Run(options) => run::run(options, settings).await,
+            Command::Migrate(options) => migrate::run(options, settings).await,
+            Command::Topics(command) => topics::run(command, settings).await,
+            Command::Schemas(command) => schemas::run(command, settings).await,
+            Command::Send(options) => blocking(move || send::run(&options, &settings)).await,
+            Command::Tail(options) => blocking(move || tail::run(&options, &settings)).await,
+            Command::Customer(options) => customer::run(options, settings).await,
+            Command::Audit(options) => audit::run(options, settings).await,
+            Command::Recover(options) => recover::run(options, settings).await,
+            Command::Skip(options) => skip::run(options, settings).await,
+            Command::Config(_) => unreachable!("handled before the settings were loaded"),
+        }
+    });
+    // Threads that wait for a broker must not hold the program up once it has its answer.
+    runtime.shutdown_background();
+    done
+}
+
+/// Kafka's calls block, so they run on a thread that may.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, CliError> + Send + 'static,
+) -> Result<T, CliError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(_) => Err(CliError::Failed("a thread panicked; this is a defect".to_owned())),
+    }
+}
+
+/// Variables that are not text can't be settings.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        super::CommandLine::command().debug_assert();
+    }
+}

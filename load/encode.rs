@@ -1,0 +1,156 @@
+//! From records as the generator thinks of them to bytes with an address.
+
+use std::collections::HashMap;
+
+use super::avro::Writer;
+use super::command::{Body, Command, Content, Encoding, Flaw, Identifier, Record, Reference, Time, Topic};
+use super::murmur2::partition_of;
+use super::{MERCHANTS, json};
+
+/// The registry's ids of the schemas, in the order of [`Topic::ALL`].
+pub type SchemaIds = [u32; 4];
+
+/// When things are, once the run has begun.
+#[derive(Debug, Default)]
+pub struct Timeline {
+    /// Microseconds since 1970.
+    pub start: i64,
+    tickets: HashMap<u32, i64>,
+}
+
+impl Timeline {
+    pub fn new(start: i64) -> Timeline {
+        Timeline { start, tickets: HashMap::new() }
+    }
+
+    /// Microseconds since 1970. A ticket's time is fixed at its first use, so that a duplicate says the same.
+    pub fn instant(&mut self, time: Time) -> i64 {
+        match time {
+            Time::Run(micros) => self.start + micros,
+            Time::Sent { ticket, after } => *self.tickets.entry(ticket).or_insert_with(|| super::now_micros() + after),
+        }
+    }
+}
+
+/// A record as Kafka takes it.
+#[derive(Debug)]
+pub struct Bytes {
+    pub topic: Topic,
+    pub partition: i32,
+    pub key: Vec<u8>,
+    pub value: Option<Vec<u8>>,
+}
+
+pub struct Encoder {
+    pub schema_ids: SchemaIds,
+    pub lanes: i32,
+    pub timeline: Timeline,
+}
+
+impl Encoder {
+    pub fn encode(&mut self, record: &Record) -> Bytes {
+        let topic = record.topic();
+        let merchant = record.merchant().clone();
+        let mut key = merchant.as_bytes().to_vec();
+        let mut partition = partition_of(&key, self.lanes);
+        let value = match &record.content {
+            Content::Command { command, encoding: Encoding::Avro } => Some(self.avro(command)),
+            Content::Command { command, encoding: Encoding::Json } => {
+                Some(json::encode(command, &mut self.timeline).into_bytes())
+            }
+            Content::Broken { flaw, command, .. } => match flaw {
+                Flaw::Garbage => Some(b"\xffnothing that anybody would call a record".to_vec()),
+                Flaw::Tombstone => None,
+                Flaw::CutAvro => {
+                    let mut whole = self.avro(command);
+                    whole.truncate(whole.len() * 2 / 3);
+                    Some(whole)
+                }
+                Flaw::CutJson => {
+                    let mut whole = json::encode(command, &mut self.timeline).into_bytes();
+                    whole.truncate(whole.len() * 2 / 3);
+                    Some(whole)
+                }
+                Flaw::UnknownSchema => {
+                    let mut whole = self.avro(command);
+                    whole[1..5].copy_from_slice(&999_999u32.to_be_bytes());
+                    Some(whole)
+                }
+                Flaw::NoMerchant => Some(self.avro(&Command { merchant: "".into(), ..(**command).clone() })),
+                Flaw::WrongKey => {
+                    let other = MERCHANTS
+                        .iter()
+                        .find(|other| **other != &*merchant && partition_of(other.as_bytes(), self.lanes) == partition);
+                    key = other.unwrap_or(&"somebody-else").as_bytes().to_vec();
+                    Some(self.avro(command))
+                }
+                Flaw::WrongPartition => {
+                    partition = (partition + 1) % self.lanes;
+                    Some(self.avro(command))
+                }
+            },
+        };
+        Bytes { topic, partition, key, value }
+    }
+
+    fn avro(&mut self, command: &Command) -> Vec<u8> {
+        let mut out = Writer::default();
+        out.0.push(0);
+        out.0.extend_from_slice(&self.schema_ids[command.topic().index()].to_be_bytes());
+        out.string(&command.merchant).string(&command.key);
+        out.option(command.customer.as_ref(), |out, reference| {
+            let (kind, value) = match reference {
+                Reference::CustomerId(value) => (0, value),
+                Reference::By(identifier, value) => (1 + *identifier as i64, value),
+            };
+            out.long(kind).string(value);
+        });
+        out.option_long(command.occurred_at.map(|time| self.timeline.instant(time)));
+        out.option_string(command.source);
+        out.long(0); // no attributes
+        self.avro_body(&mut out, &command.body);
+        out.0
+    }
+
+    fn avro_body(&mut self, out: &mut Writer, body: &Body) {
+        match body {
+            Body::Settings { name, time_zone, match_by, max_age_s } => {
+                out.option_long(None); // effective_from
+                out.long(0).option_string(*name).option_string(*time_zone);
+                out.option(match_by.as_ref(), |out, kinds: &[Identifier; 3]| {
+                    out.long(3);
+                    for kind in kinds {
+                        out.long(*kind as i64);
+                    }
+                    out.long(0);
+                });
+                out.option_long(*max_age_s).option_long(None);
+            }
+            Body::Unit { unit, name, scale, effective_from, rules } => {
+                out.option_long(effective_from.map(|time| self.timeline.instant(time)));
+                out.long(1).string(unit).string(name).long(i64::from(*scale));
+                out.option_long(rules.expiry_days.map(i64::from)).long(rules.min_held).long(rules.min_amount);
+            }
+            Body::Upsert(profile) => {
+                for identifier in &profile.identifiers {
+                    out.option_string(identifier.as_deref());
+                }
+                out.option_string(profile.first_name.as_deref());
+                out.option_string(profile.last_name.as_deref());
+                out.option_string(profile.birth_date.as_deref());
+                out.option_boolean(profile.active);
+                out.option_boolean(profile.notify_email);
+                out.option_boolean(profile.notify_phone);
+            }
+            Body::Credit { unit, amount, order, expires_at } => {
+                out.long(0).string(unit).long(*amount).option_string(order.as_deref());
+                out.option_string(None).option_string(None); // reason, title
+                out.option_long(expires_at.map(|time| self.timeline.instant(time))).boolean(false);
+            }
+            Body::Redeem { unit, amount, order } => {
+                out.long(0).string(unit).long(*amount).option_string(order.as_deref());
+                out.option_string(None).boolean(false); // reason, skip_notifications
+            }
+        }
+    }
+}

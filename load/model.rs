@@ -1,0 +1,372 @@
+//! What must become of the commands: the rules, as the documents state them, in the smallest form that can count.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use jiff::{Timestamp, ToSpan, tz::TimeZone};
+
+use super::command::{Body, Command, Flaw, Identifier, Profile, Reference, Time, Topic, UnitRules};
+
+/// One row of the summary: what kind of command ended how, and whether it was an answer given before.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Outcome {
+    pub kind: String,
+    /// The effect, or the rejection's code.
+    pub verdict: String,
+    pub duplicate: bool,
+}
+
+/// What the generator says must have happened in the end.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Prediction {
+    pub outcomes: BTreeMap<Outcome, u64>,
+    /// By class.
+    pub dead_letters: BTreeMap<&'static str, u64>,
+    /// Events of type points.expired.
+    pub expiries: u64,
+    /// What can be spent, by merchant and unit; where there is nothing, there is no line.
+    pub balances: BTreeMap<(String, String), i64>,
+    /// How many there are, by merchant.
+    pub customers: BTreeMap<String, u64>,
+}
+
+impl Prediction {
+    pub fn answers(&self) -> u64 {
+        self.outcomes.values().sum::<u64>() + self.dead_letters.values().sum::<u64>()
+    }
+}
+
+type Verdict = &'static str;
+
+pub struct Model {
+    /// Of the run, in microseconds since 1970.
+    start: i64,
+    /// The planned sending of each ticket's first record.
+    tickets: HashMap<u32, i64>,
+    merchants: HashMap<Arc<str>, Merchant>,
+    counted: Prediction,
+}
+
+#[derive(Default)]
+struct Merchant {
+    settings: Option<Settings>,
+    units: HashMap<&'static str, Vec<UnitVersion>>,
+    remembered: HashMap<String, (Command, &'static str, Verdict)>,
+    customers: Vec<Customer>,
+    identities: HashMap<(Identifier, String), usize>,
+    orders: BTreeSet<(&'static str, String)>,
+}
+
+struct Settings {
+    zone: TimeZone,
+    match_by: [Identifier; 3],
+    max_age: i64,
+}
+
+struct UnitVersion {
+    effective_from: i64,
+    scale: i32,
+    rules: UnitRules,
+}
+
+#[derive(Default)]
+struct Customer {
+    profile: Profile,
+    accounts: BTreeMap<&'static str, Vec<Lot>>,
+}
+
+struct Lot {
+    remaining: i64,
+    issued_at: i64,
+    expires_at: Option<i64>,
+}
+
+const SECOND: i64 = 1_000_000;
+const MAX_FUTURE: i64 = 5 * 60 * SECOND;
+
+impl Model {
+    pub fn new(start: i64) -> Model {
+        Model { start, tickets: HashMap::new(), merchants: HashMap::new(), counted: Prediction::default() }
+    }
+
+    pub fn break_record(&mut self, flaw: Flaw) {
+        *self.counted.dead_letters.entry(flaw.class()).or_default() += 1;
+    }
+
+    /// Decides one command. `at` is when it is to be sent, in microseconds of the run.
+    pub fn apply(&mut self, command: &Command, at: i64) -> Outcome {
+        if let Body::Credit { expires_at: Some(Time::Sent { ticket, .. }), .. } = command.body {
+            self.tickets.entry(ticket).or_insert(at);
+        }
+        let (kind, verdict, duplicate) = self.decide(command, at);
+        let outcome = Outcome { kind: kind.to_owned(), verdict: verdict.to_owned(), duplicate };
+        *self.counted.outcomes.entry(outcome.clone()).or_default() += 1;
+        outcome
+    }
+
+    fn decide(&mut self, command: &Command, at: i64) -> (&'static str, Verdict, bool) {
+        let kind = command.kind();
+        let configures = command.topic() == Topic::MerchantConfig;
+        if !configures && !self.merchants.contains_key(&command.merchant) {
+            return (kind, "unknown_merchant", false);
+        }
+        if command.key.is_empty() || command.key.chars().count() > 255 {
+            return (kind, "invalid_idempotency_key", false);
+        }
+        if let Some((first, first_kind, verdict)) =
+            self.merchants.get(&command.merchant).and_then(|merchant| merchant.remembered.get(&command.key))
+        {
+            return match first.says_the_same_as(command) {
+                true => (first_kind, verdict, true),
+                false => (kind, "idempotency_conflict", false),
+            };
+        }
+        let verdict = self.judge(command, at);
+        let merchant = self.merchants.entry(command.merchant.clone()).or_default();
+        merchant.remembered.insert(command.key.clone(), (command.clone(), kind, verdict));
+        (kind, verdict, false)
+    }
+
+    fn judge(&mut self, command: &Command, at: i64) -> Verdict {
+        let occurred_at = command.occurred_at.map_or(at, |time| self.instant(time));
+        let expires_at = match command.body {
+            Body::Credit { expires_at: Some(time), .. } => Some(self.instant(time)),
+            _ => None,
+        };
+        let effective_from = match command.body {
+            Body::Unit { effective_from: Some(time), .. } => self.instant(time),
+            _ => occurred_at,
+        };
+        let start = self.start;
+        let expiries = &mut self.counted.expiries;
+        let merchant = self.merchants.entry(command.merchant.clone()).or_default();
+        let max_age = merchant.settings.as_ref().map_or(72 * 3600 * SECOND, |settings| settings.max_age);
+        if occurred_at < at - max_age || occurred_at > at + MAX_FUTURE {
+            return "occurred_at_out_of_range";
+        }
+        if command.unknown_field || !is_valid(&command.body) {
+            return "invalid_fields";
+        }
+        match &command.body {
+            Body::Settings { time_zone, match_by, max_age_s, .. } => {
+                merchant.configure(*time_zone, *match_by, *max_age_s);
+                "applied"
+            }
+            Body::Unit { unit, scale, rules, .. } => merchant.define_unit(unit, effective_from, *scale, *rules),
+            Body::Upsert(profile) => merchant.upsert(command.customer.as_ref(), profile),
+            Body::Credit { unit, amount, order, .. } => {
+                let Some(rules) = merchant.rules_at(unit, occurred_at) else { return "unknown_unit" };
+                let Some(customer) = merchant.find(command.customer.as_ref()) else { return "unknown_customer" };
+                *expiries += merchant.customers[customer].settle(at);
+                if merchant.customers[customer].profile.active == Some(false) {
+                    return "customer_inactive";
+                }
+                if let Some(order) = order
+                    && !merchant.orders.insert((unit, order.clone()))
+                {
+                    return "duplicate_order";
+                }
+                let zone = merchant.settings.as_ref().map_or(TimeZone::UTC, |settings| settings.zone.clone());
+                let by_policy =
+                    rules.expiry_days.map(|days| end_of_local_day(start + occurred_at, days, &zone) - start);
+                let lot = Lot { remaining: *amount, issued_at: occurred_at, expires_at: expires_at.or(by_policy) };
+                let customer = &mut merchant.customers[customer];
+                customer.accounts.entry(unit).or_default().push(lot);
+                *expiries += customer.settle(at); // issued and expired at once
+                "applied"
+            }
+            Body::Redeem { unit, amount, .. } => {
+                let Some(rules) = merchant.rules_at(unit, occurred_at) else { return "unknown_unit" };
+                let Some(customer) = merchant.find(command.customer.as_ref()) else { return "unknown_customer" };
+                let customer = &mut merchant.customers[customer];
+                *expiries += customer.settle(at);
+                if customer.profile.active == Some(false) {
+                    return "customer_inactive";
+                }
+                if *amount < rules.min_amount {
+                    return "below_minimum";
+                }
+                let available = customer.available(unit);
+                if available < rules.min_held {
+                    return "minimum_balance_not_met";
+                }
+                if available < *amount {
+                    return "insufficient_points";
+                }
+                customer.spend(unit, *amount);
+                "applied"
+            }
+        }
+    }
+
+    /// What a customer could spend at this moment of the run, all else unchanged.
+    pub fn available(&self, merchant: &Arc<str>, external_id: &str, unit: &str, at: i64) -> i64 {
+        let Some(merchant) = self.merchants.get(merchant) else { return 0 };
+        let id = (Identifier::ExternalId, external_id.to_owned());
+        let Some(customer) = merchant.identities.get(&id).and_then(|index| merchant.customers.get(*index)) else {
+            return 0;
+        };
+        let lots = customer.accounts.get(unit).map_or(&[][..], Vec::as_slice);
+        lots.iter().filter(|lot| lot.expires_at.is_none_or(|expiry| expiry > at)).map(|lot| lot.remaining).sum()
+    }
+
+    /// The counts once time has passed `until`, in microseconds of the run.
+    pub fn finish(mut self, until: i64) -> Prediction {
+        for (name, merchant) in &mut self.merchants {
+            for customer in &mut merchant.customers {
+                self.counted.expiries += customer.settle(until);
+                *self.counted.customers.entry(name.to_string()).or_default() += 1;
+                for (unit, lots) in &customer.accounts {
+                    let line = self.counted.balances.entry((name.to_string(), (*unit).to_owned())).or_default();
+                    *line += lots.iter().map(|lot| lot.remaining).sum::<i64>();
+                }
+            }
+        }
+        self.counted.balances.retain(|_, balance| *balance != 0);
+        self.counted
+    }
+
+    /// Microseconds of the run.
+    fn instant(&self, time: Time) -> i64 {
+        match time {
+            Time::Run(micros) => micros,
+            Time::Sent { ticket, after } => self.tickets.get(&ticket).map_or(after, |sent| sent + after),
+        }
+    }
+}
+
+impl Merchant {
+    fn configure(&mut self, zone: Option<&str>, match_by: Option<[Identifier; 3]>, max_age_s: Option<i64>) {
+        let settings = self.settings.get_or_insert(Settings {
+            zone: TimeZone::UTC,
+            match_by: Identifier::ALL,
+            max_age: 72 * 3600 * SECOND,
+        });
+        if let Some(zone) = zone.and_then(|name| TimeZone::get(name).ok()) {
+            settings.zone = zone;
+        }
+        settings.match_by = match_by.unwrap_or(settings.match_by);
+        settings.max_age = max_age_s.map_or(settings.max_age, |seconds| seconds * SECOND);
+    }
+
+    fn define_unit(&mut self, unit: &'static str, effective_from: i64, scale: i32, rules: UnitRules) -> Verdict {
+        let versions = self.units.entry(unit).or_default();
+        if versions.last().is_some_and(|last| last.scale != scale) {
+            return "protected_field";
+        }
+        let effective_from = if versions.is_empty() { i64::MIN } else { effective_from };
+        versions.push(UnitVersion { effective_from, scale, rules });
+        "applied"
+    }
+
+    fn rules_at(&self, unit: &str, at: i64) -> Option<UnitRules> {
+        self.units.get(unit)?.iter().rev().find(|version| version.effective_from <= at).map(|version| version.rules)
+    }
+
+    fn find(&self, reference: Option<&Reference>) -> Option<usize> {
+        match reference? {
+            Reference::CustomerId(_) => None, // the generator never learns the ids of real customers
+            Reference::By(kind, value) => self.identities.get(&(*kind, kind.normal(value))).copied(),
+        }
+    }
+
+    fn upsert(&mut self, reference: Option<&Reference>, profile: &Profile) -> Verdict {
+        let mut hits = BTreeSet::new();
+        for kind in self.settings.as_ref().map_or(Identifier::ALL, |settings| settings.match_by) {
+            if let Some(value) = &profile.identifiers[kind as usize] {
+                hits.extend(self.identities.get(&(kind, kind.normal(value))));
+            }
+        }
+        let named = self.find(reference);
+        if hits.len() > 1 || (reference.is_some() && hits.iter().any(|hit| Some(*hit) != named)) {
+            return "identity_conflict";
+        }
+        if reference.is_some() && named.is_none() {
+            return "unknown_customer";
+        }
+        let (index, effect) = match named.or(hits.first().copied()) {
+            Some(index) => (index, "updated"),
+            None if profile.identifiers.iter().all(Option::is_none) => return "invalid_fields",
+            None => {
+                self.customers.push(Customer::default());
+                (self.customers.len() - 1, "created")
+            }
+        };
+        let before = self.customers[index].profile.clone();
+        let customer = &mut self.customers[index].profile;
+        for kind in Identifier::ALL {
+            if let Some(value) = &profile.identifiers[kind as usize] {
+                let value = kind.normal(value);
+                if let Some(old) = customer.identifiers[kind as usize].replace(value.clone()) {
+                    self.identities.remove(&(kind, old));
+                }
+                self.identities.insert((kind, value), index);
+            }
+        }
+        customer.first_name = profile.first_name.clone().or(customer.first_name.take());
+        customer.last_name = profile.last_name.clone().or(customer.last_name.take());
+        customer.birth_date = profile.birth_date.clone().or(customer.birth_date.take());
+        customer.active = profile.active.or(customer.active).or(Some(true));
+        customer.notify_email = profile.notify_email.or(customer.notify_email).or(Some(false));
+        customer.notify_phone = profile.notify_phone.or(customer.notify_phone).or(Some(false));
+        if effect == "updated" && *customer == before { "unchanged" } else { effect }
+    }
+}
+
+impl Customer {
+    /// Removes what has expired, and says in how many entries: those of one unit that expire together make one.
+    fn settle(&mut self, now: i64) -> u64 {
+        let mut entries = 0;
+        for lots in self.accounts.values_mut() {
+            let due: BTreeSet<i64> =
+                lots.iter().filter_map(|lot| lot.expires_at).filter(|expiry| *expiry <= now).collect();
+            entries += due.len() as u64;
+            lots.retain(|lot| lot.expires_at.is_none_or(|expiry| expiry > now));
+        }
+        entries
+    }
+
+    fn available(&self, unit: &str) -> i64 {
+        self.accounts.get(unit).map_or(0, |lots| lots.iter().map(|lot| lot.remaining).sum())
+    }
+
+    fn spend(&mut self, unit: &'static str, mut amount: i64) {
+        let lots = self.accounts.entry(unit).or_default();
+        let mut order: Vec<&mut Lot> = lots.iter_mut().collect();
+        order.sort_by_key(|lot| (lot.expires_at.unwrap_or(i64::MAX), lot.issued_at));
+        for lot in order {
+            let taken = lot.remaining.min(amount);
+            lot.remaining -= taken;
+            amount -= taken;
+        }
+        lots.retain(|lot| lot.remaining > 0);
+    }
+}
+
+/// Of the form only: what names something that does not exist is judged later.
+fn is_valid(body: &Body) -> bool {
+    let amount_is_valid = |amount: i64| (1..=1_000_000_000_000).contains(&amount);
+    match body {
+        Body::Settings { time_zone, max_age_s, .. } => {
+            time_zone.is_none_or(|name| TimeZone::get(name).is_ok()) && max_age_s.is_none_or(|seconds| seconds > 0)
+        }
+        Body::Unit { scale, rules, .. } => {
+            (0..=6).contains(scale) && rules.expiry_days.is_none_or(|days| (1..=3650).contains(&days))
+        }
+        Body::Upsert(profile) => {
+            profile.identifiers[Identifier::Email as usize].as_ref().is_none_or(|email| email.contains('@'))
+                && [&profile.first_name, &profile.last_name].iter().all(|name| name.as_ref().is_none_or(|n| n.len() <= 255))
+                && profile.birth_date.as_ref().is_none_or(|date| date.parse::<jiff::civil::Date>().is_ok())
+        }
+        Body::Credit { amount, .. } | Body::Redeem { amount, .. } => amount_is_valid(*amount),
+    }
+}
+
+/// The first instant after the local day that lies so many days after `at`'s. Microseconds since 1970.
+pub fn end_of_local_day(at: i64, days: i32, zone: &TimeZone) -> i64 {
+    Timestamp::from_microsecond(at)
+        .ok()
+        .and_then(|at| at.to_zoned(zone.clone()).date().checked_add((days + 1).days()).ok())
+        .and_then(|date| date.to_zoned(zone.clone()).ok())
+        .map_or(i64::MAX, |zoned| zoned.timestamp().as_microsecond())
+}

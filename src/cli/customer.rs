@@ -1,0 +1,205 @@
+//! `customer`: one customer, for people and for programs.
+
+use std::fmt::Write;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::{CliError, output};
+use crate::config::Settings;
+use crate::domain::command::{CustomerRef, RefKind};
+use crate::domain::customer::IdentifierKind;
+use crate::domain::{Account, Entry, MerchantId};
+use crate::query::{self, CustomerView};
+use crate::store::Store;
+
+#[derive(Args)]
+#[command(
+    long_about = "Shows a customer as the database has it: profile, accounts, lots in the order in which they are spent, and the last \
+                  entries of the ledger. Amounts are in minor units.",
+    after_help = "Examples:
+  loyalty-worker customer shop-1 external_id:ada
+  loyalty-worker customer shop-1 email:ada@example.com --json
+  loyalty-worker customer shop-1 01971e5c-0000-8000-8000-000000000000
+
+Exits with 1 when there is no such customer."
+)]
+pub struct Options {
+    merchant: String,
+    /// A customer's id, or KIND:VALUE with the kind external_id, phone or email
+    #[arg(value_parser = reference)]
+    reference: CustomerRef,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub async fn run(options: Options, settings: Settings) -> Result<(), CliError> {
+    let store = Store::connect(&settings.postgres).await.map_err(CliError::failed)?;
+    let merchant = MerchantId::new(options.merchant.as_str());
+    let found = query::customer(&store, &merchant, &options.reference).await.map_err(CliError::failed)?;
+    match found {
+        Some(view) if options.json => output::line(object(&view)),
+        Some(view) => output::text(page(&view)),
+        None => Err(CliError::Failed(format!("the merchant {merchant} has no such customer"))),
+    }
+}
+
+fn reference(text: &str) -> Result<CustomerRef, String> {
+    if let Some((kind, value)) = text.split_once(':') {
+        let kind = IdentifierKind::ALL.into_iter().find(|known| known.field() == kind);
+        let kind = kind.ok_or("the kind must be external_id, phone or email")?;
+        return Ok(CustomerRef { kind: RefKind::Identifier(kind), value: value.to_owned() });
+    }
+    if uuid::Uuid::try_parse(text).is_err() {
+        return Err("neither an id (a UUID) nor KIND:VALUE, such as external_id:ada".to_owned());
+    }
+    Ok(CustomerRef { kind: RefKind::CustomerId, value: text.to_owned() })
+}
+
+fn page(view: &CustomerView) -> String {
+    let customer = &view.customer;
+    let mut text = String::new();
+    let mut line = |name: &str, value: String| {
+        if !value.is_empty() {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "{name:<14}{value}");
+        }
+    };
+    let name: Vec<&str> = [&customer.first_name, &customer.last_name].into_iter().flatten().map(String::as_str).collect();
+    line("customer", customer.customer_id.to_string());
+    line("merchant", customer.merchant_id.to_string());
+    line("status", customer.status.name().to_owned());
+    line("version", customer.version.to_string());
+    line("name", name.join(" "));
+    for kind in IdentifierKind::ALL {
+        line(kind.field(), customer.identifier(kind).unwrap_or_default().to_owned());
+    }
+    line("birth date", customer.birth_date.map(|date| date.to_string()).unwrap_or_default());
+    let wanted = [("email", customer.notify_email), ("phone", customer.notify_phone)];
+    line("notify by", wanted.iter().filter(|(_, wanted)| *wanted).map(|(way, _)| *way).collect::<Vec<_>>().join(", "));
+    line("created", customer.created_at.to_string());
+    line("updated", customer.updated_at.to_string());
+    for account in &view.accounts {
+        write_account(&mut text, account);
+    }
+    if !view.entries.is_empty() {
+        text.push_str("\nlast entries\n");
+    }
+    for entry in &view.entries {
+        let sign = if entry.kind.is_credit() { '+' } else { '-' };
+        let _ = writeln!(
+            text,
+            "  {:<28} {:<14} {:>14} {:<12} balance {:>14}  {}",
+            entry.recorded_at.to_string(),
+            entry.kind.name(),
+            format!("{sign}{}", entry.amount),
+            entry.unit_id.as_str(),
+            entry.balance_after,
+            entry.cause.map_or_else(|| "by time".to_owned(), |cause| format!("{cause:?}")),
+        );
+    }
+    text
+}
+
+fn write_account(text: &mut String, account: &Account) {
+    let _ = writeln!(
+        text,
+        "\n{}: {} available (pending {}, held {}, debt {}; earned {}, redeemed {} in all)",
+        account.unit_id,
+        account.available,
+        account.pending,
+        account.held,
+        account.debt,
+        account.lifetime_earned,
+        account.lifetime_redeemed
+    );
+    for lot in account.lots_in_spending_order() {
+        let expiry = lot.expires_at.map_or_else(|| "never expires".to_owned(), |at| format!("expires {at}"));
+        let _ = writeln!(text, "  lot {}  {:>14} of {:<14} issued {}  {expiry}", lot.lot_id, lot.remaining, lot.amount, lot.issued_at);
+    }
+}
+
+fn object(view: &CustomerView) -> Value {
+    let customer = &view.customer;
+    json!({
+        "customer_id": customer.customer_id.to_string(),
+        "merchant_id": customer.merchant_id.as_str(),
+        "status": customer.status.name(),
+        "version": customer.version,
+        "external_id": customer.external_id,
+        "phone": customer.phone,
+        "email": customer.email,
+        "first_name": customer.first_name,
+        "last_name": customer.last_name,
+        "birth_date": customer.birth_date.map(|date| date.to_string()),
+        "notify_email": customer.notify_email,
+        "notify_phone": customer.notify_phone,
+        "created_at": customer.created_at.to_string(),
+        "updated_at": customer.updated_at.to_string(),
+        "accounts": view.accounts.iter().map(account_object).collect::<Vec<_>>(),
+        "entries": view.entries.iter().map(entry_object).collect::<Vec<_>>(),
+    })
+}
+
+fn account_object(account: &Account) -> Value {
+    let lots: Vec<Value> = account
+        .lots_in_spending_order()
+        .iter()
+        .map(|lot| {
+            json!({
+                "lot_id": lot.lot_id.to_string(),
+                "amount": lot.amount,
+                "remaining": lot.remaining,
+                "issued_at": lot.issued_at.to_string(),
+                "expires_at": lot.expires_at.map(|at| at.to_string()),
+            })
+        })
+        .collect();
+    json!({
+        "unit": account.unit_id.as_str(),
+        "available": account.available,
+        "pending": account.pending,
+        "held": account.held,
+        "debt": account.debt,
+        "balance": account.balance(),
+        "lifetime_earned": account.lifetime_earned,
+        "lifetime_redeemed": account.lifetime_redeemed,
+        "lots": lots,
+    })
+}
+
+fn entry_object(entry: &Entry) -> Value {
+    json!({
+        "transaction_id": entry.transaction_id.to_string(),
+        "unit": entry.unit_id.as_str(),
+        "seq": entry.seq,
+        "kind": entry.kind.name(),
+        "direction": if entry.kind.is_credit() { "credit" } else { "debit" },
+        "amount": entry.amount,
+        "balance_before": entry.balance_before(),
+        "balance_after": entry.balance_after,
+        "order_id": entry.order_id,
+        "reason": entry.reason,
+        "title": entry.title,
+        "cause": entry.cause.map(|cause| format!("{cause:?}")),
+        "occurred_at": entry.occurred_at.to_string(),
+        "recorded_at": entry.recorded_at.to_string(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reference_is_an_id_or_a_kind_with_a_value() {
+        let email = reference("email:ada:x@example.com").expect("an e-mail address");
+        assert_eq!(email.kind, RefKind::Identifier(IdentifierKind::Email));
+        assert_eq!(email.value, "ada:x@example.com");
+        let id = reference("01971e5c-0000-8000-8000-000000000000").expect("an id");
+        assert_eq!(id.kind, RefKind::CustomerId);
+        assert!(reference("card:1").is_err_and(|problem| problem.contains("external_id, phone or email")));
+        assert!(reference("ada").is_err_and(|problem| problem.contains("external_id:ada")));
+    }
+}

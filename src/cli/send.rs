@@ -1,0 +1,288 @@
+//! `send`: JSON lines to the topic, key and partition where any sender would put them.
+
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Read as _};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use rdkafka::Message;
+use rdkafka::message::{Headers, OwnedMessage};
+use serde_json::{Map, Value, json};
+
+use super::reading::{Read, Start, TopicReader};
+use super::tail::headers_of;
+use super::{CliError, output};
+use crate::codec::{OutgoingReader, RegistryClient};
+use crate::config::Settings;
+use crate::domain::{CommandTopic, Position};
+use crate::kafka::KafkaFailure;
+use crate::kafka::sender::CommandSender;
+use crate::record::{OutTopic, TopicNames};
+
+/// Sends that may be under way at once. They are written in their order all the same.
+const IN_FLIGHT: usize = 256;
+
+#[derive(Args)]
+#[command(
+    long_about = "Sends commands. Each line is one JSON object: the command as its schema has it (schemas/*.avsc), and `topic` beside \
+                  it. Empty lines and lines that begin with # are left out.\n\nThe record's key is the envelope's merchant_id and its \
+                  partition the key's murmur2 hash, as Java's default partitioner has it; any sender must do the same. Prints where each \
+                  command was written, as TOPIC/PARTITION/OFFSET.",
+    after_help = r#"A merchant with points, a customer, and 500 points for her; put these in first.jsonl:
+  {"topic":"merchant-config","envelope":{"merchant_id":"shop-1","idempotency_key":"setup-1"},"command":{"type":"unit","unit_id":"points","name":"Points","expiry_days":365}}
+  {"topic":"customer-upsert","envelope":{"merchant_id":"shop-1","idempotency_key":"hello-ada"},"command":{"external_id":"ada","first_name":"Ada","email":"ada@example.com"}}
+  {"topic":"credit","envelope":{"merchant_id":"shop-1","idempotency_key":"order-1001","customer":{"kind":"external_id","value":"ada"}},"command":{"type":"amount","unit":"points","amount":500,"order_id":"1001"}}
+
+  loyalty-worker send first.jsonl --wait
+  loyalty-worker customer shop-1 external_id:ada
+
+The same line again is a duplicate: its result comes again and nothing is applied. Spend some:
+  echo '{"envelope":{"merchant_id":"shop-1","idempotency_key":"spend-1","customer":{"kind":"external_id","value":"ada"}},"command":{"type":"amount","unit":"points","amount":120}}' | loyalty-worker send --topic redeem --wait"#
+)]
+pub struct Options {
+    /// Where to read the lines; - is standard input
+    #[arg(value_name = "FILE", default_value = "-")]
+    file: PathBuf,
+    /// The topic of lines that name none: merchant-config, customer-upsert, credit or redeem
+    #[arg(long, value_name = "TOPIC", value_parser = command_topic)]
+    topic: Option<CommandTopic>,
+    /// Wait until every command has its result, print the results as JSON lines (and the positions to standard error), and exit with 1
+    /// if some have none after so many seconds
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "30")]
+    wait: Option<u64>,
+}
+
+/// A line that can be sent.
+#[derive(Debug, PartialEq)]
+struct Line {
+    topic: CommandTopic,
+    merchant: String,
+    key: String,
+    value: Vec<u8>,
+}
+
+/// Blocks; runs within the runtime.
+pub fn run(options: &Options, settings: &Settings) -> Result<(), CliError> {
+    let input: Box<dyn std::io::Read> = if options.file.as_os_str() == "-" {
+        Box::new(std::io::stdin().lock())
+    } else {
+        let open = std::fs::File::open(&options.file);
+        Box::new(open.map_err(|error| CliError::Usage(format!("{}: {error}", options.file.display())))?)
+    };
+    let names = TopicNames::new(settings.kafka.topic_prefix.as_str());
+    let sender = CommandSender::new(&settings.kafka, &names).map_err(CliError::failed)?;
+    let mut answers = match options.wait {
+        Some(seconds) => Some(Answers::open(settings, &names, Duration::from_secs(seconds))?),
+        None => None,
+    };
+    let mut input = BufReader::with_capacity(64 * 1024, input);
+    let mut number = 0;
+    loop {
+        let chunk = read_chunk(&mut input, &mut number, options.topic)?;
+        if chunk.is_empty() {
+            break;
+        }
+        for (line, sent) in chunk.iter().zip(send_chunk(&sender, &chunk)) {
+            let (partition, offset) = sent.map_err(CliError::failed)?;
+            let position = Position { topic: line.topic, partition, offset };
+            let text = format!("{position:?}  merchant {}, idempotency key {}", line.merchant, line.key);
+            match &mut answers {
+                Some(answers) => {
+                    eprintln!("{text}");
+                    answers.expect(position, text);
+                }
+                None => output::line(text)?,
+            }
+        }
+    }
+    match answers {
+        Some(answers) => answers.follow(&names),
+        None => Ok(()),
+    }
+}
+
+/// Sends these commands side by side; the producer's queue keeps their order.
+fn send_chunk(sender: &CommandSender, chunk: &[Line]) -> Vec<Result<(i32, i64), KafkaFailure>> {
+    use futures_util::StreamExt;
+    let sends = chunk.iter().map(|line| sender.send(line.topic, line.merchant.as_bytes(), &line.value, &[]));
+    tokio::runtime::Handle::current().block_on(futures_util::stream::iter(sends).buffered(IN_FLIGHT).collect())
+}
+
+/// The next lines: one, and as many more as there are already, so that lines that are typed go out one by one.
+fn read_chunk(
+    input: &mut BufReader<impl std::io::Read>,
+    number: &mut usize,
+    topic: Option<CommandTopic>,
+) -> Result<Vec<Line>, CliError> {
+    let mut chunk = Vec::new();
+    while chunk.len() < IN_FLIGHT && (chunk.is_empty() || input.buffer().contains(&b'\n')) {
+        let mut text = String::new();
+        // No command may be larger than a megabyte; one byte more is enough to refuse it.
+        let read = input.by_ref().take(2 * 1024 * 1024).read_line(&mut text);
+        if read.map_err(|error| CliError::Usage(format!("line {}: {error}", *number + 1)))? == 0 {
+            break;
+        }
+        *number += 1;
+        let text = text.trim();
+        if !text.is_empty() && !text.starts_with('#') {
+            chunk.push(parse(text, topic).map_err(|problem| CliError::Usage(format!("line {number}: {problem}")))?);
+        }
+    }
+    Ok(chunk)
+}
+
+fn parse(text: &str, topic: Option<CommandTopic>) -> Result<Line, String> {
+    let mut fields: Map<String, Value> =
+        serde_json::from_str(text).map_err(|error| format!("this is not a JSON object: {error}"))?;
+    let topic = match fields.remove("topic") {
+        Some(Value::String(name)) => command_topic(&name)?,
+        Some(other) => return Err(format!("`topic` must be a text, and is {other}")),
+        None => topic.ok_or("it names no topic: add \"topic\":\"credit\" to the object, or give --topic")?,
+    };
+    let envelope = |field: &str| {
+        fields.get("envelope").and_then(|envelope| envelope.get(field)).and_then(Value::as_str).map(str::to_owned)
+    };
+    let merchant = envelope("merchant_id").ok_or("envelope.merchant_id is missing; it becomes the record's key")?;
+    let key = envelope("idempotency_key").unwrap_or_default();
+    let value = Value::Object(fields).to_string().into_bytes();
+    Ok(Line { topic, merchant, key, value })
+}
+
+fn command_topic(name: &str) -> Result<CommandTopic, String> {
+    let known = CommandTopic::ALL.into_iter().filter(|topic| *topic != CommandTopic::Clock);
+    known.clone().find(|topic| topic.suffix() == name).ok_or_else(|| {
+        let names: Vec<&str> = known.map(CommandTopic::suffix).collect();
+        format!("there is no command topic {name}; there are {}", names.join(", "))
+    })
+}
+
+/// Finds the answer to each command by its position, which also tells a duplicate's second result from the first.
+struct Answers {
+    topics: TopicReader,
+    results: String,
+    outgoing: OutgoingReader,
+    patience: Duration,
+    waiting: HashMap<Position, String>,
+}
+
+impl Answers {
+    fn open(settings: &Settings, names: &TopicNames, patience: Duration) -> Result<Answers, CliError> {
+        let results = names.out(OutTopic::Results);
+        let topics = [results.clone(), names.out(OutTopic::DeadLetters)];
+        Ok(Answers {
+            topics: TopicReader::open(settings, &topics, Start::BeforeEnd(0))?,
+            results,
+            outgoing: OutgoingReader::new(RegistryClient::new(&settings.registry.url)),
+            patience,
+            waiting: HashMap::new(),
+        })
+    }
+
+    fn expect(&mut self, position: Position, text: String) {
+        self.waiting.insert(position, text);
+    }
+
+    fn follow(mut self, names: &TopicNames) -> Result<(), CliError> {
+        let deadline = Instant::now() + self.patience;
+        let mut dead = 0;
+        while !self.waiting.is_empty() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                let mut unanswered: Vec<&str> = self.waiting.values().map(String::as_str).collect();
+                unanswered.sort_unstable();
+                let shown = unanswered.iter().take(10).copied().collect::<Vec<_>>().join("\n  ");
+                return Err(CliError::Failed(format!(
+                    "{} of the commands have no result after {} s. Does a worker run? They stay in the topics and are answered when it \
+                     does.\n  {shown}",
+                    unanswered.len(),
+                    self.patience.as_secs(),
+                )));
+            }
+            let Read::Record(record) = self.topics.next(left)? else { continue };
+            let Some(value) = record.payload() else { continue };
+            if record.topic() == self.results {
+                let result = self.outgoing.read_json(value).map_err(CliError::failed)?;
+                if let Some(position) = answered(&result["command"], names)
+                    && self.waiting.remove(&position).is_some()
+                {
+                    output::line(result)?;
+                }
+            } else if let Some(position) = dead_letter_of(&record, names)
+                && self.waiting.remove(&position).is_some()
+            {
+                dead += 1;
+                output::line(json!({ "dead_letter": headers_of(&record) }))?;
+            }
+        }
+        match dead {
+            0 => Ok(()),
+            _ => Err(CliError::Failed(format!("{dead} of the commands became dead letters"))),
+        }
+    }
+}
+
+fn answered(command: &Value, names: &TopicNames) -> Option<Position> {
+    Some(Position {
+        topic: names.command_of(command["topic"].as_str()?)?,
+        partition: i32::try_from(command["partition"].as_i64()?).ok()?,
+        offset: command["offset"].as_i64()?,
+    })
+}
+
+fn dead_letter_of(record: &OwnedMessage, names: &TopicNames) -> Option<Position> {
+    let header = |name: &str| {
+        let found = record.headers()?.iter().find(|header| header.key == name)?;
+        std::str::from_utf8(found.value?).ok()
+    };
+    Some(Position {
+        topic: names.command_of(header("__connect.errors.topic")?)?,
+        partition: header("__connect.errors.partition")?.parse().ok()?,
+        offset: header("__connect.errors.offset")?.parse().ok()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_sent_without_its_topic_under_its_merchant() {
+        let text = r#"{"topic":"credit","envelope":{"merchant_id":"m","idempotency_key":"k"},"command":{}}"#;
+        let line = parse(text, None).expect("right");
+        assert_eq!((line.topic, line.merchant.as_str(), line.key.as_str()), (CommandTopic::Credit, "m", "k"));
+        let value = String::from_utf8(line.value).expect("text");
+        assert_eq!(value, r#"{"command":{},"envelope":{"idempotency_key":"k","merchant_id":"m"}}"#);
+    }
+
+    #[test]
+    fn a_wrong_line_says_what_is_wrong() {
+        let cases = [
+            ("[]", "not a JSON object"),
+            (r#"{"envelope":{"merchant_id":"m"}}"#, "names no topic"),
+            (r#"{"topic":"clock"}"#, "there is no command topic clock; there are merchant-config,"),
+            (r#"{"topic":"credit","envelope":{}}"#, "envelope.merchant_id is missing"),
+        ];
+        for (text, expected) in cases {
+            let problem = parse(text, None).expect_err(text);
+            assert!(problem.contains(expected), "{problem}");
+        }
+    }
+
+    #[test]
+    fn the_help_teaches_lines_that_can_be_sent() {
+        use clap::CommandFactory;
+        #[derive(clap::Parser)]
+        struct Only {
+            #[command(flatten)]
+            _options: Options,
+        }
+        let help = Only::command().get_after_help().map(ToString::to_string).unwrap_or_default();
+        let lines: Vec<&str> =
+            help.lines().map(str::trim).filter(|line| line.starts_with('{')).collect();
+        assert_eq!(lines.len(), 3, "{help}");
+        for line in lines {
+            parse(line, None).expect("a line to copy");
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! `topics create` and `topics check`.
+
+use clap::Subcommand;
+
+use super::{CliError, blocking, output};
+use crate::config::Settings;
+use crate::domain::{CommandTopic, Frontier, Instant};
+use crate::kafka::commands::CommandConsumer;
+use crate::kafka::topics::{self, ClusterFacts, MAX_LANES, TopicProblem};
+use crate::record::TopicNames;
+use crate::store::{LaneIdentity, Store};
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Make the topics that are missing, and write in the database where each lane starts
+    #[command(
+        long_about = "Makes the topics that are missing, with one partition per lane, and writes in the database where each lane starts: at \
+                      the oldest record of each topic. What exists stays as it is: topics keep their settings, lanes their positions. \
+                      Run `migrate` first.",
+        after_help = "The number of lanes is how many workers and threads can share the work; a merchant is always on one of them. 8 to 64 \
+                      is usual, and it can later be changed only offline.
+
+Examples:
+  loyalty-worker topics create --lanes 16
+  loyalty-worker topics create --lanes 2 --replication 1     # one broker, with kafka.development = true"
+    )]
+    Create {
+        /// Partitions of every topic
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=MAX_LANES as i64))]
+        lanes: i32,
+        /// Copies of every partition [default: 3, or 1 with kafka.development]
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=99))]
+        replication: Option<i32>,
+    },
+    /// Say what is wrong with the topics, and what mends it
+    #[command(after_help = "Exits with 3 when something is wrong. `run` refuses to start for the same reasons.")]
+    Check,
+}
+
+pub async fn run(command: Command, settings: Settings) -> Result<(), CliError> {
+    let names = TopicNames::new(settings.kafka.topic_prefix.as_str());
+    match command {
+        Command::Create { lanes, replication } => create(&settings, &names, lanes, replication).await,
+        Command::Check => {
+            let (facts, problems) = topics::check(&settings.kafka, &names).await.map_err(CliError::failed)?;
+            report(&problems)?;
+            output::line(format_args!(
+                "The topics are as they should be: {} lanes, Kafka cluster {}.",
+                facts.lanes, facts.cluster_id
+            ))
+        }
+    }
+}
+
+async fn create(settings: &Settings, names: &TopicNames, lanes: i32, replication: Option<i32>) -> Result<(), CliError> {
+    // First the database: topics whose start was written nowhere would be half an installation.
+    let store = Store::connect(&settings.postgres).await.map_err(CliError::failed)?;
+    let pending = store.pending_migrations().await.map_err(CliError::failed)?;
+    if !pending.is_empty() {
+        return Err(CliError::Failed(
+            "the database is not migrated, and the lanes' start positions belong there: run `loyalty-worker migrate` first".to_owned(),
+        ));
+    }
+    let replication = replication.unwrap_or(if settings.kafka.development { 1 } else { 3 });
+    let made = topics::create(&settings.kafka, names, lanes, replication).await.map_err(CliError::failed)?;
+    for name in &made.created {
+        output::line(format_args!("created {name}"))?;
+    }
+    for name in &made.existing {
+        output::line(format_args!("exists  {name}"))?;
+    }
+    // A topic with a problem may not be started on, and where it exists already nothing above has changed it.
+    let (facts, problems) = topics::check(&settings.kafka, names).await.map_err(CliError::failed)?;
+    report(&problems)?;
+    if facts.lanes != lanes {
+        return Err(CliError::Usage(format!(
+            "the topics have {} partitions and --lanes says {lanes}: the number of lanes is changed only offline",
+            facts.lanes
+        )));
+    }
+    register_lanes(settings, names, &store, facts).await
+}
+
+/// Writes the row of every lane that has none.
+async fn register_lanes(
+    settings: &Settings,
+    names: &TopicNames,
+    store: &Store,
+    facts: ClusterFacts,
+) -> Result<(), CliError> {
+    let consumer = CommandConsumer::new(&settings.kafka, names).map_err(CliError::failed)?;
+    let mut registered = 0;
+    for lane in 0..facts.lanes {
+        let consumer = consumer.clone();
+        let watermarks = blocking(move || consumer.watermarks(lane).map_err(CliError::failed)).await?;
+        let start = Frontier(watermarks.map(|(oldest, _)| oldest));
+        let identity = LaneIdentity {
+            lane,
+            lanes: facts.lanes,
+            cluster_id: facts.cluster_id.clone(),
+            consumer_group: settings.kafka.group.clone(),
+            topics: CommandTopic::ALL.map(|topic| names.command(topic)),
+            topic_ids: facts.topic_ids.clone(),
+        };
+        if store.register_lane(&identity, &start, Instant::EPOCH).await.map_err(CliError::failed)? {
+            registered += 1;
+            output::line(format_args!("lane {lane} starts at {start:?}"))?;
+        }
+    }
+    if settings.postgres.pool_size <= usize::try_from(facts.lanes).unwrap_or(usize::MAX) {
+        output::line(format_args!(
+            "Note: postgres.pool_size is {}; a worker that comes to hold all {} lanes needs one connection more than lanes.",
+            settings.postgres.pool_size, facts.lanes
+        ))?;
+    }
+    match facts.lanes - registered {
+        0 => output::line(format_args!("{registered} lanes are ready for `loyalty-worker run`.")),
+        kept => output::line(format_args!("{registered} lanes are new; {kept} were there and keep their positions.")),
+    }
+}
+
+fn report(problems: &[TopicProblem]) -> Result<(), CliError> {
+    for problem in problems {
+        output::line(problem)?;
+    }
+    if problems.is_empty() { Ok(()) } else { Err(CliError::Found) }
+}

@@ -1,0 +1,153 @@
+use super::*;
+
+/// Loads a file of these lines under these variables.
+fn load(file: &str, environment: &[(&str, &str)]) -> Result<Settings, ConfigError> {
+    let path = tempfile::NamedTempFile::new().expect("a temporary file");
+    std::fs::write(path.path(), file).expect("written");
+    Settings::load(Some(path.path()), environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+}
+
+const REQUIRED: &str = "[kafka]\nbootstrap_servers = \"k:1\"\n[postgres]\nurl = \"postgres://u:s3cret@h/d\"\n\
+                        [registry]\nurl = \"http://u:s3cret@r\"\n";
+
+/// The three that must be set, from the environment, so that a case's file can be about one key.
+const REQUIRED_ENVIRONMENT: [(&str, &str); 3] = [
+    ("LOYALTY_KAFKA__BOOTSTRAP_SERVERS", "k:1"),
+    ("LOYALTY_POSTGRES__URL", "postgres://u:s3cret@h/d"),
+    ("LOYALTY_REGISTRY__URL", "http://r"),
+];
+
+fn problem(file: &str, environment: &[(&str, &str)]) -> String {
+    let environment: Vec<_> = REQUIRED_ENVIRONMENT.into_iter().chain(environment.iter().copied()).collect();
+    load(file, &environment).expect_err("refused").to_string()
+}
+
+#[test]
+fn each_wrong_setting_in_the_file_is_named_with_its_line() {
+    let cases = [
+        ("[kafka]\ngroop = \"a\"", "line 2: there is no setting kafka.groop. Did you mean kafka.group?"),
+        ("[kafka]\n\nsomething_else = 1", "line 3: there is no setting kafka.something_else. `loyalty-worker config"),
+        ("[kavka]\ngroup = \"a\"", "line 1: there is no setting kavka"),
+        ("group = \"a\"", "line 1: there is no setting group"),
+        ("[kafka]\ngroup = 3", "line 2: kafka.group is not right. Expected: Text of 1 to 200 characters"),
+        ("[kafka]\ngroup = \"a b\"", "letters, digits, `.`, `_` and `-`; found: \"a b\""),
+        ("[kafka]\ntopic_prefix = \"a/b\"", "kafka.topic_prefix"),
+        ("[kafka]\nclient_id = \"\"", "kafka.client_id"),
+        ("[kafka]\ndevelopment = \"yes\"", "kafka.development is not right. Expected: true or false; found: \"yes\""),
+        ("[kafka]\nproperties = 1", "kafka.properties is not right. Expected: A table"),
+        ("[kafka.properties]\n\"acks\" = \"1\"", "kafka.properties: the Kafka property acks"),
+        ("[kafka]\nproperties = {\"group.id\" = \"x\"}", "the Kafka property group.id can't be set"),
+        ("[postgres]\npool_size = 1", "postgres.pool_size is not right. Expected: A whole number from 2 to 1000; found: 1"),
+        ("[postgres]\npool_size = 1.5", "postgres.pool_size"),
+        ("[worker]\nmax_batch_commands = 0", "worker.max_batch_commands"),
+        ("[worker]\nmax_due_per_batch = -1", "worker.max_due_per_batch"),
+        ("[worker]\ntick_interval_ms = \"2s\"", "line 2: worker.tick_interval_ms is not right. Expected: A whole number of milli"),
+        ("[worker]\nsilent_topic_patience_ms = 1", "worker.silent_topic_patience_ms"),
+        ("[worker]\nmax_unpublished_batches = 1000", "worker.max_unpublished_batches"),
+        ("[http]\nlisten = \"9464\"", "http.listen is not right. Expected: An address and port such as 127.0.0.1:9464"),
+        ("[log]\nformat = \"xml\"", "log.format is not right. Expected: One of text, json; found: \"xml\""),
+        ("[log]\nfilter = \"info,=,\"", "log.filter"),
+        ("[log\n", "line 1 is not TOML"),
+    ];
+    for (file, expected) in cases {
+        let error = problem(file, &[]);
+        assert!(error.contains(expected), "{file:?} gave {error:?}");
+    }
+}
+
+#[test]
+fn each_wrong_variable_is_named() {
+    let cases = [
+        (("LOYALTY_KAFKA__GROOP", "a"), "the environment's LOYALTY_KAFKA__GROOP: there is no setting kafka.groop. Did you mean LOYALTY_KAFKA__GROUP?"),
+        (("LOYALTY_KAFKA_GROUP", "a"), "there is no setting LOYALTY_KAFKA_GROUP. Did you mean LOYALTY_KAFKA__GROUP?"),
+        (("LOYALTY_POSTGRES__POOL_SIZE", "many"), "the environment's LOYALTY_POSTGRES__POOL_SIZE: postgres.pool_size is not right"),
+        (("LOYALTY_KAFKA__DEVELOPMENT", "1"), "kafka.development is not right. Expected: true or false"),
+        (("LOYALTY_KAFKA__PROPERTIES__ENABLE__IDEMPOTENCE", "false"), "the Kafka property enable.idempotence can't be set"),
+        (("LOYALTY_KAFKA__PROPERTIES", "x"), "there is no setting kafka.properties"),
+    ];
+    for (variable, expected) in cases {
+        let error = problem("", &[variable]);
+        assert!(error.contains(expected), "{variable:?} gave {error:?}");
+    }
+}
+
+#[test]
+fn what_must_be_set_names_both_ways() {
+    let error = load("", &[]).expect_err("refused").to_string();
+    for key in ["kafka.bootstrap_servers", "postgres.url", "registry.url"] {
+        assert!(error.contains(&format!("{key} must be set")), "{error}");
+    }
+    assert!(error.contains("or as LOYALTY_POSTGRES__URL in the environment"), "{error}");
+    assert!(error.contains("under [postgres]"), "{error}");
+}
+
+#[test]
+fn all_that_is_wrong_is_named_at_once() {
+    let error = load("[log]\nformat = 1\n[http]\nlistne = 2", &REQUIRED_ENVIRONMENT).expect_err("refused");
+    assert_eq!(error.problems.len(), 2, "{error}");
+}
+
+#[test]
+fn secrets_stand_in_no_error_and_in_no_debug() {
+    let wrong = [
+        "[postgres]\nurl = \"mysql://u:s3cret@h\"",
+        "[registry]\nurl = \"u:s3cret\"",
+        "[postgres]\nurl = \"postgres://u:s3cret",
+        "[kafka]\nproperties = {\"sasl.password\" = [\"s3cret\"]}",
+    ];
+    for file in wrong {
+        let error = load(file, &[]).expect_err("refused");
+        assert!(!format!("{error} {error:?}").contains("s3cret"), "{error:?}");
+    }
+    let settings =
+        load(REQUIRED, &[("LOYALTY_KAFKA__PROPERTIES__SASL__PASSWORD", "s3cret")]).expect("these settings are right");
+    assert_eq!(settings.kafka.properties["sasl.password"], "s3cret");
+    assert!(!format!("{settings:?}").contains("s3cret"), "{settings:?}");
+}
+
+#[test]
+fn the_environment_goes_before_the_file() {
+    let file = format!("{REQUIRED}[worker]\nmax_batch_commands = 7\n[kafka.properties]\n\"debug\" = \"cgrp\"\n\"socket.nagle.disable\" = true\n");
+    let file = file.replace("[kafka]\n", "").replace("bootstrap_servers = \"k:1\"\n", "");
+    let settings = load(
+        &file,
+        &[
+            ("LOYALTY_KAFKA__BOOTSTRAP_SERVERS", "k:2"),
+            ("LOYALTY_WORKER__MAX_BATCH_COMMANDS", "9"),
+            ("LOYALTY_KAFKA__PROPERTIES__DEBUG", "all"),
+            ("LOYALTY_WORKER_SERVICE_HOST", "10.0.0.1"), // as Kubernetes makes them
+            ("LOYALTY_FAIL_POINT", "after-poll"),
+            ("PATH", "/bin"),
+        ],
+    )
+    .expect("these settings are right");
+    assert_eq!(settings.kafka.bootstrap_servers, "k:2");
+    assert_eq!(settings.worker.max_batch_commands, 9);
+    assert_eq!(settings.kafka.properties["debug"], "all");
+    assert_eq!(settings.kafka.properties["socket.nagle.disable"], "true");
+    assert_eq!(settings.kafka.group, "loyalty-worker");
+    assert!(!settings.kafka.client_id.is_empty());
+}
+
+#[test]
+fn the_checked_in_default_file_is_the_generated_one() {
+    let checked_in = include_str!("../../deploy/loyalty-worker.toml");
+    assert_eq!(checked_in, default_file(), "run: cargo run -- config default > deploy/loyalty-worker.toml");
+}
+
+#[test]
+fn the_default_file_loads_with_every_key_in_it() {
+    let uncommented: String =
+        default_file().lines().map(|line| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line)).fold(
+            String::new(),
+            |text, line| text + line + "\n",
+        );
+    for key in &KEYS {
+        assert!(uncommented.contains(&format!("\n{} = ", key.name)), "{}", key.path());
+    }
+    let set = load(&uncommented, &[]).expect("the default file is right");
+    let unset = load(&default_file(), &REQUIRED_ENVIRONMENT).expect("commented out it is right too");
+    assert_eq!(format!("{:?}", set.worker), format!("{:?}", unset.worker));
+    assert_eq!(set.http.listen, "127.0.0.1:9464");
+    assert!(!set.log.json);
+}

@@ -1,0 +1,161 @@
+//! Whether the worker lives and is ready, for what watches it.
+//!
+//! | question | yes | what a no means |
+//! |---|---|---|
+//! | `/live` | the worker's loop turned within [`LIVE_WITHIN`] | it hangs: kill it, another recovers its lanes |
+//! | `/ready` | the database is migrated and the group was joined | wait; a worker that got no lane is ready too |
+//!
+//! A halted lane does not make the worker unready: its other lanes go on, and a restart would not help. It stands in the
+//! body with its reason, and in the metric `loyalty_lane_state`.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::metrics::{self, LaneState};
+
+/// How long the loop may take for one turn.
+pub const LIVE_WITHIN: Duration = Duration::from_secs(30);
+
+/// Shared between the worker, which writes it, and the HTTP server, which reads it.
+#[derive(Debug, Clone)]
+pub struct Health(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    turned: Instant,
+    migrated: bool,
+    assigned: bool,
+    lanes: BTreeMap<i32, Lane>,
+}
+
+#[derive(Debug)]
+struct Lane {
+    state: LaneState,
+    reason: Option<String>,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Health::new()
+    }
+}
+
+impl Health {
+    pub fn new() -> Health {
+        Health(Arc::new(Mutex::new(State {
+            turned: Instant::now(),
+            migrated: false,
+            assigned: false,
+            lanes: BTreeMap::new(),
+        })))
+    }
+
+    /// The loop is alive. Called at each of its turns.
+    pub fn loop_turned(&self) {
+        self.state().turned = Instant::now();
+    }
+
+    pub fn set_migrated(&self, migrated: bool) {
+        self.state().migrated = migrated;
+    }
+
+    /// The group has assigned lanes to this worker, be it none.
+    pub fn set_assigned(&self, assigned: bool) {
+        self.state().assigned = assigned;
+    }
+
+    /// The lane is in this state; the metric follows. Halting has [`Health::lane_halted`].
+    pub fn lane(&self, lane: i32, state: LaneState) {
+        self.state().lanes.insert(lane, Lane { state, reason: None });
+        metrics::lane_state(lane, state);
+    }
+
+    /// The lane stands still; the reason is a sentence that says what to do. `None`: it goes on.
+    pub fn lane_halted(&self, lane: i32, reason: Option<String>) {
+        let state = if reason.is_some() { LaneState::Halted } else { LaneState::Held };
+        self.state().lanes.insert(lane, Lane { state, reason });
+        metrics::lane_state(lane, state);
+    }
+
+    /// The lane belongs to this worker no longer.
+    pub fn lane_released(&self, lane: i32) {
+        self.state().lanes.remove(&lane);
+        metrics::lane_released(lane);
+    }
+
+    /// Whether the worker lives, and what `/live` says.
+    pub fn live(&self) -> (bool, Value) {
+        let quiet = self.state().turned.elapsed();
+        let live = quiet <= LIVE_WITHIN;
+        (live, json!({ "live": live, "seconds_since_the_loop_turned": quiet.as_secs() }))
+    }
+
+    /// Whether the worker is ready, and what `/ready` says.
+    pub fn ready(&self) -> (bool, Value) {
+        let state = self.state();
+        let ready = state.migrated && state.assigned;
+        let lanes: BTreeMap<String, &str> =
+            state.lanes.iter().map(|(lane, content)| (lane.to_string(), content.state.name())).collect();
+        let halted: BTreeMap<String, &str> = state
+            .lanes
+            .iter()
+            .filter(|(_, lane)| lane.state == LaneState::Halted)
+            .map(|(lane, content)| (lane.to_string(), content.reason.as_deref().unwrap_or("")))
+            .collect();
+        let body = json!({
+            "ready": ready, "migrated": state.migrated, "assigned": state.assigned, "lanes": lanes, "halted": halted
+        });
+        (ready, body)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ready_once_migrated_and_assigned_be_it_no_lane() {
+        let health = Health::new();
+        assert!(!health.ready().0);
+        health.set_migrated(true);
+        assert!(!health.ready().0);
+        health.set_assigned(true);
+        assert_eq!(
+            health.ready(),
+            (true, json!({ "ready": true, "migrated": true, "assigned": true, "lanes": {}, "halted": {} }))
+        );
+    }
+
+    #[test]
+    fn a_halted_lane_stands_in_the_body_and_leaves_the_worker_ready() {
+        let health = Health::new();
+        health.set_migrated(true);
+        health.set_assigned(true);
+        health.lane(0, LaneState::Held);
+        health.lane_halted(1, Some("The topic was made anew.".to_owned()));
+        let (ready, body) = health.ready();
+        assert!(ready);
+        assert_eq!(body["lanes"], json!({ "0": "held", "1": "halted" }));
+        assert_eq!(body["halted"], json!({ "1": "The topic was made anew." }));
+        health.lane_released(1);
+        assert_eq!(health.ready().1["halted"], json!({}));
+    }
+
+    #[test]
+    fn dead_once_the_loop_has_not_turned_for_long() {
+        let health = Health::new();
+        assert!(health.live().0);
+        let Some(long_ago) = Instant::now().checked_sub(LIVE_WITHIN + Duration::from_secs(1)) else { return };
+        health.state().turned = long_ago;
+        assert!(!health.live().0);
+        health.loop_turned();
+        assert!(health.live().0);
+    }
+}

@@ -1,0 +1,56 @@
+//! Lanes that go from one worker to another while load is flowing.
+
+use nix::sys::signal::Signal;
+
+use crate::support::{Installation, LANES, Traffic, Worker, eventually};
+
+#[test]
+fn a_second_worker_joins_and_the_first_leaves() {
+    let installation = Installation::new("rebalance");
+    let first = installation.worker();
+    first.await_all_lanes();
+    let mut traffic = Traffic::start(&installation, 4_000, 40);
+    traffic.await_flow();
+
+    let second = installation.worker();
+    eventually("the lanes are spread over both", || (held(&first) == 1 && held(&second) == 1).then_some(()));
+    traffic.await_answered(traffic.expected() / 2);
+    first.stop();
+    second.await_all_lanes();
+
+    traffic.await_all();
+    second.stop();
+    traffic.assert_as_predicted(&installation);
+    installation.assert_audit_holds();
+}
+
+#[test]
+fn a_worker_that_was_frozen_finds_its_lanes_taken_and_does_no_harm() {
+    let installation = Installation::new("frozen");
+    let frozen = installation.worker();
+    frozen.await_all_lanes();
+    let mut traffic = Traffic::start(&installation, 4_000, 40);
+    traffic.await_flow();
+
+    // In the middle of whatever it does. Its session ends while it is frozen.
+    frozen.signal(Signal::SIGSTOP);
+    let successor = installation.worker();
+    successor.await_all_lanes();
+    frozen.signal(Signal::SIGCONT);
+    frozen.await_log("lanes assigned", 2);
+    eventually("both share the lanes again", || (held(&frozen) + held(&successor) == LANES as usize).then_some(()));
+
+    traffic.await_all();
+    frozen.stop();
+    successor.await_all_lanes();
+    successor.stop();
+    traffic.assert_as_predicted(&installation);
+    installation.assert_audit_holds();
+}
+
+/// How many lanes a worker holds in order.
+fn held(worker: &Worker) -> usize {
+    let (_, body) = worker.ready();
+    let lanes = body["lanes"].as_object().expect("lanes by number");
+    lanes.values().filter(|state| *state == "held").count()
+}

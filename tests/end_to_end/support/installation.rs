@@ -1,0 +1,170 @@
+//! One installation: a database, topics and a group of its own, made by the product's own commands.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use super::database::Database;
+use super::process::Process;
+use super::stack::{Stack, root};
+use super::topics::Topics;
+use super::{LANES, PATIENCE, Place, Worker};
+
+/// How long a worker may be silent before the group gives its lanes away: the least that a broker allows.
+pub const SESSION: Duration = Duration::from_secs(6);
+
+pub struct Installation {
+    pub stack: Stack,
+    /// Also the group's.
+    pub name: String,
+    pub prefix: String,
+    pub database: String,
+    folder: PathBuf,
+    started: AtomicU32,
+    _place: Place,
+}
+
+/// A command that has ended.
+pub struct Done {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Installation {
+    /// Ready for a worker, on the stack that all tests share.
+    pub fn new(name: &str) -> Installation {
+        Installation::on(&Stack::shared(), name)
+    }
+
+    pub fn on(stack: &Stack, name: &str) -> Installation {
+        let installation = Installation::bare(stack, name);
+        installation.must(&["migrate"]);
+        installation.must(&["topics", "create", "--lanes", &LANES.to_string()]);
+        installation.must(&["schemas", "register"]);
+        installation
+    }
+
+    /// An empty database, and nothing else.
+    pub fn bare(stack: &Stack, name: &str) -> Installation {
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let place = Place::take();
+        let name = format!("e2e-{}-{}-{name}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
+        let folder = root().join("target/end_to_end").join(&name);
+        std::fs::create_dir_all(&folder).expect("a folder for logs");
+        let installation = Installation {
+            stack: stack.clone(),
+            prefix: format!("{name}."),
+            database: name.clone(),
+            name,
+            folder,
+            started: AtomicU32::new(0),
+            _place: place,
+        };
+        installation.server().execute(&format!("create database \"{}\"", installation.database));
+        installation
+    }
+
+    /// The same topics and group with another database.
+    pub fn with_database(&self, database: &str) -> Installation {
+        Installation {
+            stack: self.stack.clone(),
+            name: self.name.clone(),
+            prefix: self.prefix.clone(),
+            database: database.to_owned(),
+            folder: self.folder.clone(),
+            started: AtomicU32::new(self.started.load(Ordering::Relaxed) + 100),
+            _place: Place::beside(),
+        }
+    }
+
+    /// The server's own database, for making and dropping others.
+    pub fn server(&self) -> Database {
+        Database::open(&self.stack.postgres_url)
+    }
+
+    pub fn database(&self) -> Database {
+        Database::open(&self.stack.database_url(&self.database))
+    }
+
+    pub fn topics(&self) -> Topics {
+        Topics::new(&self.stack.bootstrap, &self.prefix)
+    }
+
+    /// A command of the product, to its end.
+    pub fn call(&self, arguments: &[&str]) -> Done {
+        self.call_with(arguments, &[])
+    }
+
+    pub fn call_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Done {
+        let mut process = self.start(arguments, environment);
+        let status = process.await_end(PATIENCE);
+        Done { code: status.code(), stdout: process.stdout.text(), stderr: process.stderr.text() }
+    }
+
+    pub fn must(&self, arguments: &[&str]) -> String {
+        let done = self.call(arguments);
+        assert_eq!(done.code, Some(0), "{arguments:?} failed:\n{}{}", done.stdout, done.stderr);
+        done.stdout
+    }
+
+    pub fn worker(&self) -> Worker {
+        self.worker_with(&[])
+    }
+
+    pub fn worker_with(&self, environment: &[(&str, &str)]) -> Worker {
+        Worker::new(self.start(&["run"], environment))
+    }
+
+    /// The audit finds nothing wrong and nothing left to do.
+    pub fn assert_audit_holds(&self) {
+        let audit = self.call(&["audit", "--expect-idle"]);
+        assert_eq!(audit.code, Some(0), "the audit of {} does not hold:\n{}{}", self.name, audit.stdout, audit.stderr);
+    }
+
+    fn start(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Process {
+        let number = self.started.fetch_add(1, Ordering::Relaxed);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_loyalty-worker"));
+        // Neither a developer's settings file nor their environment counts.
+        command.args(arguments).current_dir(&self.folder);
+        std::env::vars().filter(|(name, _)| name.starts_with("LOYALTY_")).for_each(|(name, _)| {
+            command.env_remove(name);
+        });
+        command
+            .env("LOYALTY_KAFKA__BOOTSTRAP_SERVERS", &self.stack.bootstrap)
+            .env("LOYALTY_KAFKA__GROUP", &self.name)
+            .env("LOYALTY_KAFKA__TOPIC_PREFIX", &self.prefix)
+            .env("LOYALTY_KAFKA__CLIENT_ID", format!("worker-{number}"))
+            .env("LOYALTY_KAFKA__DEVELOPMENT", "true")
+            .env("LOYALTY_KAFKA__PROPERTIES__SESSION__TIMEOUT__MS", SESSION.as_millis().to_string())
+            .env("LOYALTY_POSTGRES__URL", self.stack.database_url(&self.database))
+            .env("LOYALTY_REGISTRY__URL", &self.stack.registry_url)
+            .env("LOYALTY_WORKER__TICK_INTERVAL_MS", "200")
+            .env("LOYALTY_HTTP__LISTEN", "127.0.0.1:0")
+            .env("LOYALTY_LOG__FORMAT", "json")
+            .envs(environment.iter().copied());
+        let what = format!("loyalty-worker {}", arguments.join(" "));
+        Process::start(&what, &mut command, &self.folder.join(format!("{number:02}-{}", arguments[0])))
+    }
+}
+
+impl Drop for Installation {
+    /// What a failed test leaves is there to be looked at.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!(
+                "---- left as they are: the logs in {}, the database {:?}, the topics {}*",
+                self.folder.display(),
+                self.database,
+                self.prefix
+            );
+            return;
+        }
+        self.server().execute(&format!("drop database if exists \"{}\" with (force)", self.database));
+        if self.database == self.name {
+            self.topics().delete_all();
+            let _ = std::fs::remove_dir_all(&self.folder);
+        }
+    }
+}

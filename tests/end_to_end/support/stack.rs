@@ -1,0 +1,104 @@
+//! Kafka, Postgres and a registry: those that the tests share, and those of one test, which may break them.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// Where the parts are.
+#[derive(Debug, Clone)]
+pub struct Stack {
+    pub bootstrap: String,
+    pub postgres_url: String,
+    pub registry_url: String,
+}
+
+impl Stack {
+    /// The one that the tests share.
+    pub fn shared() -> Stack {
+        Stack::of(|name| {
+            std::env::var(name).unwrap_or_else(|_| {
+                panic!(
+                    "{name} is not set. These tests need Kafka, Postgres and a registry: `make test` brings them, or start them by \
+                     `deploy/local/stack up target/stack/dev` and take the addresses from target/stack/dev/env"
+                )
+            })
+        })
+    }
+
+    fn of(value: impl Fn(&str) -> String) -> Stack {
+        Stack {
+            bootstrap: value("KAFKA_BOOTSTRAP"),
+            postgres_url: value("POSTGRES_URL"),
+            registry_url: value("REGISTRY_URL"),
+        }
+    }
+
+    /// The address of another database of the same server.
+    pub fn database_url(&self, database: &str) -> String {
+        let (server, _) = self.postgres_url.rsplit_once('/').expect("a database at the end of POSTGRES_URL");
+        format!("{server}/{database}")
+    }
+}
+
+/// A stack of a test's own. It is brought down when this goes, and also when the tests are killed: a process outside their group waits
+/// for the end of its standard input.
+pub struct OwnStack {
+    dir: PathBuf,
+    guard: Child,
+}
+
+impl OwnStack {
+    pub fn up(name: &str) -> OwnStack {
+        let dir = root().join(format!("target/stack/{name}-{}", std::process::id()));
+        let script = "read -r _; exec \"$0\" down --wipe \"$1\"";
+        let guard = Command::new("setsid")
+            .args(["bash", "-c", script])
+            .args([&script_path(), &dir])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("setsid and bash");
+        let stack = OwnStack { dir, guard };
+        stack.call(&["up"]);
+        stack
+    }
+
+    pub fn addresses(&self) -> Stack {
+        let text = self.call(&["env"]);
+        Stack::of(|name| {
+            let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+            value.unwrap_or_else(|| panic!("the stack has no {name}:\n{text}")).to_owned()
+        })
+    }
+
+    /// SIGKILL.
+    pub fn kill(&self, part: &str) {
+        self.call(&["kill", part]);
+    }
+
+    /// Returns once it answers.
+    pub fn start(&self, part: &str) {
+        self.call(&["start", part]);
+    }
+
+    fn call(&self, arguments: &[&str]) -> String {
+        let done = Command::new(script_path()).args(arguments).arg(&self.dir).output().expect("deploy/local/stack");
+        let stderr = String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success(), "stack {arguments:?} failed: {stderr}");
+        String::from_utf8_lossy(&done.stdout).into_owned()
+    }
+}
+
+impl Drop for OwnStack {
+    fn drop(&mut self) {
+        drop(self.guard.stdin.take());
+        let _ = self.guard.wait();
+    }
+}
+
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn script_path() -> PathBuf {
+    root().join("deploy/local/stack")
+}

@@ -1,0 +1,108 @@
+//! Topics from an operator's side: made, changed, cut and deleted by hand; and records put there by hand.
+
+use std::time::Duration;
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::config::ClientConfig;
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use tokio::runtime::Runtime;
+
+use crate::load::murmur2::partition_of;
+use super::LANES;
+
+pub const COMMANDS: [&str; 5] = ["merchant-config", "customer-upsert", "credit", "redeem", "clock"];
+pub const OUTGOING: [&str; 5] = ["results", "events", "customers", "dead-letters", "journal"];
+
+/// Where a record stands.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Position {
+    /// Without the prefix.
+    pub topic: String,
+    pub partition: i32,
+    pub offset: i64,
+}
+
+/// A record to write by hand.
+#[derive(Debug, Clone, Default)]
+pub struct ByHand<'a> {
+    pub key: Option<&'a [u8]>,
+    pub value: Option<&'a [u8]>,
+    pub headers: &'a [(String, Vec<u8>)],
+    /// Where the key does not belong.
+    pub partition: Option<i32>,
+}
+
+pub struct Topics {
+    runtime: Runtime,
+    producer: FutureProducer,
+    admin: AdminClient<DefaultClientContext>,
+    prefix: String,
+}
+
+impl Topics {
+    pub fn new(bootstrap: &str, prefix: &str) -> Topics {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", bootstrap).set("client.id", "by-hand").set("linger.ms", "0");
+        Topics {
+            runtime: tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime"),
+            producer: config.create().expect("a producer"),
+            admin: config.create().expect("an administrator's client"),
+            prefix: prefix.to_owned(),
+        }
+    }
+
+    pub fn name(&self, topic: &str) -> String {
+        format!("{}{topic}", self.prefix)
+    }
+
+    /// Returns when the broker has it.
+    pub fn write(&self, topic: &str, record: ByHand<'_>) -> Position {
+        let name = self.name(topic);
+        let headers = record.headers.iter().fold(OwnedHeaders::new(), |headers, (name, value)| {
+            headers.insert(Header { key: name, value: Some(value) })
+        });
+        let partition = record.partition.unwrap_or_else(|| partition_of(record.key.unwrap_or_default(), LANES));
+        let mut outgoing = FutureRecord::<[u8], [u8]>::to(&name).partition(partition).headers(headers);
+        outgoing.key = record.key;
+        outgoing.payload = record.value;
+        let sent = self.runtime.block_on(self.producer.send(outgoing, Duration::from_secs(30)));
+        let delivery = sent.unwrap_or_else(|(error, _)| panic!("writing to {name}: {error}"));
+        Position { topic: topic.to_owned(), partition: delivery.partition, offset: delivery.offset }
+    }
+
+    pub fn create(&self, topic: &str, configuration: &[(&str, &str)]) {
+        let name = self.name(topic);
+        let topic = NewTopic::new(&name, LANES, TopicReplication::Fixed(1));
+        let topic = configuration.iter().fold(topic, |topic, (key, value)| topic.set(key, value));
+        let answers = self.runtime.block_on(self.admin.create_topics(&[topic], &options())).expect("an answer");
+        assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    }
+
+    pub fn delete(&self, topic: &str) {
+        let answers = self.runtime.block_on(self.admin.delete_topics(&[&self.name(topic)], &options())).expect("an answer");
+        assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    }
+
+    pub fn delete_all(&self) {
+        let names: Vec<String> = COMMANDS.iter().chain(&OUTGOING).map(|topic| self.name(topic)).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        // Those that a test has not made are not there.
+        let _ = self.runtime.block_on(self.admin.delete_topics(&names, &options()));
+    }
+
+    /// Removes all records of a partition before an offset, as retention would.
+    pub fn cut(&self, topic: &str, partition: i32, before: i64) {
+        let mut cut = TopicPartitionList::new();
+        cut.add_partition_offset(&self.name(topic), partition, Offset::Offset(before)).expect("an offset");
+        let answer = self.runtime.block_on(self.admin.delete_records(&cut, &options())).expect("an answer");
+        answer.elements().iter().for_each(|element| element.error().expect("the records can be removed"));
+    }
+}
+
+fn options() -> AdminOptions {
+    let patience = Some(Duration::from_secs(30));
+    AdminOptions::new().request_timeout(patience).operation_timeout(patience)
+}

@@ -1,0 +1,116 @@
+//! Load in the background, everything that came back for it, and what must have come back.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::{Installation, LANES, PATIENCE};
+use crate::load::encode::{Encoder, Timeline};
+use crate::load::generate::{Plan, Week, week};
+use crate::load::observe::Observer;
+use crate::load::send::Sender;
+use crate::load::track::Tracker;
+use crate::load::{now_micros, registry};
+
+/// The pace of the tests: a generated wave takes a tenth of a second.
+const WAVE: Duration = Duration::from_millis(100);
+
+pub struct Traffic {
+    week: Arc<Week>,
+    tracker: Arc<Tracker>,
+    _observer: Observer,
+    sending: Option<JoinHandle<Result<(), String>>>,
+}
+
+impl Traffic {
+    /// Begins to send so many records, over so many tenths of a second. They hold duplicates, conflicts, rejections of all kinds and records
+    /// that become dead letters. Shorter than 8 seconds, so that no lot expires while the test runs.
+    pub fn start(installation: &Installation, records: usize, waves: i64) -> Traffic {
+        assert!(waves <= 50, "lots would expire during the run, and a test that kills things can't keep the time for that");
+        let start = now_micros();
+        let plan = Plan { seed: 7, records, waves, wave_micros: WAVE.as_micros() as i64, lanes: LANES, start };
+        let week = Arc::new(week(plan));
+        let tracker = Arc::<Tracker>::default();
+        let (stack, prefix) = (&installation.stack, &installation.prefix);
+        let schema_ids = registry::schema_ids(&stack.registry_url, prefix).expect("the schemas are registered");
+        let observer = Observer::start(&stack.bootstrap, prefix, LANES, tracker.clone()).expect("an observer");
+        let encoder = Encoder { schema_ids, lanes: LANES, timeline: Timeline::new(start) };
+        let mut sender = Sender::new(&stack.bootstrap, prefix, encoder, tracker.clone()).expect("a sender");
+        let sent = week.clone();
+        let sending = std::thread::spawn(move || {
+            sender.send_waves(&sent.waves, WAVE, &AtomicBool::new(false)).map_err(|error| error.to_string())
+        });
+        Traffic { week, tracker, _observer: observer, sending: Some(sending) }
+    }
+
+    /// How many records have been answered so far.
+    pub fn answered(&self) -> u64 {
+        self.tracker.lock().answered
+    }
+
+    /// How many there are to answer.
+    pub fn expected(&self) -> u64 {
+        self.week.prediction.answers()
+    }
+
+    /// Waits until the load is well under way: a part of it has been answered.
+    pub fn await_flow(&self) {
+        self.await_answered(self.expected() / 8);
+    }
+
+    pub fn await_answered(&self, answers: u64) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.answered() < answers {
+            assert!(Instant::now() < deadline, "{} of {answers} records are answered after {PATIENCE:?}", self.answered());
+            self.tracker.wait(Duration::from_millis(100));
+        }
+    }
+
+    pub fn await_sent(&mut self) {
+        if let Some(sending) = self.sending.take() {
+            sending.join().expect("sending does not panic").expect("everything is sent");
+        }
+    }
+
+    /// Waits until every record is sent and answered.
+    pub fn await_all(&mut self) {
+        self.await_sent();
+        let deadline = Instant::now() + PATIENCE;
+        while self.answered() < self.expected() {
+            if Instant::now() >= deadline {
+                let (count, some) = self.tracker.lock().unanswered();
+                panic!("{count} records have no answer after {PATIENCE:?}, among them {some:?}");
+            }
+            self.tracker.wait(Duration::from_millis(100));
+        }
+    }
+
+    /// Each command came to what the generator predicts, once, and the database holds what must be left.
+    pub fn assert_as_predicted(&self, installation: &Installation) {
+        let prediction = &self.week.prediction;
+        let seen = self.tracker.lock();
+        assert_eq!(seen.wrong, Vec::<String>::new());
+        assert_eq!(difference(&seen.outcomes, &prediction.outcomes), BTreeMap::new(), "outcomes: observed, predicted");
+        let predicted: BTreeMap<String, u64> =
+            prediction.dead_letters.iter().map(|(class, count)| ((*class).to_owned(), *count)).collect();
+        assert_eq!(difference(&seen.dead_letters, &predicted), BTreeMap::new(), "dead letters: observed, predicted");
+        assert_eq!(seen.expiries, prediction.expiries, "expiries");
+        drop(seen);
+        let database = installation.database();
+        assert_eq!(difference(&database.balances(), &prediction.balances), BTreeMap::new(), "balances: held, predicted");
+        assert_eq!(database.customers(), prediction.customers, "customers by merchant");
+    }
+}
+
+/// Where two counts differ, with both.
+fn difference<K: Ord + Clone, V: PartialEq + Copy>(
+    found: &BTreeMap<K, V>,
+    wanted: &BTreeMap<K, V>,
+) -> BTreeMap<K, (Option<V>, Option<V>)> {
+    let keys = found.keys().chain(wanted.keys());
+    keys.map(|key| (key.clone(), (found.get(key).copied(), wanted.get(key).copied())))
+        .filter(|(_, (found, wanted))| found != wanted)
+        .collect()
+}

@@ -1,0 +1,69 @@
+//! Against a real schema registry: needs REGISTRY_URL, as `deploy/local/stack` writes it.
+
+use loyalty_worker::codec::decode::Decoder;
+use loyalty_worker::codec::wire::{self, Tick};
+use loyalty_worker::codec::{Encoder, NeedsSchema, RegistryClient, RegistryError, framing, register_all, schemas};
+use loyalty_worker::domain::command::{Content, DeadLetterClass};
+use loyalty_worker::domain::{CommandTopic, Instant, Position};
+use loyalty_worker::record::{InboundRecord, TopicNames};
+
+fn registry() -> RegistryClient {
+    let url = std::env::var("REGISTRY_URL")
+        .expect("REGISTRY_URL is not set: start the stack (deploy/local/stack) and run with its environment");
+    RegistryClient::new(&url)
+}
+
+/// Names of this run's own, so that runs do not see each other's subjects.
+fn names() -> TopicNames {
+    let since = std::time::UNIX_EPOCH.elapsed().expect("the clock is past 1970");
+    TopicNames::new(format!("test-{}-{}.", std::process::id(), since.as_nanos()))
+}
+
+fn record(schema_id: u32) -> InboundRecord {
+    let datum = wire::datum(&Tick { lane: 0, at: 0 });
+    InboundRecord {
+        position: Position { topic: CommandTopic::Credit, partition: 0, offset: 0 },
+        timestamp: Instant::EPOCH,
+        key: None,
+        value: Some(framing::confluent(schema_id, datum.len(), |out| out.extend_from_slice(&datum))),
+        headers: Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn every_schema_registers_once() {
+    let (registry, names) = (registry(), names());
+    let first = register_all(&registry, &names).await.expect("registers");
+    assert_eq!(first.len(), 9);
+    assert_eq!(register_all(&registry, &names).await.expect("registers again"), first);
+    Encoder::register(&registry, &names).await.expect("registers what goes out");
+    let stored = tokio::task::spawn_blocking(move || registry.schema_by_id(first[2].1)).await.unwrap().unwrap();
+    let stored: serde_json::Value = serde_json::from_str(&stored).unwrap();
+    assert!(schemas::command(CommandTopic::Credit).is_same(&stored), "the registry changed the schema: {stored}");
+}
+
+#[tokio::test]
+async fn a_decoder_learns_and_an_unknown_id_is_a_dead_letter() {
+    let (registry, names) = (registry(), names());
+    let ids = register_all(&registry, &names).await.expect("registers");
+    let decoder = Decoder::new(1, registry);
+    let clock = ids[CommandTopic::Clock.index()].1;
+    let classes = [(clock, DeadLetterClass::Undecodable), (u32::MAX / 2, DeadLetterClass::UnknownSchema)];
+    for (id, class) in classes {
+        assert_eq!(decoder.decode(&record(id), "t").unwrap_err(), NeedsSchema { id });
+        decoder.learn(id).await.expect("the registry answers");
+        let Content::DeadLetter(dead_letter) = decoder.decode(&record(id), "t").expect("it is known now").content
+        else {
+            panic!("a tick among credits is no command");
+        };
+        assert_eq!((dead_letter.class, dead_letter.schema_id), (class, Some(id)));
+    }
+}
+
+#[tokio::test]
+async fn a_dead_registry_is_unavailable_and_its_address_a_secret() {
+    let dead = RegistryClient::new("http://user:secret@127.0.0.1:1/api");
+    let error = tokio::task::spawn_blocking(move || dead.schema_by_id(1)).await.unwrap().unwrap_err();
+    assert!(matches!(error, RegistryError::Unavailable { .. }), "{error}");
+    assert!(!error.to_string().contains("secret"), "{error}");
+}

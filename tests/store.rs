@@ -1,0 +1,451 @@
+//! The store against a real Postgres: what is written is read, and nobody writes who does not own the lane.
+
+#[path = "store/fixtures.rs"]
+mod fixtures;
+
+use fixtures::*;
+use futures_util::{join, poll};
+use loyalty_worker::batch::{BatchPlan, DueQuery, RowChanges};
+use loyalty_worker::domain::command::{CustomerRef, RefKind};
+use loyalty_worker::domain::customer::IdentifierKind;
+use loyalty_worker::domain::{Account, Effect, Frontier, Instant, Remembered, TransactionId};
+use loyalty_worker::query;
+use loyalty_worker::record::{OutTopic, OutboundRecord};
+use loyalty_worker::store::{LaneConnection, OutboxRow, OutboxValue, StoreErrorKind};
+use uuid::Uuid;
+
+#[tokio::test]
+async fn migrations_are_applied_once() {
+    let database = Database::empty().await;
+    let store = &database.store;
+    assert_eq!(store.pending_migrations().await.unwrap(), ["0001_spine"]);
+    let unmigrated = store.lane_connection().await.err().unwrap();
+    assert_eq!(unmigrated.kind, StoreErrorKind::Fatal);
+    assert!(unmigrated.message.contains("migrate"), "{unmigrated}");
+
+    let (one, other) = join!(store.migrate(), store.migrate());
+    let mut applied = [one.unwrap(), other.unwrap()].concat();
+    applied.sort();
+    assert_eq!(applied, ["0001_spine"]);
+    assert_eq!(store.migrate().await.unwrap(), Vec::<String>::new());
+    assert_eq!(store.pending_migrations().await.unwrap(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_migration_that_changed_is_refused() {
+    let database = Database::new().await;
+    database.execute("insert into schema_migration (name, checksum) values ('9999_later', '')").await;
+    assert_eq!(database.store.pending_migrations().await.unwrap(), Vec::<String>::new());
+    database.execute("update schema_migration set checksum = 'another' where name = '0001_spine'").await;
+    for refused in [database.store.pending_migrations().await, database.store.migrate().await] {
+        let refused = refused.unwrap_err();
+        assert_eq!(refused.kind, StoreErrorKind::Fatal);
+        assert!(refused.message.contains("0001_spine"), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn registering_again_keeps_the_lane() {
+    let database = Database::new().await;
+    let elsewhere = Frontier([1; 5]);
+    assert!(!database.store.register_lane(&identity(), &elsewhere, at(0)).await.unwrap());
+    let mut connection = database.store.lane_connection().await.unwrap();
+    let (found, state) = connection.take_over(LANE).await.unwrap().unwrap();
+    assert_eq!(found, identity());
+    assert_eq!((state.epoch, state.batch, state.frontier, state.lane_time), (1, 0, START, Instant::EPOCH));
+    assert!(!state.due_pending);
+    assert!(connection.take_over(LANE + 1).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn every_new_row_comes_back() {
+    let database = Database::new().await;
+    let (mut connection, state) = database.owner().await;
+    let entries = vec![entry(1, "points", 1), entry(1, "points", 2), entry(1, "stamps", 3)];
+    let mut decisions = vec![
+        new_decision(0, accepted(Effect::Applied, Some(1), vec![entries[2].clone(), entries[0].clone()])),
+        new_decision(1, accepted(Effect::Created, Some(2), Vec::new())),
+        new_decision(2, accepted(Effect::Updated, None, Vec::new())),
+    ];
+    decisions.extend(rejections().into_iter().zip(3..).map(|(rejection, key)| new_decision(key, rejected(rejection))));
+    let rows = RowChanges {
+        new_customers: vec![full_customer(1), bare_customer(2)],
+        new_identities: vec![
+            (identifier("m", IdentifierKind::ExternalId, "x"), customer_id(1)),
+            (identifier("m", IdentifierKind::Email, "x"), customer_id(2)),
+            (identifier("n", IdentifierKind::ExternalId, "x"), customer_id(3)),
+        ],
+        new_accounts: vec![account(1, "points", Some(at(5)), 3), account(1, "stamps", None, 0)],
+        entries,
+        decisions,
+        earned_orders: vec![(order("o1"), TransactionId(Uuid::from_u128(5)))],
+        settings_versions: (1..=2).map(|version| (merchant("m"), settings_version(version))).collect(),
+        unit_versions: (1..=2).map(|version| (merchant("m"), unit("points"), unit_version(version))).collect(),
+        ..RowChanges::default()
+    };
+    let state = apply(&mut connection, &state, &rows).await;
+
+    let plan = BatchPlan {
+        merchants: vec![merchant("m"), merchant("unknown")],
+        keys: rows.decisions.iter().map(|new| new.key_hash).collect(),
+        identifiers: vec![
+            identifier("m", IdentifierKind::ExternalId, "nobody"),
+            identifier("m", IdentifierKind::Email, "x"),
+        ],
+        customers: vec![customer_id(1), customer_id(99)],
+        orders: vec![order("o1"), order("o2")],
+        due: None,
+    };
+    let snapshot = load(&mut connection, &state, &plan).await;
+    assert_eq!(snapshot.configs.len(), 1);
+    let config = &snapshot.configs[&merchant("m")];
+    assert_eq!(config.settings, rows.settings_versions.iter().map(|(_, version)| version.clone()).collect::<Vec<_>>());
+    assert_eq!(config.units.len(), 1);
+    let units: Vec<_> = rows.unit_versions.iter().map(|(_, _, version)| version.clone()).collect();
+    assert_eq!(config.units[&unit("points")], units);
+    assert_eq!(snapshot.remembered.len(), rows.decisions.len());
+    for new in &rows.decisions {
+        let expected =
+            Remembered { position: new.position, content_hash: new.content_hash, decision: new.decision.clone() };
+        assert_eq!(snapshot.remembered[&new.key_hash], expected);
+    }
+    assert_eq!(snapshot.identities.len(), 1);
+    assert_eq!(snapshot.identities[&identifier("m", IdentifierKind::Email, "x")], customer_id(2));
+    assert_eq!(snapshot.customers.len(), 2, "the one that is named, and the one that the identifier led to");
+    for customer in &rows.new_customers {
+        assert_eq!(snapshot.customers[&customer.customer_id], *customer);
+    }
+    assert_eq!(snapshot.accounts.len(), 1);
+    assert_eq!(snapshot.accounts[&customer_id(1)], rows.new_accounts);
+    assert_eq!(snapshot.earned_orders.len(), 1);
+    assert_eq!(snapshot.earned_orders[&order("o1")], TransactionId(Uuid::from_u128(5)));
+
+    assert_eq!(connection.known_merchants().await.unwrap(), [merchant("m")]);
+    assert_eq!(connection.load_configs(&plan.merchants).await.unwrap(), snapshot.configs);
+}
+
+#[tokio::test]
+async fn every_changed_row_comes_back() {
+    let database = Database::new().await;
+    let (mut connection, state) = database.owner().await;
+    let (given, kept) = (identifier("m", IdentifierKind::Phone, "given"), identifier("m", IdentifierKind::Phone, "kept"));
+    let rows = RowChanges {
+        new_customers: vec![full_customer(1), full_customer(2)],
+        new_identities: vec![(given.clone(), customer_id(1)), (kept.clone(), customer_id(2))],
+        new_accounts: vec![account(1, "points", Some(at(5)), 3), account(1, "stamps", None, 1)],
+        ..RowChanges::default()
+    };
+    let state = apply(&mut connection, &state, &rows).await;
+
+    let changed = loyalty_worker::domain::customer::Customer {
+        version: 8,
+        created_at: at(0),
+        updated_at: at(9),
+        ..bare_customer(1)
+    };
+    let rows = RowChanges {
+        changed_customers: vec![changed.clone()],
+        dropped_identities: vec![given.clone()],
+        new_identities: vec![(given.clone(), customer_id(2))],
+        changed_accounts: vec![account(1, "points", None, 5)],
+        ..RowChanges::default()
+    };
+    let state = apply(&mut connection, &state, &rows).await;
+
+    let plan = BatchPlan { identifiers: vec![given.clone(), kept.clone()], customers: vec![customer_id(1)], ..plan() };
+    let snapshot = load(&mut connection, &state, &plan).await;
+    assert_eq!(snapshot.customers[&customer_id(1)], changed);
+    assert_eq!(snapshot.customers[&customer_id(2)], full_customer(2));
+    assert_eq!((snapshot.identities[&given], snapshot.identities[&kept]), (customer_id(2), customer_id(2)));
+    let accounts = [account(1, "points", None, 5), account(1, "stamps", None, 1)];
+    assert_eq!(snapshot.accounts[&customer_id(1)], accounts);
+}
+
+#[tokio::test]
+async fn another_epoch_or_batch_means_that_the_lane_is_lost() {
+    let database = Database::new().await;
+    let (mut connection, state) = database.owner().await;
+    let state = apply(&mut connection, &state, &RowChanges::default()).await;
+    for (epoch, batch) in [(0, 1), (2, 1), (1, 0), (1, 2)] {
+        let wrong = loyalty_worker::batch::LaneState { epoch, batch, ..state.clone() };
+        assert_eq!(refused(&mut connection, &wrong).await, StoreErrorKind::LaneLost);
+        connection.rollback().await.unwrap();
+    }
+    let state = apply(&mut connection, &state, &RowChanges::default()).await;
+
+    let (mut heir, taken) = database.owner().await;
+    let expected = loyalty_worker::batch::LaneState { epoch: state.epoch + 1, ..state.clone() };
+    assert_eq!(taken, expected, "all that was committed");
+    assert_eq!(refused(&mut connection, &state).await, StoreErrorKind::LaneLost);
+    apply(&mut heir, &taken, &RowChanges::default()).await;
+}
+
+#[tokio::test]
+async fn who_takes_over_waits_for_the_owners_transaction() {
+    let database = Database::new().await;
+    let (mut owner, state) = database.owner().await;
+    let mut heir = database.store.lane_connection().await.unwrap();
+    owner.begin(LANE, &state, &plan()).await.unwrap();
+    let next = after(&state);
+    let commit = async {
+        owner.write(LANE, &RowChanges::default(), &state, &next, None, None).await.unwrap();
+        owner.commit().await.unwrap();
+    };
+    let (taken, ()) = join!(heir.take_over(LANE), commit);
+    let (_, taken) = taken.unwrap().unwrap();
+    assert_eq!((taken.epoch, taken.batch, taken.frontier), (next.epoch + 1, next.batch, next.frontier));
+}
+
+#[tokio::test]
+async fn what_was_not_committed_is_gone_with_its_connection() {
+    let database = Database::new().await;
+    let (mut connection, state) = database.owner().await;
+    connection.begin(LANE, &state, &plan()).await.unwrap();
+    let rows = RowChanges { new_customers: vec![full_customer(1)], ..RowChanges::default() };
+    connection.write(LANE, &rows, &state, &after(&state), None, None).await.unwrap();
+    drop(connection);
+
+    let (mut connection, taken) = database.owner().await;
+    assert_eq!(taken.batch, state.batch);
+    let named = BatchPlan { customers: vec![customer_id(1)], ..plan() };
+    assert!(load(&mut connection, &taken, &named).await.customers.is_empty());
+}
+
+#[tokio::test]
+async fn a_step_that_was_dropped_is_rolled_back_before_anything_else() {
+    let database = Database::new().await;
+    let (mut connection, state) = database.owner().await;
+    let empty = plan();
+    {
+        let mut begin = std::pin::pin!(connection.begin(LANE, &state, &empty));
+        assert!(poll!(begin.as_mut()).is_pending());
+    }
+    assert_eq!(refused(&mut connection, &state).await, StoreErrorKind::Transient);
+    assert!(connection.write(LANE, &RowChanges::default(), &state, &after(&state), None, None).await.is_err());
+    assert!(connection.commit().await.is_err());
+    connection.rollback().await.unwrap();
+    apply(&mut connection, &state, &RowChanges::default()).await;
+}
+
+#[tokio::test]
+async fn the_outbox_holds_what_is_not_published() {
+    let database = Database::new().await;
+    let (mut connection, mut state) = database.owner().await;
+    let records = |batch: i64| {
+        let key = batch.to_string().into_bytes();
+        vec![OutboundRecord { topic: OutTopic::Results, key, value: Some(vec![7; 5000]), headers: Vec::new() }]
+    };
+    for forget in [None, None, Some(1)] {
+        connection.begin(LANE, &state, &plan()).await.unwrap();
+        let next = after(&state);
+        let outbox = OutboxValue::encode(&records(next.batch));
+        connection.write(LANE, &RowChanges::default(), &state, &next, Some(&outbox), forget).await.unwrap();
+        connection.commit().await.unwrap();
+        state = next;
+    }
+    let row = |batch: i64| OutboxRow {
+        batch,
+        before: Frontier(START.0.map(|start| start + batch - 1)),
+        after: Frontier(START.0.map(|start| start + batch)),
+        records: records(batch),
+    };
+    assert_eq!(connection.unpublished(LANE).await.unwrap(), [row(2), row(3)]);
+    connection.forget_published(LANE, 2).await.unwrap();
+    assert_eq!(connection.unpublished(LANE).await.unwrap(), [row(3)]);
+    assert_eq!(connection.unpublished(LANE + 1).await.unwrap(), []);
+    database.execute("update outbox set records = '\\x00'").await;
+    assert_eq!(connection.unpublished(LANE).await.unwrap_err().kind, StoreErrorKind::Corrupt);
+}
+
+#[tokio::test]
+async fn what_is_due_comes_in_order_up_to_the_limit() {
+    let database = Database::new().await;
+    let (mut connection, state) = database.owner().await;
+    let due = |number: u128, merchant_name: &str, unit_name: &str, next_due: Option<i64>| Account {
+        merchant_id: merchant(merchant_name),
+        ..account(number, unit_name, next_due.map(at), 1)
+    };
+    let rows = RowChanges {
+        new_customers: (1..=6).map(bare_customer).collect(),
+        new_accounts: vec![
+            due(1, "m", "points", Some(30)),
+            due(2, "n", "stamps", Some(20)),
+            due(2, "n", "points", Some(20)),
+            due(3, "m", "points", Some(20)),
+            due(4, "other", "points", Some(10)),
+            due(5, "m", "points", Some(31)),
+            due(6, "m", "points", None),
+        ],
+        ..RowChanges::default()
+    };
+    let state = apply(&mut connection, &state, &rows).await;
+    let expected = [(2, "points"), (2, "stamps"), (3, "points"), (1, "points")];
+    for limit in [0, 1, 3, 4, 100] {
+        let query = DueQuery { until: at(30), limit, merchants: vec![merchant("m"), merchant("n")] };
+        let snapshot = load(&mut connection, &state, &BatchPlan { due: Some(query), ..plan() }).await;
+        let expected: Vec<_> =
+            expected.iter().take(limit).map(|&(number, name)| (customer_id(number), unit(name))).collect();
+        assert_eq!(snapshot.due, expected);
+        for (customer, _) in &expected {
+            assert!(snapshot.customers.contains_key(customer) && snapshot.accounts.contains_key(customer));
+        }
+    }
+}
+
+#[tokio::test]
+async fn skipped_records_are_known_by_lane() {
+    let database = Database::new().await;
+    let store = &database.store;
+    assert!(store.skip("loyalty.redeem", LANE, 8, "a defect").await.unwrap());
+    assert!(store.skip("loyalty.credit", LANE, 9, "a defect").await.unwrap());
+    assert!(!store.skip("loyalty.credit", LANE, 9, "again").await.unwrap());
+    assert!(store.skip("loyalty.credit", LANE + 1, 1, "a defect").await.unwrap());
+    let expected = [("loyalty.credit".to_owned(), 9), ("loyalty.redeem".to_owned(), 8)];
+    assert_eq!(store.skipped(LANE).await.unwrap(), expected);
+}
+
+#[tokio::test]
+async fn writes_that_do_not_fit_are_refused_with_their_kind() {
+    let database = Database::new().await;
+    let (mut connection, state) = database.owner().await;
+    let decision = || new_decision(1, accepted(Effect::Updated, None, Vec::new()));
+    let rows = RowChanges { decisions: vec![decision()], ..RowChanges::default() };
+    let state = apply(&mut connection, &state, &rows).await;
+
+    let mut zero = full_customer(1);
+    zero.first_name = Some("\0".to_owned());
+    let mut late = full_customer(1);
+    late.updated_at = Instant::from_micros(i64::MAX);
+    let foreign = new_decision(2, accepted(Effect::Applied, Some(1), vec![entry(2, "points", 1)]));
+    let cases = [
+        (RowChanges { changed_accounts: vec![account(1, "points", None, 1)], ..RowChanges::default() }, StoreErrorKind::Corrupt),
+        (RowChanges { changed_customers: vec![full_customer(1)], ..RowChanges::default() }, StoreErrorKind::Corrupt),
+        (
+            RowChanges { dropped_identities: vec![identifier("m", IdentifierKind::Email, "x")], ..RowChanges::default() },
+            StoreErrorKind::Corrupt,
+        ),
+        (RowChanges { decisions: vec![decision()], ..RowChanges::default() }, StoreErrorKind::Data),
+        (RowChanges { new_customers: vec![zero], ..RowChanges::default() }, StoreErrorKind::Data),
+        (RowChanges { new_customers: vec![late], ..RowChanges::default() }, StoreErrorKind::Data),
+        (RowChanges { decisions: vec![foreign], ..RowChanges::default() }, StoreErrorKind::Data),
+    ];
+    for (rows, kind) in cases {
+        connection.begin(LANE, &state, &plan()).await.unwrap();
+        let error = connection.write(LANE, &rows, &state, &after(&state), None, None).await.unwrap_err();
+        assert_eq!(error.kind, kind, "{error}");
+        // COMMIT would answer as if all were well.
+        assert!(connection.commit().await.is_err());
+        connection.rollback().await.unwrap();
+    }
+    apply(&mut connection, &state, &RowChanges::default()).await;
+}
+
+#[tokio::test]
+async fn a_decision_without_its_entry_is_corrupt() {
+    let database = Database::new().await;
+    let (mut connection, state) = database.owner().await;
+    let decided = new_decision(1, accepted(Effect::Applied, Some(1), vec![entry(1, "points", 1)]));
+    let keys = vec![decided.key_hash];
+    let state = apply(&mut connection, &state, &RowChanges { decisions: vec![decided], ..RowChanges::default() }).await;
+    let error = connection.begin(LANE, &state, &BatchPlan { keys, ..plan() }).await.unwrap_err();
+    assert_eq!(error.kind, StoreErrorKind::Corrupt);
+}
+
+#[tokio::test]
+async fn a_customer_is_found_by_identifier_or_id() {
+    let database = Database::new().await;
+    let (mut connection, state) = database.owner().await;
+    let rows = RowChanges {
+        new_customers: vec![full_customer(1)],
+        new_identities: vec![(identifier("m", IdentifierKind::ExternalId, "x1"), customer_id(1))],
+        new_accounts: vec![account(1, "points", Some(at(5)), 2), account(1, "stamps", None, 0)],
+        entries: (1..=9).map(|seq| entry(1, "points", seq)).chain((1..=4).map(|seq| entry(1, "stamps", seq))).collect(),
+        ..RowChanges::default()
+    };
+    apply(&mut connection, &state, &rows).await;
+    let by_id = CustomerRef { kind: RefKind::CustomerId, value: customer_id(1).to_string() };
+    let identified = |value: &str| CustomerRef {
+        kind: RefKind::Identifier(IdentifierKind::ExternalId),
+        value: value.to_owned(),
+    };
+    for reference in [by_id.clone(), identified("x1")] {
+        let view = query::customer(&database.store, &merchant("m"), &reference).await.unwrap().unwrap();
+        assert_eq!(view.customer, full_customer(1));
+        assert_eq!(view.accounts, rows.new_accounts);
+        let shown: Vec<_> = view.entries.iter().map(|entry| (entry.unit_id.as_str(), entry.seq)).collect();
+        let expected = [("points", 9), ("points", 8), ("points", 7), ("points", 6), ("points", 5)].into_iter();
+        let mixed = [("points", 4), ("stamps", 4), ("points", 3), ("stamps", 3), ("points", 2)];
+        assert_eq!(shown, expected.chain(mixed).collect::<Vec<_>>());
+        assert_eq!(view.entries[0], *entry(1, "points", 9));
+    }
+    let nobody = identified("x2");
+    for (name, reference) in [("n", &by_id), ("m", &nobody)] {
+        assert!(query::customer(&database.store, &merchant(name), reference).await.unwrap().is_none());
+    }
+}
+
+fn plan() -> BatchPlan {
+    BatchPlan::default()
+}
+
+async fn refused(connection: &mut LaneConnection, state: &loyalty_worker::batch::LaneState) -> StoreErrorKind {
+    connection.begin(LANE, state, &plan()).await.unwrap_err().kind
+}
+
+/// Not a test: prints what a batch of so many credits costs. `cargo test --release --test store -- --ignored --nocapture`
+#[tokio::test]
+#[ignore = "a measurement"]
+async fn batch_times() {
+    let database = Database::new().await;
+    let (mut connection, mut state) = database.owner().await;
+    let customers: Vec<u128> = (0..100_000).map(|index| Uuid::from_u128(index * 0x9e37_79b9_7f4a_7c15).as_u128()).collect();
+    for chunk in customers.chunks(2000) {
+        let rows = RowChanges {
+            new_customers: chunk.iter().map(|&number| full_customer(number)).collect(),
+            new_accounts: chunk.iter().map(|&number| account(number, "points", Some(at(0)), 3)).collect(),
+            ..RowChanges::default()
+        };
+        state = apply(&mut connection, &state, &rows).await;
+    }
+    database.execute("vacuum analyze").await;
+    for size in [1, 100, 1000, 2000] {
+        let mut times = Vec::new();
+        for round in 0..20 {
+            let numbers: Vec<u128> = (0..size).map(|index| customers[(index * 47 + round * 1009) % customers.len()]).collect();
+            let key = |number: u128| loyalty_worker::domain::KeyHash((number ^ (state.batch as u128) << 32).to_be_bytes());
+            let named = BatchPlan {
+                keys: numbers.iter().map(|&number| key(number)).collect(),
+                customers: numbers.iter().map(|&number| customer_id(number)).collect(),
+                ..plan()
+            };
+            let entry = |number: u128| {
+                let entry = loyalty_worker::domain::Entry { seq: state.batch, ..(*entry(number, "points", 1)).clone() };
+                std::sync::Arc::new(entry)
+            };
+            let entries: Vec<_> = numbers.iter().map(|&number| entry(number)).collect();
+            let decision = |(number, entry): (&u128, &std::sync::Arc<loyalty_worker::domain::Entry>)| {
+                let decision = accepted(Effect::Applied, Some(*number), vec![entry.clone()]);
+                loyalty_worker::batch::NewDecision { key_hash: key(*number), ..new_decision(1, decision) }
+            };
+            let rows = RowChanges {
+                changed_customers: numbers.iter().map(|&number| full_customer(number)).collect(),
+                changed_accounts: numbers.iter().map(|&number| account(number, "points", Some(at(0)), 3)).collect(),
+                decisions: numbers.iter().zip(&entries).map(decision).collect(),
+                entries,
+                ..RowChanges::default()
+            };
+            let started = std::time::Instant::now();
+            let snapshot = connection.begin(LANE, &state, &named).await.unwrap();
+            let loaded = started.elapsed();
+            assert_eq!(snapshot.customers.len(), size);
+            let next = after(&state);
+            connection.write(LANE, &rows, &state, &next, None, None).await.unwrap();
+            let written = started.elapsed();
+            connection.commit().await.unwrap();
+            times.push((loaded, written - loaded, started.elapsed() - written));
+            state = next;
+        }
+        times.sort_by_key(|(loaded, written, committed)| *loaded + *written + *committed);
+        println!("{size} credits: load, write, commit: {:?}", times[times.len() / 2]);
+    }
+}

@@ -1,0 +1,309 @@
+//! A database of its own for each test, and rows to fill it with.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use jiff::civil::date;
+use loyalty_worker::batch::{BatchPlan, LaneState, NewDecision, RowChanges, Snapshot};
+use loyalty_worker::config::PostgresSettings;
+use loyalty_worker::domain::command::{ContentHash, FieldProblem};
+use loyalty_worker::domain::config::{Expiry, Settings, SettingsVersion, UnitVersion, Zone};
+use loyalty_worker::domain::customer::{Customer, CustomerStatus, Identifier, IdentifierKind};
+use loyalty_worker::domain::{
+    Account, CommandTopic, CustomerId, Decision, EarnedOrder, Effect, Entry, EntryKind, Frontier, Instant, KeyHash, Lot,
+    LotId, LotShare, MerchantId, OrderId, Position, Rejection, RejectionCode, TransactionId, UnitId,
+};
+use loyalty_worker::store::{LaneConnection, LaneIdentity, Store};
+use tokio_postgres::NoTls;
+use uuid::Uuid;
+
+pub const LANE: i32 = 3;
+pub const START: Frontier = Frontier([10, 20, 30, 40, 50]);
+
+/// A migrated database with one registered lane. It is dropped with this value.
+pub struct Database {
+    pub store: Store,
+    pub url: String,
+    name: String,
+}
+
+impl Database {
+    pub async fn new() -> Database {
+        let database = Database::empty().await;
+        database.store.migrate().await.unwrap();
+        assert!(database.store.register_lane(&identity(), &START, Instant::EPOCH).await.unwrap());
+        database
+    }
+
+    pub async fn empty() -> Database {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("store_test_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        on_server(format!("create database {name}")).await;
+        let server = server_url();
+        let (address, _) = server.rsplit_once('/').expect("POSTGRES_URL ends with a database's name");
+        let url = format!("{address}/{name}");
+        let store = Store::connect(&PostgresSettings { url: url.clone(), pool_size: 5 }).await.unwrap();
+        Database { store, url, name }
+    }
+
+    /// A lane that was just taken over.
+    pub async fn owner(&self) -> (LaneConnection, LaneState) {
+        let mut connection = self.store.lane_connection().await.unwrap();
+        let (_, state) = connection.take_over(LANE).await.unwrap().unwrap();
+        (connection, state)
+    }
+
+    /// Statements of the test's own.
+    pub async fn execute(&self, statements: &str) {
+        execute(&self.url, statements).await;
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let statement = format!("drop database {} with (force)", self.name);
+        let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        // A thread of its own, since a runtime can't wait inside another.
+        let _ = std::thread::spawn(move || runtime().block_on(on_server(statement))).join();
+    }
+}
+
+fn server_url() -> String {
+    std::env::var("POSTGRES_URL").expect(
+        "POSTGRES_URL is not set: these tests need a real Postgres and the url of a superuser. `make test` starts one and sets it",
+    )
+}
+
+async fn on_server(statement: String) {
+    execute(&server_url(), &statement).await;
+}
+
+async fn execute(url: &str, statements: &str) {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+    let connection = tokio::spawn(connection);
+    client.batch_execute(statements).await.unwrap();
+    drop(client);
+    connection.await.unwrap().unwrap();
+}
+
+/// One whole batch; the lane's state after it.
+pub async fn apply(connection: &mut LaneConnection, state: &LaneState, rows: &RowChanges) -> LaneState {
+    connection.begin(LANE, state, &BatchPlan::default()).await.unwrap();
+    let next = after(state);
+    connection.write(LANE, rows, state, &next, None, None).await.unwrap();
+    connection.commit().await.unwrap();
+    next
+}
+
+/// What a plan finds.
+pub async fn load(connection: &mut LaneConnection, state: &LaneState, plan: &BatchPlan) -> Snapshot {
+    let snapshot = connection.begin(LANE, state, plan).await.unwrap();
+    connection.rollback().await.unwrap();
+    snapshot
+}
+
+/// The state after one more batch.
+pub fn after(state: &LaneState) -> LaneState {
+    LaneState {
+        epoch: state.epoch,
+        batch: state.batch + 1,
+        lane_time: Instant::from_micros(state.lane_time.micros() + 1_000_001),
+        due_pending: !state.due_pending,
+        frontier: Frontier(state.frontier.0.map(|next| next + 1)),
+    }
+}
+
+pub fn identity() -> LaneIdentity {
+    LaneIdentity {
+        lane: LANE,
+        lanes: 8,
+        cluster_id: "cluster".to_owned(),
+        consumer_group: "loyalty".to_owned(),
+        topics: CommandTopic::ALL.map(|topic| format!("loyalty.{}", topic.suffix())),
+        topic_ids: CommandTopic::ALL.map(|topic| format!("id of {}", topic.suffix())),
+    }
+}
+
+pub fn merchant(name: &str) -> MerchantId {
+    MerchantId::new(name)
+}
+
+pub fn unit(name: &str) -> UnitId {
+    UnitId::new(name)
+}
+
+pub fn customer_id(number: u128) -> CustomerId {
+    CustomerId(Uuid::from_u128(number))
+}
+
+pub fn at(seconds: i64) -> Instant {
+    Instant::from_micros(1_790_000_000_000_000 + seconds * 1_000_000 + 123_456)
+}
+
+pub fn position(offset: i64) -> Position {
+    Position { topic: CommandTopic::Credit, partition: LANE, offset }
+}
+
+pub fn identifier(merchant_name: &str, kind: IdentifierKind, value: &str) -> Identifier {
+    Identifier { merchant_id: merchant(merchant_name), kind, value: value.to_owned() }
+}
+
+pub fn full_customer(number: u128) -> Customer {
+    Customer {
+        customer_id: customer_id(number),
+        merchant_id: merchant("m"),
+        version: 7,
+        status: CustomerStatus::Inactive,
+        external_id: Some(format!("external {number}")),
+        phone: Some("+4930123456".to_owned()),
+        email: Some("käufer@example.com".to_owned()),
+        first_name: Some("Zoë".to_owned()),
+        last_name: Some("O'Neil \\ \"x\"".to_owned()),
+        birth_date: Some(date(1931, 2, 28)),
+        notify_email: true,
+        notify_phone: false,
+        created_at: at(0),
+        updated_at: at(1),
+    }
+}
+
+pub fn bare_customer(number: u128) -> Customer {
+    Customer {
+        customer_id: customer_id(number),
+        merchant_id: merchant("m"),
+        version: 1,
+        status: CustomerStatus::Active,
+        external_id: None,
+        phone: None,
+        email: None,
+        first_name: None,
+        last_name: None,
+        birth_date: None,
+        notify_email: false,
+        notify_phone: true,
+        created_at: Instant::EARLIEST,
+        updated_at: Instant::LATEST,
+    }
+}
+
+pub fn account(number: u128, unit_name: &str, next_due: Option<Instant>, lots: i64) -> Account {
+    let lot = |index: i64| Lot {
+        lot_id: LotId(Uuid::from_u128(number << 64 | index as u128)),
+        amount: 100 + index,
+        remaining: 1 + index,
+        issued_at: at(index),
+        expires_at: if index % 2 == 0 { next_due } else { None },
+    };
+    Account {
+        available: 1,
+        pending: 2,
+        held: 3,
+        debt: 4,
+        lifetime_earned: i64::MAX,
+        lifetime_redeemed: 6,
+        entries: 9,
+        next_due,
+        lots: (0..lots).map(lot).collect(),
+        ..Account::new(merchant("m"), customer_id(number), unit(unit_name))
+    }
+}
+
+pub fn entry(number: u128, unit_name: &str, seq: i64) -> Arc<Entry> {
+    let lots = (0..seq % 3).map(|index| LotShare { lot_id: LotId(Uuid::from_u128(index as u128)), amount: index + 1 });
+    let is_caused = seq % 2 == 1;
+    let text = |text: &str| is_caused.then(|| text.to_owned());
+    Arc::new(Entry {
+        transaction_id: TransactionId(Uuid::from_u128(number << 64 | seq as u128)),
+        merchant_id: merchant("m"),
+        customer_id: customer_id(number),
+        unit_id: unit(unit_name),
+        seq,
+        kind: EntryKind::ALL[seq as usize % EntryKind::ALL.len()],
+        amount: 10 * seq,
+        balance_after: -seq,
+        lots: lots.collect(),
+        unit_version: is_caused.then_some(1),
+        order_id: text("order"),
+        reason: text("reason"),
+        title: text("title"),
+        cause: is_caused.then(|| position(seq)),
+        occurred_at: at(seq),
+        recorded_at: at(seq + 1),
+    })
+}
+
+pub fn accepted(effect: Effect, customer: Option<u128>, entries: Vec<Arc<Entry>>) -> Decision {
+    Decision {
+        verdict: Ok(effect),
+        customer_id: customer.map(customer_id),
+        customer_version: customer.map(|_| 8),
+        config_version: Some(2),
+        entries,
+        occurred_at: at(1),
+        decided_at: at(2),
+    }
+}
+
+pub fn rejected(rejection: Rejection) -> Decision {
+    Decision {
+        verdict: Err(rejection),
+        customer_id: None,
+        customer_version: None,
+        config_version: None,
+        entries: Vec::new(),
+        occurred_at: Instant::EARLIEST,
+        decided_at: at(2),
+    }
+}
+
+pub fn rejections() -> Vec<Rejection> {
+    let problem = |field: &str| FieldProblem { field: field.to_owned(), problem: "is \"bad\"".to_owned() };
+    vec![
+        Rejection::new(RejectionCode::UnknownCustomer, "Nobody has it."),
+        Rejection::new(RejectionCode::InsufficientPoints, "Too few.").with("available", 5).with("requested", 10),
+        Rejection::invalid_fields(vec![problem("command.z"), problem("command.a")]),
+    ]
+}
+
+pub fn new_decision(key: u8, decision: Decision) -> NewDecision {
+    NewDecision {
+        key_hash: KeyHash([key; 16]),
+        content_hash: ContentHash([key + 1; 16]),
+        position: position(i64::from(key)),
+        decision: Arc::new(decision),
+    }
+}
+
+pub fn order(name: &str) -> EarnedOrder {
+    EarnedOrder { merchant_id: merchant("m"), order_id: OrderId::new(name), unit_id: unit("points") }
+}
+
+pub fn settings_version(version: i64) -> Arc<SettingsVersion> {
+    let is_first = version == 1;
+    Arc::new(SettingsVersion {
+        version,
+        effective_from: if is_first { Instant::BEGINNING } else { at(version) },
+        recorded_at: at(version),
+        settings: Settings {
+            name: (!is_first).then(|| "Café".to_owned()),
+            time_zone: Zone::named("Europe/Berlin").unwrap(),
+            match_by: if is_first { Vec::new() } else { vec![IdentifierKind::Email, IdentifierKind::ExternalId] },
+            max_age_s: 60,
+            max_future_s: 5,
+        },
+    })
+}
+
+pub fn unit_version(version: i64) -> Arc<UnitVersion> {
+    let is_first = version == 1;
+    Arc::new(UnitVersion {
+        version,
+        effective_from: if is_first { Instant::BEGINNING } else { at(version) },
+        recorded_at: at(version),
+        name: "Points".to_owned(),
+        scale: 2,
+        expiry: if is_first { Expiry::Never } else { Expiry::Days(u16::MAX) },
+        min_held: 1,
+        min_amount: 2,
+    })
+}

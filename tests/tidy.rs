@@ -1,0 +1,160 @@
+//! Holds the structure: which folder may use what, how long a file may be, and what no file may contain.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const MOST_LINES: usize = 500;
+
+struct Source {
+    path: String,
+    text: String,
+}
+
+impl Source {
+    /// The lines outside comments and test modules, numbered from 1.
+    fn code(&self) -> impl Iterator<Item = (usize, &str)> {
+        let end = self.text.find("#[cfg(test)]\nmod ").unwrap_or(self.text.len());
+        let lines = self.text[..end].lines().enumerate().map(|(index, line)| (index + 1, line));
+        lines.filter(|(_, line)| !line.trim_start().starts_with("//"))
+    }
+
+    fn is_test(&self) -> bool {
+        self.path.contains("/tests/") || self.path.ends_with("/tests.rs") || self.path.ends_with("/properties.rs")
+    }
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn sources(folder: &str) -> Vec<Source> {
+    let mut found = Vec::new();
+    collect(&root().join(folder), &mut found);
+    assert!(!found.is_empty(), "{folder} has no Rust files");
+    found
+}
+
+fn collect(folder: &Path, found: &mut Vec<Source>) {
+    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    for entry in entries {
+        let path = entry.expect("a folder entry").path();
+        if path.is_dir() {
+            collect(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(&path).expect("a source file is UTF-8");
+            let path = path.strip_prefix(root()).expect("below the root").display().to_string();
+            found.push(Source { path, text });
+        }
+    }
+}
+
+fn assert_none(faults: Vec<String>) {
+    assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+}
+
+/// Every use of one of `forbidden` in the folder's code.
+fn uses(folder: &str, forbidden: &[&str]) -> Vec<String> {
+    let mut faults = Vec::new();
+    for source in sources(folder).iter().filter(|source| !source.is_test()) {
+        for (number, line) in source.code() {
+            for word in forbidden.iter().filter(|word| line.contains(**word)) {
+                faults.push(format!("{}:{number}: {folder} may not use {word}", source.path));
+            }
+        }
+    }
+    faults
+}
+
+#[test]
+fn the_rules_are_pure() {
+    let outside = [
+        "tokio", "async fn", ".await", "rdkafka", "postgres", "serde", "apache_avro", "tracing::", "metrics::", "SystemTime",
+        "Instant::now", "Timestamp::now", "Zoned::now", "std::fs", "std::net", "std::env", "crate::store", "crate::kafka",
+        "crate::codec", "crate::worker", "crate::config", "crate::cli", "crate::query", "crate::audit", "crate::telemetry",
+    ];
+    let mut faults = uses("src/domain", &outside);
+    faults.extend(uses("src/batch", &outside));
+    faults.extend(uses("src/domain", &["crate::batch", "crate::record"]));
+    assert_none(faults);
+}
+
+#[test]
+fn dependencies_point_inwards() {
+    let rules: [(&str, &[&str]); 5] = [
+        ("src/store", &["crate::kafka", "crate::codec", "crate::worker", "crate::cli", "crate::audit"]),
+        ("src/kafka", &["crate::store", "crate::codec", "crate::worker", "crate::cli", "crate::audit", "crate::batch"]),
+        ("src/codec", &["crate::store", "crate::kafka", "crate::worker", "crate::cli", "crate::audit"]),
+        ("src/query", &["crate::kafka", "crate::codec", "crate::worker", "crate::cli", "crate::audit"]),
+        ("src/worker", &["crate::cli", "crate::audit", "crate::query"]),
+    ];
+    assert_none(rules.iter().flat_map(|(folder, forbidden)| uses(folder, forbidden)).collect());
+}
+
+#[test]
+fn the_audit_shares_no_code_with_what_it_judges() {
+    let judged = ["crate::batch", "crate::worker", "crate::codec", "domain::judge", "domain::book", "domain::settle", "Account::"];
+    assert_none(uses("src/audit", &judged));
+}
+
+#[test]
+fn files_can_be_read_in_one_sitting() {
+    let all = ["src", "tests", "load", "examples"].iter().flat_map(|folder| sources(folder));
+    let long = all.filter(|source| source.text.lines().count() > MOST_LINES);
+    assert_none(long.map(|source| format!("{}: more than {MOST_LINES} lines", source.path)).collect());
+}
+
+#[test]
+fn nothing_is_unfinished_or_switched_off() {
+    // Written in two parts, so that this file does not find itself.
+    let words = [("to", "do!("), ("unimpl", "emented!("), ("db", "g!("), ("#[ign", "ore"), ("FIX", "ME")];
+    let mut faults = Vec::new();
+    for source in ["src", "tests", "load", "examples"].iter().flat_map(|folder| sources(folder)) {
+        for (number, line) in source.text.lines().enumerate() {
+            for (start, end) in words {
+                if line.contains(&format!("{start}{end}")) {
+                    faults.push(format!("{}:{}: {start}{end}", source.path, number + 1));
+                }
+            }
+        }
+    }
+    assert_none(faults);
+}
+
+#[test]
+fn errors_are_values() {
+    let mut faults = Vec::new();
+    for source in sources("src").iter().filter(|source| !source.is_test()) {
+        for (number, line) in source.code().filter(|(_, line)| line.contains(".unwrap()")) {
+            faults.push(format!("{}:{number}: {}", source.path, line.trim()));
+        }
+    }
+    assert_none(faults);
+}
+
+#[test]
+fn tests_wait_for_conditions_and_not_for_time() {
+    let mut faults = Vec::new();
+    for source in sources("tests") {
+        for (number, line) in source.text.lines().enumerate() {
+            if ["thread::sl", "time::sl"].iter().any(|start| line.contains(&format!("{start}eep("))) {
+                faults.push(format!("{}:{}: {}", source.path, number + 1, line.trim()));
+            }
+        }
+    }
+    assert_none(faults);
+}
+
+#[test]
+fn every_schema_and_migration_is_built_in() {
+    let code: String = sources("src").into_iter().map(|source| source.text).collect();
+    let mut faults = Vec::new();
+    for folder in ["schemas", "migrations"] {
+        for entry in fs::read_dir(root().join(folder)).expect("the folder exists") {
+            let name = entry.expect("a folder entry").file_name().into_string().expect("UTF-8 names");
+            if !code.contains(&format!("{folder}/{name}")) {
+                faults.push(format!("{folder}/{name} is not used"));
+            }
+        }
+    }
+    assert_none(faults);
+}
