@@ -117,10 +117,25 @@ pub enum Body {
         match_by: Option<[Identifier; 3]>,
         max_age_s: Option<i64>,
     },
-    Unit { unit: &'static str, name: &'static str, scale: i32, effective_from: Option<Time>, rules: UnitRules },
+    Unit {
+        unit: &'static str,
+        name: &'static str,
+        scale: i32,
+        effective_from: Option<Time>,
+        rules: UnitRules,
+    },
     Upsert(Profile),
-    Credit { unit: &'static str, amount: i64, order: Option<String>, expires_at: Option<Time> },
-    Redeem { unit: &'static str, amount: i64, order: Option<String> },
+    Credit {
+        unit: &'static str,
+        amount: i64,
+        order: Option<String>,
+        expires_at: Option<Time>,
+    },
+    Redeem {
+        unit: &'static str,
+        amount: i64,
+        order: Option<String>,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,8 +7,8 @@ use super::MERCHANTS;
 use super::command::{Body, Command, Content, Encoding, Flaw, Identifier, Profile, Record, Reference, Time, Topic};
 use super::model::{Model, Outcome, Prediction};
 use super::murmur2::partition_of;
-use super::people::Person;
 pub use super::people::APART;
+use super::people::Person;
 use super::rng::Rng;
 
 pub const SECOND: i64 = 1_000_000;
@@ -177,8 +177,10 @@ impl Generator {
     }
 
     fn push(&mut self, content: Content) {
-        let traceparent =
-            self.rng.permille(100).then(|| format!("00-{:016x}{:016x}-{:016x}-01", self.rng.next(), self.rng.next(), self.rng.next()));
+        let traceparent = self
+            .rng
+            .permille(100)
+            .then(|| format!("00-{:016x}{:016x}-{:016x}-01", self.rng.next(), self.rng.next(), self.rng.next()));
         self.waves[self.wave as usize].push(Record { content, traceparent });
         self.made += 1;
     }

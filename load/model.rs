@@ -57,13 +57,16 @@ struct Merchant {
     orders: BTreeSet<(&'static str, String)>,
 }
 
+#[derive(Clone, PartialEq)]
 struct Settings {
+    name: Option<&'static str>,
     zone: TimeZone,
     match_by: [Identifier; 3],
     max_age: i64,
 }
 
 struct UnitVersion {
+    name: &'static str,
     effective_from: i64,
     scale: i32,
     rules: UnitRules,
@@ -148,11 +151,12 @@ impl Model {
             return "invalid_fields";
         }
         match &command.body {
-            Body::Settings { time_zone, match_by, max_age_s, .. } => {
-                merchant.configure(*time_zone, *match_by, *max_age_s);
-                "applied"
+            Body::Settings { name, time_zone, match_by, max_age_s } => {
+                merchant.configure(*name, *time_zone, *match_by, *max_age_s)
             }
-            Body::Unit { unit, scale, rules, .. } => merchant.define_unit(unit, effective_from, *scale, *rules),
+            Body::Unit { unit, name, scale, rules, .. } => {
+                merchant.define_unit(unit, name, effective_from, *scale, *rules)
+            }
             Body::Upsert(profile) => merchant.upsert(command.customer.as_ref(), profile),
             Body::Credit { unit, amount, order, .. } => {
                 let Some(rules) = merchant.rules_at(unit, occurred_at) else { return "unknown_unit" };
@@ -236,27 +240,51 @@ impl Model {
 }
 
 impl Merchant {
-    fn configure(&mut self, zone: Option<&str>, match_by: Option<[Identifier; 3]>, max_age_s: Option<i64>) {
+    fn configure(
+        &mut self,
+        name: Option<&'static str>,
+        zone: Option<&str>,
+        match_by: Option<[Identifier; 3]>,
+        max_age_s: Option<i64>,
+    ) -> Verdict {
+        let before = self.settings.clone();
         let settings = self.settings.get_or_insert(Settings {
+            name: None,
             zone: TimeZone::UTC,
             match_by: Identifier::ALL,
             max_age: 72 * 3600 * SECOND,
         });
+        settings.name = name.or(settings.name);
         if let Some(zone) = zone.and_then(|name| TimeZone::get(name).ok()) {
             settings.zone = zone;
         }
         settings.match_by = match_by.unwrap_or(settings.match_by);
         settings.max_age = max_age_s.map_or(settings.max_age, |seconds| seconds * SECOND);
+        match before {
+            None => "created",
+            Some(before) if before == *settings => "unchanged",
+            Some(_) => "updated",
+        }
     }
 
-    fn define_unit(&mut self, unit: &'static str, effective_from: i64, scale: i32, rules: UnitRules) -> Verdict {
+    fn define_unit(
+        &mut self,
+        unit: &'static str,
+        name: &'static str,
+        effective_from: i64,
+        scale: i32,
+        rules: UnitRules,
+    ) -> Verdict {
         let versions = self.units.entry(unit).or_default();
-        if versions.last().is_some_and(|last| last.scale != scale) {
-            return "protected_field";
-        }
+        let verdict = match versions.last() {
+            Some(last) if last.scale != scale => return "protected_field",
+            Some(last) if (last.name, last.rules) == (name, rules) => return "unchanged",
+            Some(_) => "updated",
+            None => "created",
+        };
         let effective_from = if versions.is_empty() { i64::MIN } else { effective_from };
-        versions.push(UnitVersion { effective_from, scale, rules });
-        "applied"
+        versions.push(UnitVersion { name, effective_from, scale, rules });
+        verdict
     }
 
     fn rules_at(&self, unit: &str, at: i64) -> Option<UnitRules> {
@@ -355,7 +383,9 @@ fn is_valid(body: &Body) -> bool {
         }
         Body::Upsert(profile) => {
             profile.identifiers[Identifier::Email as usize].as_ref().is_none_or(|email| email.contains('@'))
-                && [&profile.first_name, &profile.last_name].iter().all(|name| name.as_ref().is_none_or(|n| n.len() <= 255))
+                && [&profile.first_name, &profile.last_name]
+                    .iter()
+                    .all(|name| name.as_ref().is_none_or(|n| n.len() <= 255))
                 && profile.birth_date.as_ref().is_none_or(|date| date.parse::<jiff::civil::Date>().is_ok())
         }
         Body::Credit { amount, .. } | Body::Redeem { amount, .. } => amount_is_valid(*amount),

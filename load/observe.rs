@@ -98,7 +98,8 @@ fn understand(message: &BorrowedMessage<'_>, prefix: &str, tracker: &Tracker) ->
                 let mut seen = tracker.lock();
                 seen.newest_result = seen.newest_result.max(message.timestamp().to_millis()? * 1000);
             }
-            let (topic, partition, offset) = (topic_of(result.topic)?, i32::try_from(result.partition).ok()?, result.offset);
+            let (topic, partition, offset) =
+                (topic_of(result.topic)?, i32::try_from(result.partition).ok()?, result.offset);
             tracker.answered(topic, partition, offset, now_micros(), Answer::Result(result.outcome));
         }
         "dead-letters" => {

@@ -47,7 +47,12 @@ impl ProducerContext for Reports {
 }
 
 impl Sender {
-    pub fn new(bootstrap: &str, topic_prefix: &str, encoder: Encoder, tracker: Arc<Tracker>) -> Result<Sender, Failure> {
+    pub fn new(
+        bootstrap: &str,
+        topic_prefix: &str,
+        encoder: Encoder,
+        tracker: Arc<Tracker>,
+    ) -> Result<Sender, Failure> {
         let reports = Reports { tracker: tracker.clone(), topic_prefix: topic_prefix.to_owned() };
         let producer = ClientConfig::new()
             .set("bootstrap.servers", bootstrap)

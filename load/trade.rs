@@ -27,7 +27,8 @@ impl Generator {
     pub fn configure_merchants(&mut self) {
         use Identifier::{Email, ExternalId, Phone};
         for merchant in 0..MERCHANTS.len() {
-            let match_by = [[ExternalId, Phone, Email], [Phone, Email, ExternalId], [Email, ExternalId, Phone]][merchant % 3];
+            let match_by =
+                [[ExternalId, Phone, Email], [Phone, Email, ExternalId], [Email, ExternalId, Phone]][merchant % 3];
             let settings = Body::Settings {
                 name: Some(MERCHANTS[merchant]),
                 time_zone: Some(ZONES[merchant]),
@@ -49,7 +50,10 @@ impl Generator {
             let rules = UnitRules { min_amount: 200, ..points };
             self.configure(merchant, Body::Unit { unit: "points", name: "Points", scale: 0, effective_from, rules });
         }
-        self.configure(0, Body::Settings { name: None, time_zone: Some("Mars/Olympus"), match_by: None, max_age_s: None });
+        self.configure(
+            0,
+            Body::Settings { name: None, time_zone: Some("Mars/Olympus"), match_by: None, max_age_s: None },
+        );
         let rules = UnitRules { expiry_days: None, min_held: 0, min_amount: 1 };
         self.configure(1, Body::Unit { unit: "wide", name: "Too wide", scale: 9, effective_from: None, rules });
         self.configure(2, Body::Unit { unit: "gift", name: "Other scale", scale: 0, effective_from: None, rules });

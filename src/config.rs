@@ -115,7 +115,10 @@ impl Settings {
         let mut values = load::load(path, environment)?;
         let mut get = |section, name| values.take(section, name).expect("the loader gives every declared key a value");
         Ok(Settings {
-            postgres: PostgresSettings { url: get("postgres", "url").text(), pool_size: get("postgres", "pool_size").count() },
+            postgres: PostgresSettings {
+                url: get("postgres", "url").text(),
+                pool_size: get("postgres", "pool_size").count(),
+            },
             registry: RegistrySettings { url: get("registry", "url").text() },
             worker: WorkerSettings {
                 max_batch_commands: get("worker", "max_batch_commands").count(),

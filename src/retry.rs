@@ -48,14 +48,17 @@ mod tests {
     #[test]
     fn lanes_are_spread_by_less_than_a_quarter() {
         let delays: Vec<u128> = (0..8)
-            .map(|lane| Backoff::new(Duration::from_millis(800), Duration::from_secs(1)).after_failure(lane).as_millis())
+            .map(|lane| {
+                Backoff::new(Duration::from_millis(800), Duration::from_secs(1)).after_failure(lane).as_millis()
+            })
             .collect();
         assert_eq!(delays, [800, 825, 850, 875, 900, 925, 950, 975]);
     }
 
     #[test]
     fn many_failures_do_not_overflow() {
-        let mut backoff = Backoff { failures: u32::MAX, ..Backoff::new(Duration::from_secs(1), Duration::from_secs(5)) };
+        let mut backoff =
+            Backoff { failures: u32::MAX, ..Backoff::new(Duration::from_secs(1), Duration::from_secs(5)) };
         assert_eq!(backoff.after_failure(0), Duration::from_secs(5));
     }
 }

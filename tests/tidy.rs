@@ -68,9 +68,31 @@ fn uses(folder: &str, forbidden: &[&str]) -> Vec<String> {
 #[test]
 fn the_rules_are_pure() {
     let outside = [
-        "tokio", "async fn", ".await", "rdkafka", "postgres", "serde", "apache_avro", "tracing::", "metrics::", "SystemTime",
-        "Instant::now", "Timestamp::now", "Zoned::now", "std::fs", "std::net", "std::env", "crate::store", "crate::kafka",
-        "crate::codec", "crate::worker", "crate::config", "crate::cli", "crate::query", "crate::audit", "crate::telemetry",
+        "tokio",
+        "async fn",
+        ".await",
+        "rdkafka",
+        "postgres",
+        "serde",
+        "apache_avro",
+        "tracing::",
+        "metrics::",
+        "SystemTime",
+        "Instant::now",
+        "Timestamp::now",
+        "Zoned::now",
+        "std::fs",
+        "std::net",
+        "std::env",
+        "crate::store",
+        "crate::kafka",
+        "crate::codec",
+        "crate::worker",
+        "crate::config",
+        "crate::cli",
+        "crate::query",
+        "crate::audit",
+        "crate::telemetry",
     ];
     let mut faults = uses("src/domain", &outside);
     faults.extend(uses("src/batch", &outside));
@@ -92,7 +114,15 @@ fn dependencies_point_inwards() {
 
 #[test]
 fn the_audit_shares_no_code_with_what_it_judges() {
-    let judged = ["crate::batch", "crate::worker", "crate::codec", "domain::judge", "domain::book", "domain::settle", "Account::"];
+    let judged = [
+        "crate::batch",
+        "crate::worker",
+        "crate::codec",
+        "domain::judge",
+        "domain::book",
+        "domain::settle",
+        "Account::",
+    ];
     assert_none(uses("src/audit", &judged));
 }
 

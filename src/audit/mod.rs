@@ -12,6 +12,7 @@ pub mod report;
 
 mod checks;
 mod ledger;
+mod names;
 mod schemas;
 mod topics;
 mod wire;

@@ -17,6 +17,7 @@ use super::schemas::{DecodeFault, Decoder, Schemas};
 use super::wire::Context;
 use crate::config::KafkaSettings;
 use crate::domain::{CommandTopic, Position};
+use crate::kafka::client::LoggedContext;
 use crate::record::{OutTopic, TopicNames};
 
 /// How long the broker may take to answer, or to send the next record of a partition that has one.
@@ -47,7 +48,7 @@ pub fn read(settings: &KafkaSettings, schemas: &Schemas, lanes: &mut [LaneFacts]
 
 /// The group's committed offsets of one lane.
 pub fn committed(
-    consumer: &BaseConsumer,
+    consumer: &BaseConsumer<LoggedContext>,
     topics: &TopicNames,
     lane: i32,
 ) -> Result<[Option<Committed>; CommandTopic::COUNT], AuditError> {
@@ -67,7 +68,7 @@ pub fn committed(
 }
 
 /// A consumer of the worker's group that never joins it.
-pub fn consumer(settings: &KafkaSettings) -> Result<BaseConsumer, AuditError> {
+pub fn consumer(settings: &KafkaSettings) -> Result<BaseConsumer<LoggedContext>, AuditError> {
     let mut config = ClientConfig::new();
     for (key, value) in &settings.properties {
         config.set(key, value);
@@ -84,11 +85,11 @@ pub fn consumer(settings: &KafkaSettings) -> Result<BaseConsumer, AuditError> {
         .set("fetch.wait.max.ms", "20")
         .set("fetch.queue.backoff.ms", "10")
         .set("max.partition.fetch.bytes", "8388608");
-    Ok(config.create()?)
+    Ok(config.create_with_context(LoggedContext::default())?)
 }
 
 struct Reader<'a> {
-    consumer: BaseConsumer,
+    consumer: BaseConsumer<LoggedContext>,
     topics: TopicNames,
     decoder: Decoder<'a>,
     names: Names,
@@ -249,7 +250,7 @@ fn origin(message: &BorrowedMessage<'_>, topics: &TopicNames) -> Option<Position
 
 /// Reads a partition from its beginning to its end, but not beyond `below`.
 fn read_partition(
-    consumer: &BaseConsumer,
+    consumer: &BaseConsumer<LoggedContext>,
     topic: &str,
     partition: i32,
     below: i64,

@@ -178,7 +178,8 @@ mod tests {
     }
 
     fn order(taken: Option<Taken>) -> String {
-        let positions = taken.into_iter().flat_map(|taken| taken.records).map(|record| format!("{:?}", record.position));
+        let positions =
+            taken.into_iter().flat_map(|taken| taken.records).map(|record| format!("{:?}", record.position));
         positions.collect::<Vec<_>>().join(" ")
     }
 

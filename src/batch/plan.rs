@@ -1,7 +1,7 @@
 //! What a batch touches, found before anything is loaded.
 
-use crate::domain::customer::Identifier;
 pub use crate::domain::EarnedOrder;
+use crate::domain::customer::Identifier;
 use crate::domain::{CustomerId, Instant, KeyHash, MerchantId};
 
 /// The keys of all rows that the commands of a batch name. Each list is sorted and without duplicates. Customers that are found by

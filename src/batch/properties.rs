@@ -17,18 +17,17 @@ use streams::{Draft, again, cuts, deliveries, drafts, preamble};
 #[test]
 fn every_ledger_holds_in_any_batches() {
     for (name, text) in crate::domain::tests::all() {
+        println!("{name}");
         for commands in [1, 2, 3, 5, usize::MAX] {
-            for restart in [false, true] {
-                println!("{name}, {commands} commands a batch, restart {restart}");
-                let cut = Cut { commands, due: 0, restart };
-                ledger::check(&mut MemoryLane::new(cut), text, commands);
-            }
+            ledger::check(&mut MemoryLane::new(false), text, commands);
+            ledger::check(&mut MemoryLane::new(true), text, commands);
         }
     }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    // A stream that fails is printed whole; it is kept as a ledger, not as a seed.
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn no_split_into_batches_changes_anything(
@@ -93,7 +92,7 @@ proptest! {
         let stream = deliveries(&stream, times.is_some());
         let (preamble, rest) = stream.split_at(preamble().len());
         let lanes = [vec![Cut::NONE], cuts].map(|cuts| {
-            let mut lane = MemoryLane::new(Cut::NONE);
+            let mut lane = MemoryLane::new(false);
             lane.run(preamble.to_vec(), &cuts);
             rich(&mut lane, available);
             lane.run(rest.to_vec(), &cuts);
@@ -113,7 +112,7 @@ fn with_preamble(drafts: Vec<Draft>) -> Vec<Draft> {
 }
 
 fn lane_after(stream: &[Delivery], cuts: &[Cut]) -> MemoryLane {
-    let mut lane = MemoryLane::new(Cut::NONE);
+    let mut lane = MemoryLane::new(false);
     lane.run(stream.to_vec(), cuts);
     lane
 }

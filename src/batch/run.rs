@@ -137,10 +137,8 @@ fn open_book(snapshot: Snapshot, configs: &mut Configs) -> Book {
         .into_iter()
         .map(|(id, customer)| {
             let accounts = accounts.remove(&id).unwrap_or_default();
-            let accounts = accounts
-                .into_iter()
-                .map(|account| AccountRow { account, is_new: false, has_changed: false })
-                .collect();
+            let accounts =
+                accounts.into_iter().map(|account| AccountRow { account, is_new: false, has_changed: false }).collect();
             (id, CustomerRow { customer, is_new: false, has_changed: false, accounts })
         })
         .collect();
@@ -183,7 +181,9 @@ fn close_book(mut book: Book, configs: &mut Configs, changes: &mut ChangeSet) {
     }
     for id in book.changed {
         let Some(row) = book.customers.remove(&id) else { continue };
-        let accounts: Vec<Account> = row.accounts.into_iter().map(|row| row.account).collect();
+        let mut accounts: Vec<Account> = row.accounts.into_iter().map(|row| row.account).collect();
+        // Loaded ones come before those that the batch opened: where a batch begins must not show.
+        accounts.sort_by(|one, other| one.unit_id.cmp(&other.unit_id));
         if row.is_new {
             rows.new_customers.push(row.customer.clone());
         } else {

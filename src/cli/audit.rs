@@ -26,10 +26,8 @@ pub struct Options {
 }
 
 pub async fn run(options: Options, settings: Settings) -> Result<(), CliError> {
-    let options = AuditOptions {
-        expect_idle: options.expect_idle,
-        publication_patience: Duration::from_secs(options.patience),
-    };
+    let options =
+        AuditOptions { expect_idle: options.expect_idle, publication_patience: Duration::from_secs(options.patience) };
     let report = audit::run(&settings, options).await.map_err(CliError::failed)?;
     output::text(&report)?;
     if report.holds() {

@@ -66,7 +66,8 @@ fn page(view: &CustomerView) -> String {
             let _ = writeln!(text, "{name:<14}{value}");
         }
     };
-    let name: Vec<&str> = [&customer.first_name, &customer.last_name].into_iter().flatten().map(String::as_str).collect();
+    let name: Vec<&str> =
+        [&customer.first_name, &customer.last_name].into_iter().flatten().map(String::as_str).collect();
     line("customer", customer.customer_id.to_string());
     line("merchant", customer.merchant_id.to_string());
     line("status", customer.status.name().to_owned());
@@ -116,7 +117,11 @@ fn write_account(text: &mut String, account: &Account) {
     );
     for lot in account.lots_in_spending_order() {
         let expiry = lot.expires_at.map_or_else(|| "never expires".to_owned(), |at| format!("expires {at}"));
-        let _ = writeln!(text, "  lot {}  {:>14} of {:<14} issued {}  {expiry}", lot.lot_id, lot.remaining, lot.amount, lot.issued_at);
+        let _ = writeln!(
+            text,
+            "  lot {}  {:>14} of {:<14} issued {}  {expiry}",
+            lot.lot_id, lot.remaining, lot.amount, lot.issued_at
+        );
     }
 }
 

@@ -51,7 +51,8 @@ async fn closed(mut stopped: watch::Receiver<()>) {
 
 /// Drops `stop` at the first signal; ends the process at the second.
 fn until_signal(stop: watch::Sender<()>) -> Result<impl Future<Output = ()>, CliError> {
-    let signals = signal(SignalKind::terminate()).and_then(|terminate| Ok((terminate, signal(SignalKind::interrupt())?)));
+    let signals =
+        signal(SignalKind::terminate()).and_then(|terminate| Ok((terminate, signal(SignalKind::interrupt())?)));
     let (mut terminate, mut interrupt) =
         signals.map_err(|error| CliError::Failed(format!("signals cannot be taken: {error}")))?;
     Ok(async move {

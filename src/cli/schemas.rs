@@ -10,8 +10,10 @@ use crate::record::TopicNames;
 #[derive(Subcommand)]
 pub enum Command {
     /// Register the schema of every topic, as <topic>-value, and print its id
-    #[command(after_help = "What is registered already stays as it is. Senders that write Avro look the schemas up there; \
-                            senders of JSON need none.")]
+    #[command(
+        after_help = "What is registered already stays as it is. Senders that write Avro look the schemas up there; \
+                            senders of JSON need none."
+    )]
     Register,
 }
 

@@ -83,7 +83,8 @@ pub fn run(options: &Options, settings: &Settings) -> Result<(), CliError> {
         if chunk.is_empty() {
             break;
         }
-        for (line, sent) in chunk.iter().zip(send_chunk(&sender, &chunk)) {
+        let sent = in_order(&chunk).into_iter().flat_map(|lines| send_together(&sender, lines));
+        for (line, sent) in chunk.iter().zip(sent) {
             let (partition, offset) = sent.map_err(CliError::failed)?;
             let position = Position { topic: line.topic, partition, offset };
             let text = format!("{position:?}  merchant {}, idempotency key {}", line.merchant, line.key);
@@ -102,10 +103,27 @@ pub fn run(options: &Options, settings: &Settings) -> Result<(), CliError> {
     }
 }
 
-/// Sends these commands side by side; the producer's queue keeps their order.
-fn send_chunk(sender: &CommandSender, chunk: &[Line]) -> Vec<Result<(i32, i64), KafkaFailure>> {
+/// Cuts the lines where one must be written before the next is sent. Within a topic the producer's queue keeps the order; between two topics
+/// only the broker's time does, which matters to commands of one merchant.
+fn in_order(mut lines: &[Line]) -> Vec<&[Line]> {
+    let mut parts = Vec::new();
+    while !lines.is_empty() {
+        let mut topics = HashMap::new();
+        let together = lines
+            .iter()
+            .take_while(|line| *topics.entry(line.merchant.as_str()).or_insert(line.topic) == line.topic)
+            .count();
+        let (part, rest) = lines.split_at(together);
+        parts.push(part);
+        lines = rest;
+    }
+    parts
+}
+
+/// Sends these commands side by side.
+fn send_together(sender: &CommandSender, lines: &[Line]) -> Vec<Result<(i32, i64), KafkaFailure>> {
     use futures_util::StreamExt;
-    let sends = chunk.iter().map(|line| sender.send(line.topic, line.merchant.as_bytes(), &line.value, &[]));
+    let sends = lines.iter().map(|line| sender.send(line.topic, line.merchant.as_bytes(), &line.value, &[]));
     tokio::runtime::Handle::current().block_on(futures_util::stream::iter(sends).buffered(IN_FLIGHT).collect())
 }
 
@@ -256,6 +274,23 @@ mod tests {
     }
 
     #[test]
+    fn a_merchants_lines_of_two_topics_are_sent_one_after_the_other() {
+        let line =
+            |topic, merchant: &str| Line { topic, merchant: merchant.to_owned(), key: String::new(), value: vec![] };
+        let (upsert, credit) = (CommandTopic::CustomerUpsert, CommandTopic::Credit);
+        let lines = [
+            line(upsert, "a"),
+            line(upsert, "a"),
+            line(credit, "b"),
+            line(credit, "a"),
+            line(credit, "a"),
+            line(upsert, "b"),
+        ];
+        let sizes: Vec<usize> = in_order(&lines).iter().map(|part| part.len()).collect();
+        assert_eq!(sizes, [3, 2, 1]);
+    }
+
+    #[test]
     fn a_wrong_line_says_what_is_wrong() {
         let cases = [
             ("[]", "not a JSON object"),
@@ -278,8 +313,7 @@ mod tests {
             _options: Options,
         }
         let help = Only::command().get_after_help().map(ToString::to_string).unwrap_or_default();
-        let lines: Vec<&str> =
-            help.lines().map(str::trim).filter(|line| line.starts_with('{')).collect();
+        let lines: Vec<&str> = help.lines().map(str::trim).filter(|line| line.starts_with('{')).collect();
         assert_eq!(lines.len(), 3, "{help}");
         for line in lines {
             parse(line, None).expect("a line to copy");

@@ -69,9 +69,11 @@ mod tests {
     #[test]
     fn a_wrong_position_says_what_is_wrong() {
         let names = TopicNames::new("loyalty.");
-        for (text, expected) in
-            [("credit/3", "not of the form"), ("credit/3/-1", "not of the form"), ("results/3/1", "no command topic results")]
-        {
+        for (text, expected) in [
+            ("credit/3", "not of the form"),
+            ("credit/3/-1", "not of the form"),
+            ("results/3/1", "no command topic results"),
+        ] {
             assert!(parse(text, &names).is_err_and(|problem| problem.contains(expected)), "{text}");
         }
     }

@@ -83,7 +83,9 @@ pub fn run(options: &Options, settings: &Settings) -> Result<(), CliError> {
             Read::AtEnd | Read::Quiet if options.follow => {}
             Read::AtEnd => return Ok(()),
             Read::Quiet => {
-                return Err(CliError::Failed("the broker has sent nothing for 30 s, and not the end of the topic".to_owned()));
+                return Err(CliError::Failed(
+                    "the broker has sent nothing for 30 s, and not the end of the topic".to_owned(),
+                ));
             }
         }
     }
@@ -93,7 +95,9 @@ pub fn run(options: &Options, settings: &Settings) -> Result<(), CliError> {
 /// A record's headers as an object; values that are not text are shown in hexadecimal digits.
 pub fn headers_of(record: &OwnedMessage) -> Value {
     let headers = record.headers().into_iter().flat_map(|headers| headers.iter());
-    Value::Object(headers.map(|header| (header.key.to_owned(), header.value.map_or(Value::Null, text))).collect::<Map<_, _>>())
+    Value::Object(
+        headers.map(|header| (header.key.to_owned(), header.value.map_or(Value::Null, text))).collect::<Map<_, _>>(),
+    )
 }
 
 fn shown(record: &OwnedMessage, what: What, outgoing: &OutgoingReader) -> Result<Value, CliError> {

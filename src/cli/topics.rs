@@ -1,14 +1,21 @@
 //! `topics create` and `topics check`.
 
+use std::time::{Duration, Instant};
+
 use clap::Subcommand;
 
 use super::{CliError, blocking, output};
 use crate::config::Settings;
-use crate::domain::{CommandTopic, Frontier, Instant};
+use crate::domain::{self, CommandTopic, Frontier};
+use crate::kafka::FailureKind;
 use crate::kafka::commands::CommandConsumer;
-use crate::kafka::topics::{self, ClusterFacts, MAX_LANES, TopicProblem};
+use crate::kafka::topics::{self, ClusterFacts, MAX_LANES, TopicProblem, TopicProblemKind};
 use crate::record::TopicNames;
 use crate::store::{LaneIdentity, Store};
+
+/// How long a cluster may take to let all its brokers know of a new topic.
+const SETTLING: Duration = Duration::from_secs(30);
+const RETRY: Duration = Duration::from_millis(200);
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -70,7 +77,7 @@ async fn create(settings: &Settings, names: &TopicNames, lanes: i32, replication
         output::line(format_args!("exists  {name}"))?;
     }
     // A topic with a problem may not be started on, and where it exists already nothing above has changed it.
-    let (facts, problems) = topics::check(&settings.kafka, names).await.map_err(CliError::failed)?;
+    let (facts, problems) = check_made(settings, names).await?;
     report(&problems)?;
     if facts.lanes != lanes {
         return Err(CliError::Usage(format!(
@@ -79,6 +86,35 @@ async fn create(settings: &Settings, names: &TopicNames, lanes: i32, replication
         )));
     }
     register_lanes(settings, names, &store, facts).await
+}
+
+/// Checks the topics once every broker knows of them, which takes moments after they were made.
+async fn check_made(settings: &Settings, names: &TopicNames) -> Result<(ClusterFacts, Vec<TopicProblem>), CliError> {
+    let deadline = Instant::now() + SETTLING;
+    loop {
+        let (facts, problems) = topics::check(&settings.kafka, names).await.map_err(CliError::failed)?;
+        let is_missing = problems.iter().any(|problem| problem.kind == TopicProblemKind::Missing);
+        if !is_missing || Instant::now() >= deadline {
+            return Ok((facts, problems));
+        }
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+/// Where each topic's oldest record stands. A topic that was just made may have no leader yet.
+async fn oldest(consumer: &CommandConsumer, lane: i32) -> Result<Frontier, CliError> {
+    let deadline = Instant::now() + SETTLING;
+    loop {
+        let consumer = consumer.clone();
+        let found = blocking(move || Ok(consumer.watermarks(lane))).await?;
+        match found {
+            Ok(watermarks) => return Ok(Frontier(watermarks.map(|(oldest, _)| oldest))),
+            Err(failure) if failure.kind == FailureKind::Unavailable && Instant::now() < deadline => {
+                tokio::time::sleep(RETRY).await;
+            }
+            Err(failure) => return Err(CliError::failed(failure)),
+        }
+    }
 }
 
 /// Writes the row of every lane that has none.
@@ -91,9 +127,7 @@ async fn register_lanes(
     let consumer = CommandConsumer::new(&settings.kafka, names).map_err(CliError::failed)?;
     let mut registered = 0;
     for lane in 0..facts.lanes {
-        let consumer = consumer.clone();
-        let watermarks = blocking(move || consumer.watermarks(lane).map_err(CliError::failed)).await?;
-        let start = Frontier(watermarks.map(|(oldest, _)| oldest));
+        let start = oldest(&consumer, lane).await?;
         let identity = LaneIdentity {
             lane,
             lanes: facts.lanes,
@@ -102,7 +136,7 @@ async fn register_lanes(
             topics: CommandTopic::ALL.map(|topic| names.command(topic)),
             topic_ids: facts.topic_ids.clone(),
         };
-        if store.register_lane(&identity, &start, Instant::EPOCH).await.map_err(CliError::failed)? {
+        if store.register_lane(&identity, &start, domain::Instant::EPOCH).await.map_err(CliError::failed)? {
             registered += 1;
             output::line(format_args!("lane {lane} starts at {start:?}"))?;
         }

@@ -228,7 +228,9 @@ fn written(value: &DeValue<'_>) -> Written {
             Ok(number) => Written::Integer(number),
             Err(_) => Written::Other("integer beyond 64 bits"),
         },
-        DeValue::Table(table) => table_of_text(table).map_or(Written::Other("table with other than text"), Written::Table),
+        DeValue::Table(table) => {
+            table_of_text(table).map_or(Written::Other("table with other than text"), Written::Table)
+        }
         DeValue::Float(_) | DeValue::Datetime(_) | DeValue::Array(_) => Written::Other(value.type_str()),
     }
 }

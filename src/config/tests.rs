@@ -37,11 +37,17 @@ fn each_wrong_setting_in_the_file_is_named_with_its_line() {
         ("[kafka]\nproperties = 1", "kafka.properties is not right. Expected: A table"),
         ("[kafka.properties]\n\"acks\" = \"1\"", "kafka.properties: the Kafka property acks"),
         ("[kafka]\nproperties = {\"group.id\" = \"x\"}", "the Kafka property group.id can't be set"),
-        ("[postgres]\npool_size = 1", "postgres.pool_size is not right. Expected: A whole number from 2 to 1000; found: 1"),
+        (
+            "[postgres]\npool_size = 1",
+            "postgres.pool_size is not right. Expected: A whole number from 2 to 1000; found: 1",
+        ),
         ("[postgres]\npool_size = 1.5", "postgres.pool_size"),
         ("[worker]\nmax_batch_commands = 0", "worker.max_batch_commands"),
         ("[worker]\nmax_due_per_batch = -1", "worker.max_due_per_batch"),
-        ("[worker]\ntick_interval_ms = \"2s\"", "line 2: worker.tick_interval_ms is not right. Expected: A whole number of milli"),
+        (
+            "[worker]\ntick_interval_ms = \"2s\"",
+            "line 2: worker.tick_interval_ms is not right. Expected: A whole number of milli",
+        ),
         ("[worker]\nsilent_topic_patience_ms = 1", "worker.silent_topic_patience_ms"),
         ("[worker]\nmax_unpublished_batches = 1000", "worker.max_unpublished_batches"),
         ("[http]\nlisten = \"9464\"", "http.listen is not right. Expected: An address and port such as 127.0.0.1:9464"),
@@ -58,11 +64,20 @@ fn each_wrong_setting_in_the_file_is_named_with_its_line() {
 #[test]
 fn each_wrong_variable_is_named() {
     let cases = [
-        (("LOYALTY_KAFKA__GROOP", "a"), "the environment's LOYALTY_KAFKA__GROOP: there is no setting kafka.groop. Did you mean LOYALTY_KAFKA__GROUP?"),
+        (
+            ("LOYALTY_KAFKA__GROOP", "a"),
+            "the environment's LOYALTY_KAFKA__GROOP: there is no setting kafka.groop. Did you mean LOYALTY_KAFKA__GROUP?",
+        ),
         (("LOYALTY_KAFKA_GROUP", "a"), "there is no setting LOYALTY_KAFKA_GROUP. Did you mean LOYALTY_KAFKA__GROUP?"),
-        (("LOYALTY_POSTGRES__POOL_SIZE", "many"), "the environment's LOYALTY_POSTGRES__POOL_SIZE: postgres.pool_size is not right"),
+        (
+            ("LOYALTY_POSTGRES__POOL_SIZE", "many"),
+            "the environment's LOYALTY_POSTGRES__POOL_SIZE: postgres.pool_size is not right",
+        ),
         (("LOYALTY_KAFKA__DEVELOPMENT", "1"), "kafka.development is not right. Expected: true or false"),
-        (("LOYALTY_KAFKA__PROPERTIES__ENABLE__IDEMPOTENCE", "false"), "the Kafka property enable.idempotence can't be set"),
+        (
+            ("LOYALTY_KAFKA__PROPERTIES__ENABLE__IDEMPOTENCE", "false"),
+            "the Kafka property enable.idempotence can't be set",
+        ),
         (("LOYALTY_KAFKA__PROPERTIES", "x"), "there is no setting kafka.properties"),
     ];
     for (variable, expected) in cases {
@@ -107,7 +122,9 @@ fn secrets_stand_in_no_error_and_in_no_debug() {
 
 #[test]
 fn the_environment_goes_before_the_file() {
-    let file = format!("{REQUIRED}[worker]\nmax_batch_commands = 7\n[kafka.properties]\n\"debug\" = \"cgrp\"\n\"socket.nagle.disable\" = true\n");
+    let file = format!(
+        "{REQUIRED}[worker]\nmax_batch_commands = 7\n[kafka.properties]\n\"debug\" = \"cgrp\"\n\"socket.nagle.disable\" = true\n"
+    );
     let file = file.replace("[kafka]\n", "").replace("bootstrap_servers = \"k:1\"\n", "");
     let settings = load(
         &file,
@@ -137,11 +154,10 @@ fn the_checked_in_default_file_is_the_generated_one() {
 
 #[test]
 fn the_default_file_loads_with_every_key_in_it() {
-    let uncommented: String =
-        default_file().lines().map(|line| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line)).fold(
-            String::new(),
-            |text, line| text + line + "\n",
-        );
+    let uncommented: String = default_file()
+        .lines()
+        .map(|line| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line))
+        .fold(String::new(), |text, line| text + line + "\n");
     for key in &KEYS {
         assert!(uncommented.contains(&format!("\n{} = ", key.name)), "{}", key.path());
     }

@@ -120,12 +120,12 @@ impl Kind {
                     && text.parse::<tokio_postgres::Config>().is_ok()
             }
             Kind::HttpUrl => {
-                ["http://", "https://"].iter().any(|scheme| text.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()))
+                ["http://", "https://"]
+                    .iter()
+                    .any(|scheme| text.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()))
                     && !text.contains(char::is_whitespace)
             }
-            Kind::LogFilter => {
-                !text.trim().is_empty() && tracing_subscriber::EnvFilter::builder().parse(text).is_ok()
-            }
+            Kind::LogFilter => !text.trim().is_empty() && tracing_subscriber::EnvFilter::builder().parse(text).is_ok(),
             Kind::Count { .. } | Kind::Millis { .. } | Kind::Flag | Kind::Properties => false,
         }
     }

@@ -10,8 +10,8 @@ use super::command::Command;
 use super::config::{MerchantConfig, SettingsVersion, UnitVersion};
 use super::customer::{Customer, Identifier};
 use super::{
-    Account, Balance, CustomerId, EarnedOrder, Entry, Event, EventId, Fact, Instant, KeyHash, MerchantId, Notify, Position,
-    Remembered, Seed, TransactionId, UnitId,
+    Account, Balance, CustomerId, EarnedOrder, Entry, Event, EventId, Fact, Instant, KeyHash, MerchantId, Notify,
+    Position, Remembered, Seed, TransactionId, UnitId,
 };
 
 const IN_BOOK: &str = "a customer is changed only after it was found in the book or added to it";
@@ -74,8 +74,17 @@ impl Book {
         }
     }
 
-    pub(crate) fn give_identifier(&mut self, identifier: Identifier, holder: Option<CustomerId>) {
-        self.identity_changes.insert(identifier, holder);
+    pub(crate) fn give_identifier(&mut self, identifier: Identifier, holder: CustomerId) {
+        self.identity_changes.insert(identifier, Some(holder));
+    }
+
+    /// Takes an identifier from its holder. The batch may not have named it, as it stands in the customer's row only: that it was stored
+    /// before must be known, or it would stay stored.
+    pub(crate) fn free_identifier(&mut self, identifier: Identifier, holder: CustomerId) {
+        if !self.identity_changes.contains_key(&identifier) {
+            self.identities.insert(identifier.clone(), holder);
+        }
+        self.identity_changes.insert(identifier, None);
     }
 
     pub(crate) fn customer(&self, id: CustomerId) -> Option<&Customer> {

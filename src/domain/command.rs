@@ -1,7 +1,7 @@
 //! What a sender asks for, decoded and not yet judged. Nothing here has been checked beyond its form.
 
-use super::{IdempotencyKey, Instant, MerchantId, Position, Seed, UnitId};
 use super::customer::IdentifierKind;
+use super::{IdempotencyKey, Instant, MerchantId, Position, Seed, UnitId};
 use std::sync::Arc;
 
 /// One inbound record, understood as far as that is possible.

@@ -33,7 +33,10 @@ pub(super) fn judge(
     };
     let account = book.account_mut(customer, &credit.unit);
     account.credit(lot).map_err(|_| {
-        Rejection::new(RejectionCode::AmountOverflow, "The account can't hold so much: its balance would leave 64 bits.")
+        Rejection::new(
+            RejectionCode::AmountOverflow,
+            "The account can't hold so much: its balance would leave 64 bits.",
+        )
     })?;
 
     // From here on nothing can fail.

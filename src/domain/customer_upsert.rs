@@ -67,13 +67,13 @@ fn matching(
         book.holder(&identifier(case, kind, value.clone()))
     };
     let by_reference = case.command.envelope.customer.is_some();
-    let matched = if by_reference {
-        None
-    } else {
-        case.settings.match_by.iter().find_map(|&kind| holder(book, kind))
-    };
+    let matched = if by_reference { None } else { case.settings.match_by.iter().find_map(|&kind| holder(book, kind)) };
     let conflicting = |book: &Book, with: Option<CustomerId>| {
-        profile.identifiers.iter().map(|(kind, _)| *kind).find(|&kind| holder(book, kind).is_some_and(|id| Some(id) != with))
+        profile
+            .identifiers
+            .iter()
+            .map(|(kind, _)| *kind)
+            .find(|&kind| holder(book, kind).is_some_and(|id| Some(id) != with))
     };
     // A conflict precedes an unknown reference; with a reference it is judged against whom that names.
     let named = if by_reference { case.named_customer(book, touched) } else { Ok(CustomerId(uuid::Uuid::nil())) };
@@ -114,7 +114,7 @@ fn create(book: &mut Book, case: &Case<'_>, upsert: &CustomerUpsert, profile: Pr
         updated_at: case.moment.lane_time,
     };
     for (kind, value) in profile.identifiers {
-        book.give_identifier(identifier(case, kind, value.clone()), Some(id));
+        book.give_identifier(identifier(case, kind, value.clone()), id);
         customer.set_identifier(kind, Some(value));
     }
     book.add_customer(customer);
@@ -123,13 +123,7 @@ fn create(book: &mut Book, case: &Case<'_>, upsert: &CustomerUpsert, profile: Pr
     id
 }
 
-fn update(
-    book: &mut Book,
-    case: &Case<'_>,
-    upsert: &CustomerUpsert,
-    profile: Profile,
-    id: CustomerId,
-) -> Effect {
+fn update(book: &mut Book, case: &Case<'_>, upsert: &CustomerUpsert, profile: Profile, id: CustomerId) -> Effect {
     let Some(before) = book.customer(id).cloned() else { return Effect::Unchanged };
     let mut after = before.clone();
     for (kind, value) in profile.identifiers {
@@ -152,10 +146,10 @@ fn update(
     for kind in IdentifierKind::ALL {
         if before.identifier(kind) != after.identifier(kind) {
             if let Some(old) = before.identifier(kind) {
-                book.give_identifier(identifier(case, kind, old.to_owned()), None);
+                book.free_identifier(identifier(case, kind, old.to_owned()), id);
             }
             if let Some(new) = after.identifier(kind) {
-                book.give_identifier(identifier(case, kind, new.to_owned()), Some(id));
+                book.give_identifier(identifier(case, kind, new.to_owned()), id);
             }
         }
     }

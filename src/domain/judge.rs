@@ -136,11 +136,7 @@ pub fn decide(book: &mut Book, command: &Command, moment: Moment) -> Answer {
     };
     book.remembered.insert(
         key_hash,
-        Remembered {
-            position: moment.position,
-            content_hash: command.content_hash,
-            decision: decision.clone(),
-        },
+        Remembered { position: moment.position, content_hash: command.content_hash, decision: decision.clone() },
     );
     Answer { original: None, decision, balances, is_new: true }
 }

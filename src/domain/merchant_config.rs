@@ -11,6 +11,8 @@ use super::{Effect, Fact, Instant, MAX_AMOUNT, Rejection, RejectionCode};
 
 const TEN_YEARS_S: i64 = 10 * 366 * 24 * 60 * 60;
 const ONE_DAY_S: i64 = 24 * 60 * 60;
+/// Bounds a customer's accounts, and so the size of its state.
+const MOST_UNITS: usize = 64;
 
 pub(super) fn judge_settings(book: &mut Book, case: &Case<'_>, patch: &SettingsPatch) -> Result<Accepted, Rejection> {
     let merchant_id = &case.command.envelope.merchant_id;
@@ -72,6 +74,10 @@ pub(super) fn judge_unit(book: &mut Book, case: &Case<'_>, unit: &UnitDefinition
     check_no_reference(case, &mut check);
     check.text("command.unit_id", Some(unit.unit_id.as_str()), 255);
     check.text("command.name", Some(&unit.name), 255);
+    let units = case.config(book).map_or(0, |config| config.units.len());
+    if latest.is_none() && units >= MOST_UNITS {
+        check.bad("command.unit_id", format!("would be one more than the {MOST_UNITS} units that a merchant may have"));
+    }
     check.range("command.scale", i64::from(unit.scale), 0, 6);
     if let Some(days) = unit.expiry_days {
         check.range("command.expiry_days", i64::from(days), 1, 3650);

@@ -22,8 +22,8 @@ pub mod settle;
 pub(crate) mod tests;
 mod time;
 
-pub use book::Book;
 pub use account::{Account, Lot, Overflow};
+pub use book::Book;
 pub use entry::{Entry, EntryKind, LotShare};
 pub use event::{Event, Fact, Notify};
 pub use ids::{CustomerId, EventId, IdempotencyKey, LotId, MerchantId, OrderId, ResultId, Seed, TransactionId, UnitId};

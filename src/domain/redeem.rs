@@ -32,9 +32,12 @@ pub(super) fn judge(
         .with("minimum", unit.min_held));
     }
     if available < redeem.amount {
-        return Err(Rejection::new(RejectionCode::InsufficientPoints, "The customer has less available than requested.")
-            .with("available", available)
-            .with("requested", redeem.amount));
+        return Err(Rejection::new(
+            RejectionCode::InsufficientPoints,
+            "The customer has less available than requested.",
+        )
+        .with("available", available)
+        .with("requested", redeem.amount));
     }
     let account = book.account_mut(customer, &redeem.unit);
     let lots = account.spend(redeem.amount).map_err(|_| {

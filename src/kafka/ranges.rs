@@ -44,7 +44,12 @@ impl RangeReader {
         Self::open_at(settings, topic, partition, Offset::Offset(from))
     }
 
-    fn open_at(settings: &KafkaSettings, topic: &str, partition: i32, from: Offset) -> Result<RangeReader, KafkaFailure> {
+    fn open_at(
+        settings: &KafkaSettings,
+        topic: &str,
+        partition: i32,
+        from: Offset,
+    ) -> Result<RangeReader, KafkaFailure> {
         let name = format!("{topic}/{partition}");
         let consumer = plain_consumer(settings, "ranges")?;
         let mut assignment = TopicPartitionList::new();
@@ -93,7 +98,8 @@ impl RangeReader {
 fn stored(fetched: &BorrowedMessage<'_>) -> StoredRecord {
     let headers = fetched.headers().map(|headers| {
         let all = headers.iter();
-        all.map(|header| Header { name: header.key.to_owned(), value: header.value.unwrap_or_default().to_vec() }).collect()
+        all.map(|header| Header { name: header.key.to_owned(), value: header.value.unwrap_or_default().to_vec() })
+            .collect()
     });
     StoredRecord {
         offset: fetched.offset(),

@@ -75,7 +75,11 @@ fn config(url: &str) -> Result<tokio_postgres::Config, StoreError> {
     let mut config = parsed.map_err(|_| {
         let known_modes = ["sslmode=disable", "sslmode=prefer"];
         let asks_for_tls = url.contains("sslmode=") && !known_modes.iter().any(|mode| url.contains(mode));
-        fatal(if asks_for_tls { no_tls } else { "postgres.url is not of the form postgres://user:password@host:port/database" })
+        fatal(if asks_for_tls {
+            no_tls
+        } else {
+            "postgres.url is not of the form postgres://user:password@host:port/database"
+        })
     })?;
     if !matches!(config.get_ssl_mode(), SslMode::Disable | SslMode::Prefer) {
         return Err(fatal(no_tls));

@@ -16,8 +16,8 @@ use crate::domain::{CommandTopic, Frontier, MerchantId};
 use crate::fail_point;
 use crate::record::OutboundRecord;
 
-/// A connection of the pool that one lane has to itself, with its statements prepared. It goes back to the pool when it is dropped, unless
-/// something was left open on it: then it is closed, and Postgres rolls back.
+/// A connection of the pool that one lane has to itself, with its statements prepared. A step that fails rolls its transaction back. The
+/// connection goes back to the pool when it is dropped, unless something was left open on it: then it is closed, and Postgres rolls back.
 pub struct LaneConnection {
     /// `None` only while it is dropped.
     client: Option<Object>,
@@ -29,7 +29,7 @@ pub struct LaneConnection {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
     Idle,
-    /// A step is under way. Where it stays so, the step failed or its future was dropped: only a rollback leads on.
+    /// A step is under way. Where it stays so, its future was dropped or the connection is dead: only a rollback leads on.
     Busy,
     /// A transaction has begun, and its lane row is locked.
     Begun,
@@ -56,12 +56,16 @@ impl LaneConnection {
     /// owner before only so long as a healthy one may take; longer is an error to come back from.
     pub async fn take_over(&mut self, lane: i32) -> Result<Option<(LaneIdentity, LaneState)>, StoreError> {
         self.enter(Phase::Idle)?;
+        let taken = self.raise_epoch(lane).await;
+        self.leave(taken, Phase::Idle).await
+    }
+
+    async fn raise_epoch(&self, lane: i32) -> Result<Option<(LaneIdentity, LaneState)>, StoreError> {
         let (client, statements) = self.parts();
         client.batch_execute("begin isolation level read committed; set local lock_timeout = '10s'").await?;
         let row = client.query_opt(&statements.lane_take_over, &[&lane]).await?;
         let taken = row.map(|row| read_lane(lane, &row)).transpose()?;
         client.batch_execute("commit").await?;
-        self.phase = Phase::Idle;
         Ok(taken)
     }
 
@@ -106,7 +110,7 @@ impl LaneConnection {
         Ok(())
     }
 
-    /// Gives the batch up. Also after an error, as long as the connection lives.
+    /// Gives the batch up.
     pub async fn rollback(&mut self) -> Result<(), StoreError> {
         self.phase = Phase::Busy;
         let (client, _) = self.parts();
@@ -135,6 +139,16 @@ impl LaneConnection {
         }
         self.phase = Phase::Busy;
         Ok(())
+    }
+
+    /// Ends a step. After an error nothing stays open, least of all the lock on the lane row: it may be another owner's by now.
+    pub(super) async fn leave<T>(&mut self, result: Result<T, StoreError>, next: Phase) -> Result<T, StoreError> {
+        match &result {
+            Ok(_) => self.phase = next,
+            // Where this fails too, the connection is dead or stays busy, and goes when it is dropped.
+            Err(_) => drop(self.rollback().await),
+        }
+        result
     }
 }
 

@@ -26,6 +26,11 @@ impl LaneConnection {
     /// names. Two round trips: what is named, then what was found through it. What is not named costs no query.
     pub async fn begin(&mut self, lane: i32, state: &LaneState, plan: &BatchPlan) -> Result<Snapshot, StoreError> {
         self.enter(Phase::Idle)?;
+        let snapshot = self.load(lane, state, plan).await;
+        self.leave(snapshot, Phase::Begun).await
+    }
+
+    async fn load(&self, lane: i32, state: &LaneState, plan: &BatchPlan) -> Result<Snapshot, StoreError> {
         let (client, statements) = self.parts();
         let begun = async {
             client.batch_execute("begin isolation level read committed").await?;
@@ -77,17 +82,11 @@ impl LaneConnection {
             snapshot.accounts.entry(account.customer_id).or_default().push(account);
         }
         snapshot.remembered = remembered(decisions, &entries?)?;
-        self.phase = Phase::Begun;
         Ok(snapshot)
     }
 }
 
-async fn check_fence(
-    client: &Object,
-    statements: &Statements,
-    lane: i32,
-    state: &LaneState,
-) -> Result<(), StoreError> {
+async fn check_fence(client: &Object, statements: &Statements, lane: i32, state: &LaneState) -> Result<(), StoreError> {
     let lost = |message: String| Err(StoreError::new(StoreErrorKind::LaneLost, message));
     let Some(row) = client.query_opt(&statements.lane_lock, &[&lane]).await? else {
         return lost(format!("lane {lane} has no row any more"));
@@ -133,7 +132,8 @@ pub(super) fn configs(
         configs.entry(merchant).or_default().units.entry(unit).or_default().push(Arc::new(version));
     }
     for (merchant, config) in &configs {
-        let is_gapless = |versions: &mut dyn Iterator<Item = i64>| versions.zip(1..).all(|(version, place)| version == place);
+        let is_gapless =
+            |versions: &mut dyn Iterator<Item = i64>| versions.zip(1..).all(|(version, place)| version == place);
         let settings = is_gapless(&mut config.settings.iter().map(|version| version.version));
         let units = config.units.values().all(|unit| is_gapless(&mut unit.iter().map(|version| version.version)));
         if !settings || !units {

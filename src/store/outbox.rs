@@ -21,7 +21,8 @@ pub struct DamagedOutbox(String);
 
 impl OutboxValue {
     pub fn encode(records: &[OutboundRecord]) -> OutboxValue {
-        let plain = postcard::to_stdvec(records).expect("slices and their fields have known lengths, so postcard can't fail");
+        let plain =
+            postcard::to_stdvec(records).expect("slices and their fields have known lengths, so postcard can't fail");
         let mut bytes = vec![POSTCARD_LZ4];
         bytes.extend_from_slice(&lz4_flex::block::compress_prepend_size(&plain));
         OutboxValue(bytes)
@@ -104,7 +105,8 @@ mod tests {
     /// So that an update never meets an outbox that it can't read: these bytes were written by the first release.
     #[test]
     fn the_format_stays_readable() {
-        let record = OutboundRecord { topic: OutTopic::DeadLetters, key: vec![1], value: Some(vec![2, 3]), headers: vec![] };
+        let record =
+            OutboundRecord { topic: OutTopic::DeadLetters, key: vec![1], value: Some(vec![2, 3]), headers: vec![] };
         let bytes = [1, 9, 0, 0, 0, 0x90, 1, 3, 1, 1, 1, 2, 2, 3, 0];
         assert_eq!(OutboxValue::decode(&bytes), Ok(vec![record]));
     }

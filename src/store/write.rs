@@ -26,11 +26,28 @@ impl LaneConnection {
         forget_published_through: Option<i64>,
     ) -> Result<(), StoreError> {
         self.enter(Phase::Begun)?;
+        let written = self.write_batch(lane, rows, state, next, outbox, forget_published_through).await;
+        self.leave(written, Phase::Written).await?;
+        fail_point::reached("before-commit");
+        Ok(())
+    }
+
+    async fn write_batch(
+        &self,
+        lane: i32,
+        rows: &RowChanges,
+        state: &LaneState,
+        next: &LaneState,
+        outbox: Option<&OutboxValue>,
+        forget_published_through: Option<i64>,
+    ) -> Result<(), StoreError> {
         let (client, statements) = self.parts();
         let say = async {
             let Some(value) = outbox else { return Ok(()) };
             let (before, after) = (state.frontier.0.as_slice(), next.frontier.0.as_slice());
-            client.execute(&statements.outbox_insert, &[&lane, &next.batch, &before, &after, &value.as_bytes()]).await?;
+            client
+                .execute(&statements.outbox_insert, &[&lane, &next.batch, &before, &after, &value.as_bytes()])
+                .await?;
             Ok::<_, StoreError>(())
         };
         let forget = async {
@@ -56,10 +73,7 @@ impl LaneConnection {
         };
         // Sent in this order, without waiting. The first failure is the one to tell; after it all others fail too.
         let (written, said, forgotten, advanced) = join!(write_rows(client, statements, rows), say, forget, advance);
-        written.and(said).and(forgotten).and(advanced)?;
-        self.phase = Phase::Written;
-        fail_point::reached("before-commit");
-        Ok(())
+        written.and(said).and(forgotten).and(advanced)
     }
 }
 

@@ -10,8 +10,9 @@ use crate::config::LogSettings;
 
 /// Begins to log. Called once; a later call changes nothing.
 pub fn install(settings: &LogSettings) {
-    // apache-avro warns of the shape of our own schemas, which nobody can act on.
-    let directives = format!("apache_avro=error,{}", settings.filter);
+    // What libraries say that nobody can act on: apache-avro of the shape of our own schemas, and rdkafka, for clients without a
+    // context of ours, that a partition has been read to its end.
+    let directives = format!("apache_avro=error,rdkafka::client=off,{}", settings.filter);
     // The settings were checked when they were loaded.
     let filter = EnvFilter::builder().parse_lossy(directives);
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);

@@ -53,15 +53,8 @@ pub enum Stage {
 }
 
 impl Stage {
-    pub const ALL: [Stage; 7] = [
-        Stage::Decode,
-        Stage::Plan,
-        Stage::Load,
-        Stage::Fold,
-        Stage::Encode,
-        Stage::Write,
-        Stage::Commit,
-    ];
+    pub const ALL: [Stage; 7] =
+        [Stage::Decode, Stage::Plan, Stage::Load, Stage::Fold, Stage::Encode, Stage::Write, Stage::Commit];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -114,9 +107,13 @@ pub enum RecoveryCause {
 }
 
 impl RecoveryCause {
-    pub const ALL: [RecoveryCause; 5] =
-        [RecoveryCause::Assigned, RecoveryCause::Fenced, RecoveryCause::Kafka,
-        RecoveryCause::Store, RecoveryCause::Halted];
+    pub const ALL: [RecoveryCause; 5] = [
+        RecoveryCause::Assigned,
+        RecoveryCause::Fenced,
+        RecoveryCause::Kafka,
+        RecoveryCause::Store,
+        RecoveryCause::Halted,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {

@@ -7,7 +7,8 @@ use super::metrics_table::{Kind, METRICS};
 /// Appends the metrics that are read from the operating system.
 pub fn render(text: &mut String) {
     for metric in METRICS.iter().filter(|metric| matches!(metric.kind, Kind::Process)) {
-        let (kind, value) = if metric.name.ends_with("_total") { ("counter", cpu_seconds()) } else { ("gauge", resident_bytes()) };
+        let (kind, value) =
+            if metric.name.ends_with("_total") { ("counter", cpu_seconds()) } else { ("gauge", resident_bytes()) };
         if let Some(value) = value {
             let name = metric.name;
             // Writing to a String cannot fail.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::sync::Notify;
+use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 use super::Shared;
 use super::apply::LaneMemory;
@@ -111,9 +111,7 @@ async fn start_publisher(
     reports: mpsc::UnboundedSender<PublishReport>,
 ) -> Result<Publisher, LaneFailure> {
     let shared = shared.clone();
-    let start = move || {
-        Publisher::start(&shared.settings.kafka, &shared.names, &shared.consumer, lane, reports)
-    };
+    let start = move || Publisher::start(&shared.settings.kafka, &shared.names, &shared.consumer, lane, reports);
     let started = tokio::task::spawn_blocking(start).await;
     started
         .map_err(|error| LaneFailure::Kafka(error.to_string()))?

@@ -88,9 +88,9 @@ async fn apply_again(
         .get(DUE_LIMIT)
         .and_then(|limit| limit.parse().ok())
         .ok_or_else(|| halt(format!("its journal record lacks the setting {DUE_LIMIT}")))?;
-    memory.skip_exactly(batch.skipped.iter().filter_map(|position| {
-        Some((shared.names.command_of(&position.topic)?, position.offset))
-    }));
+    memory.skip_exactly(
+        batch.skipped.iter().filter_map(|position| Some((shared.names.command_of(&position.topic)?, position.offset))),
+    );
     let deliveries = memory.decode(shared, records).await;
     let decided = memory
         .decide(connection, state, deliveries, after, due_limit)
@@ -154,22 +154,27 @@ impl<'a> Sources<'a> {
     }
 
     /// The records of a batch as they were: every record in its ranges, in the order of the merge; and the frontier after it.
-    fn records(&mut self, state: &LaneState, batch: &Journal<'_>) -> Result<(Vec<InboundRecord>, Frontier), LaneFailure> {
+    fn records(
+        &mut self,
+        state: &LaneState,
+        batch: &Journal<'_>,
+    ) -> Result<(Vec<InboundRecord>, Frontier), LaneFailure> {
         let halt = |what: String| LaneFailure::Halt(format!("batch {}: {what}", batch.batch));
         let mut after = state.frontier;
         let mut ranges: [Vec<InboundRecord>; CommandTopic::COUNT] = Default::default();
         for range in &batch.ranges {
-            let topic = self
-                .shared
-                .names
-                .command_of(&range.topic)
-                .ok_or_else(|| halt(format!("names the topic {}, which this installation does not have", range.topic)))?;
-            if range.from != state.frontier.next(topic) || range.topic_id != self.shared.facts.topic_ids[topic.index()] {
+            let topic = self.shared.names.command_of(&range.topic).ok_or_else(|| {
+                halt(format!("names the topic {}, which this installation does not have", range.topic))
+            })?;
+            if range.from != state.frontier.next(topic) || range.topic_id != self.shared.facts.topic_ids[topic.index()]
+            {
                 return Err(halt(format!("does not continue the lane's frontier in {}", range.topic)));
             }
             let reader = match &mut self.topics[topic.index()] {
                 Some(reader) => reader,
-                none => none.insert(RangeReader::open(&self.shared.settings.kafka, &range.topic, self.lane, range.from)?),
+                none => {
+                    none.insert(RangeReader::open(&self.shared.settings.kafka, &range.topic, self.lane, range.from)?)
+                }
             };
             let partition = self.lane;
             let records = reader.read_to(range.to)?.into_iter().map(|record| InboundRecord {

@@ -110,7 +110,8 @@ impl Session {
             }
             // The client knows the topic's end with each fetch; the end-of-partition event comes one empty fetch later.
             let next = self.inbox.read_up_to(topic);
-            if !was_full && !self.inbox.is_at_end(topic) && self.queues.cached_end(topic).is_some_and(|end| end <= next) {
+            if !was_full && !self.inbox.is_at_end(topic) && self.queues.cached_end(topic).is_some_and(|end| end <= next)
+            {
                 self.inbox.reached_end(topic, next);
             }
         }
@@ -122,7 +123,11 @@ impl Session {
         let taken = self.inbox.take(shared.settings.worker.max_batch_commands, shared.started.elapsed());
         for topic in taken.iter().flat_map(|taken| &taken.passed_over) {
             metrics::passed_over(*topic);
-            tracing::warn!(lane = self.memory.lane, topic = topic.suffix(), "silent though the broker holds more: passed over");
+            tracing::warn!(
+                lane = self.memory.lane,
+                topic = topic.suffix(),
+                "silent though the broker holds more: passed over"
+            );
         }
         taken.or_else(|| {
             let frontier = self.state.frontier;
@@ -148,7 +153,11 @@ impl Session {
             Err(error) => return Err(LaneFailure::Halt(error.to_string())),
         };
         self.state = next;
-        self.publisher.submit(PublishJob { batch: self.state.batch, frontier: self.state.frontier, records: records.into() });
+        self.publisher.submit(PublishJob {
+            batch: self.state.batch,
+            frontier: self.state.frontier,
+            records: records.into(),
+        });
         metrics::unpublished_batches(lane, self.unpublished());
         Ok(())
     }
@@ -160,10 +169,8 @@ impl Session {
     ) -> Result<(LaneState, Vec<OutboundRecord>), ApplyError> {
         let deliveries = self.memory.decode(shared, &taken.records).await;
         let due_limit = shared.settings.worker.max_due_per_batch;
-        let Decided { changes, next, skipped } = self
-            .memory
-            .decide(&mut self.connection, &self.state, deliveries, taken.after, due_limit)
-            .await?;
+        let Decided { changes, next, skipped } =
+            self.memory.decide(&mut self.connection, &self.state, deliveries, taken.after, due_limit).await?;
 
         // The bytes are made before the commit: afterwards nothing may fail but the connection.
         let started = Clock::now();
@@ -235,7 +242,11 @@ impl Session {
         let age_us = self.inbox.oldest().map_or(0, |oldest| (now().micros() - oldest.micros()).max(0));
         metrics::lag_age_seconds(lane, Duration::from_micros(age_us.unsigned_abs()));
         if self.publisher.busy_for().is_some_and(|busy| busy > WATCHDOG) {
-            tracing::error!(lane, client = shared.settings.kafka.client_id, "a Kafka call has not returned for minutes: ending the process");
+            tracing::error!(
+                lane,
+                client = shared.settings.kafka.client_id,
+                "a Kafka call has not returned for minutes: ending the process"
+            );
             std::process::exit(70);
         }
     }

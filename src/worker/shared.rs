@@ -64,13 +64,27 @@ impl Shared {
         let (facts, problems) = topics::check(&settings.kafka, &names).await?;
         if !problems.is_empty() {
             let sentences: Vec<String> = problems.iter().map(|problem| problem.to_string()).collect();
-            return Err(WorkerError::NotReady(format!("the topics are not as they must be:\n{}", sentences.join("\n"))));
+            return Err(WorkerError::NotReady(format!(
+                "the topics are not as they must be:\n{}",
+                sentences.join("\n")
+            )));
         }
         let registry = RegistryClient::new(&settings.registry.url);
         let encoder = Encoder::register(&registry, &names).await?;
         let decoder = Decoder::new(facts.lanes, registry.clone());
         let consumer = CommandConsumer::new(&settings.kafka, &names)?;
-        Ok(Arc::new(Shared { started: Instant::now(), settings, names, facts, store, registry, decoder, encoder, consumer, health }))
+        Ok(Arc::new(Shared {
+            started: Instant::now(),
+            settings,
+            names,
+            facts,
+            store,
+            registry,
+            decoder,
+            encoder,
+            consumer,
+            health,
+        }))
     }
 
     /// The ranges of a batch as the journal has them.

@@ -8,9 +8,9 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use super::lane;
 use super::session::{LaneOrder, now};
 use super::shared::{Shared, WorkerError};
-use super::lane;
 use crate::config::Settings;
 use crate::kafka::group::{Group, GroupEvent};
 use crate::kafka::ticks::TickWriter;

@@ -48,7 +48,10 @@ fn dies_at(point: &str) {
 
     let ended = worker.await_end();
     assert_eq!(ended.signal(), Some(Signal::SIGKILL as i32), "{ended}");
-    assert_eq!(worker.log().last().map(String::as_str), Some(&*format!("fail point {point} reached: killing the process")));
+    assert_eq!(
+        worker.log().last().map(String::as_str),
+        Some(&*format!("fail point {point} reached: killing the process"))
+    );
     assert!(traffic.answered() < traffic.expected(), "it died after the load and not under it");
 
     let worker = installation.worker();

@@ -10,8 +10,8 @@ use loyalty_worker::domain::command::{ContentHash, FieldProblem};
 use loyalty_worker::domain::config::{Expiry, Settings, SettingsVersion, UnitVersion, Zone};
 use loyalty_worker::domain::customer::{Customer, CustomerStatus, Identifier, IdentifierKind};
 use loyalty_worker::domain::{
-    Account, CommandTopic, CustomerId, Decision, EarnedOrder, Effect, Entry, EntryKind, Frontier, Instant, KeyHash, Lot,
-    LotId, LotShare, MerchantId, OrderId, Position, Rejection, RejectionCode, TransactionId, UnitId,
+    Account, CommandTopic, CustomerId, Decision, EarnedOrder, Effect, Entry, EntryKind, Frontier, Instant, KeyHash,
+    Lot, LotId, LotShare, MerchantId, OrderId, Position, Rejection, RejectionCode, TransactionId, UnitId,
 };
 use loyalty_worker::store::{LaneConnection, LaneIdentity, Store};
 use tokio_postgres::NoTls;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::batch::{BatchPlan, ChangeSet, Configs, DueQuery, RowChanges, Snapshot, plan, run};
-use crate::domain::command::{Command, Delivery};
+use crate::domain::command::{Command, Content, Delivery};
 use crate::domain::config::MerchantConfig;
 use crate::domain::customer::{Customer, Identifier, IdentifierKind};
 use crate::domain::tests::ledger::{Applied, Keeper, Reply};
@@ -47,19 +47,20 @@ pub(super) struct MemoryLane {
     /// The last state of each customer that went out.
     pub states: BTreeMap<CustomerId, (Customer, Vec<Account>)>,
     pub lane_time: Instant,
-    pub cut: Cut,
+    /// As a ledger's keeper: whether it starts again before each batch.
+    pub restarts: bool,
     configs: Configs,
 }
 
 impl MemoryLane {
-    pub fn new(cut: Cut) -> MemoryLane {
+    pub fn new(restarts: bool) -> MemoryLane {
         MemoryLane {
             rows: Rows::default(),
             events: Vec::new(),
             outcomes: Vec::new(),
             states: BTreeMap::new(),
             lane_time: Instant::EPOCH,
-            cut,
+            restarts,
             configs: Configs::new(),
         }
     }
@@ -133,7 +134,8 @@ impl Rows {
         for identifier in &plan.identifiers {
             snapshot.identities.extend(self.identities.get_key_value(identifier).map(|(key, id)| (key.clone(), *id)));
         }
-        let named = plan.customers.iter().chain(snapshot.identities.values()).chain(snapshot.due.iter().map(|(id, _)| id));
+        let named =
+            plan.customers.iter().chain(snapshot.identities.values()).chain(snapshot.due.iter().map(|(id, _)| id));
         let ids: BTreeSet<CustomerId> = named.copied().collect();
         for id in ids {
             let Some(customer) = self.customers.get(&id) else { continue };
@@ -153,6 +155,10 @@ impl Rows {
     }
 
     fn apply(&mut self, changes: RowChanges) {
+        let customers = changes.new_customers.iter().chain(&changes.changed_customers).map(|row| row.customer_id);
+        assert!(is_distinct(customers), "a customer is written twice");
+        let accounts = changes.new_accounts.iter().chain(&changes.changed_accounts);
+        assert!(is_distinct(accounts.map(|row| (row.customer_id, &row.unit_id))), "an account is written twice");
         for customer in changes.new_customers {
             let id = customer.customer_id;
             assert!(self.customers.insert(id, customer).is_none(), "a new customer exists");
@@ -245,9 +251,18 @@ impl Rows {
     }
 }
 
+fn is_distinct<T: Ord>(mut keys: impl Iterator<Item = T>) -> bool {
+    let mut seen = BTreeSet::new();
+    keys.all(|key| seen.insert(key))
+}
+
 impl Keeper for MemoryLane {
+    /// Only ticks settle what no command touches, so that a ledger can say when they come.
     fn apply(&mut self, deliveries: Vec<Delivery>) -> Applied {
-        let (outcomes, events) = self.batch(deliveries, self.cut);
+        let has_tick = deliveries.iter().any(|delivery| matches!(delivery.content, Content::Tick));
+        let cut =
+            Cut { commands: deliveries.len(), due: if has_tick { usize::MAX } else { 0 }, restart: self.restarts };
+        let (outcomes, events) = self.batch(deliveries, cut);
         self.rows.check();
         let replies = self.outcomes.split_off(self.outcomes.len() - outcomes).into_iter().map(|(_, reply)| reply);
         Applied { replies: replies.collect(), events: self.events.split_off(self.events.len() - events) }
@@ -267,7 +282,8 @@ impl Keeper for MemoryLane {
 
     /// With the entry that would have made it.
     fn preset(&mut self, account: Account) {
-        let key = (account.customer_id, account.unit_id.clone());
+        let id = account.customer_id;
+        let key = (id, account.unit_id.clone());
         let entry = Entry {
             transaction_id: TransactionId(uuid::Uuid::nil()),
             merchant_id: account.merchant_id.clone(),
@@ -288,5 +304,6 @@ impl Keeper for MemoryLane {
         };
         assert!(self.rows.accounts.insert(key.clone(), account).is_none(), "an account is preset before it is used");
         self.rows.entries.insert(key, vec![Arc::new(entry)]);
+        self.states.extend(self.customer(id).map(|customer| (id, (customer, self.accounts(id)))));
     }
 }

@@ -28,7 +28,13 @@ pub(super) struct Draft {
 
 #[derive(Debug, Clone)]
 pub(super) enum What {
-    Send { merchant: &'static str, key: Option<String>, reference: Option<Named>, time: Option<Time>, body: Body },
+    Send {
+        merchant: &'static str,
+        key: Option<String>,
+        reference: Option<Named>,
+        time: Option<Time>,
+        body: Body,
+    },
     /// The same command as so many commands before, again.
     Repeat(usize),
     Tick,
@@ -129,7 +135,8 @@ pub(super) fn preamble() -> Vec<Draft> {
     for merchant in ["acme", "bolt"] {
         let send = |reference, body| What::Send { merchant, key: None, reference, time: None, body };
         let config = |body| Draft { topic: CommandTopic::MerchantConfig, gap: 0, what: send(None, body) };
-        let patch = SettingsPatch { max_age_s: Some(30 * DAY), time_zone: Some("Africa/Cairo".into()), ..Default::default() };
+        let patch =
+            SettingsPatch { max_age_s: Some(30 * DAY), time_zone: Some("Africa/Cairo".into()), ..Default::default() };
         drafts.push(config(Body::Settings(patch)));
         drafts.push(config(Body::Unit(unit_definition("points", Some(1), 0, 1))));
         drafts.push(config(Body::Unit(unit_definition("apples", None, 20, 5))));

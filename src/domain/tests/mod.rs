@@ -33,8 +33,13 @@ pub(self) use ledgers;
 
 /// Every ledger with its name.
 pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
-    let families =
-        [credit_redeem::LEDGERS, customer_upsert::LEDGERS, expiry::LEDGERS, idempotency::LEDGERS, merchant_config::LEDGERS];
+    let families = [
+        credit_redeem::LEDGERS,
+        customer_upsert::LEDGERS,
+        expiry::LEDGERS,
+        idempotency::LEDGERS,
+        merchant_config::LEDGERS,
+    ];
     families.into_iter().flatten().copied()
 }
 

@@ -64,7 +64,11 @@ impl Shop {
     }
 
     pub fn customer(&self, key: &str, external_id: &str) -> Value {
-        self.command(key, None, json!({ "external_id": external_id, "first_name": "Ada", "email": format!("{external_id}@example.com") }))
+        self.command(
+            key,
+            None,
+            json!({ "external_id": external_id, "first_name": "Ada", "email": format!("{external_id}@example.com") }),
+        )
     }
 
     pub fn credit(&self, key: &str, external_id: &str, amount: i64) -> Value {

@@ -13,7 +13,8 @@ pub struct Database {
 
 impl Database {
     pub fn open(url: &str) -> Database {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
         let (client, connection) = runtime
             .block_on(tokio_postgres::connect(url, NoTls))
             .unwrap_or_else(|error| panic!("Postgres does not answer at {url}: {error}"));
@@ -66,7 +67,9 @@ impl Database {
         let tables = tables.iter().map(|row| row.get::<_, String>(0));
         let digest = |table: &str| {
             let rows = match table {
-                "lane" => "(select lane, lanes, cluster_id, consumer_group, batch, lane_time, due_pending, topics, topic_ids, positions from lane)",
+                "lane" => {
+                    "(select lane, lanes, cluster_id, consumer_group, batch, lane_time, due_pending, topics, topic_ids, positions from lane)"
+                }
                 table => table,
             };
             self.one::<String>(&format!(

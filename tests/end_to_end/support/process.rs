@@ -61,7 +61,8 @@ impl Process {
 
     /// Waits for its end, and for the last line that it said.
     pub fn await_end(&mut self, patience: Duration) -> ExitStatus {
-        let status = self.end_within(patience).unwrap_or_else(|| panic!("{} has not ended within {patience:?}", self.what));
+        let status =
+            self.end_within(patience).unwrap_or_else(|| panic!("{} has not ended within {patience:?}", self.what));
         for reader in self.readers.drain(..) {
             reader.join().expect("reading does not panic");
         }

@@ -19,7 +19,6 @@ pub struct Record {
     /// Without the prefix.
     pub topic: String,
     pub partition: i32,
-    pub offset: i64,
     pub key: Option<Vec<u8>>,
     pub value: Option<Vec<u8>>,
     /// As they are, in their order.
@@ -144,7 +143,6 @@ fn understand(fetched: &BorrowedMessage<'_>, prefix: &str, reader: &OutgoingRead
     Record {
         topic,
         partition: fetched.partition(),
-        offset: fetched.offset(),
         key: fetched.key().map(<[u8]>::to_vec),
         value,
         headers: headers.iter().map(|(k, v)| (k.clone(), String::from_utf8_lossy(v).into_owned())).collect(),

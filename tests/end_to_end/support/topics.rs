@@ -10,8 +10,8 @@ use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::runtime::Runtime;
 
-use crate::load::murmur2::partition_of;
 use super::LANES;
+use crate::load::murmur2::partition_of;
 
 pub const COMMANDS: [&str; 5] = ["merchant-config", "customer-upsert", "credit", "redeem", "clock"];
 pub const OUTGOING: [&str; 5] = ["results", "events", "customers", "dead-letters", "journal"];
@@ -82,7 +82,8 @@ impl Topics {
     }
 
     pub fn delete(&self, topic: &str) {
-        let answers = self.runtime.block_on(self.admin.delete_topics(&[&self.name(topic)], &options())).expect("an answer");
+        let answers =
+            self.runtime.block_on(self.admin.delete_topics(&[&self.name(topic)], &options())).expect("an answer");
         assert!(answers.iter().all(Result::is_ok), "{answers:?}");
     }
 

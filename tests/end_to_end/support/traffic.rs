@@ -28,7 +28,10 @@ impl Traffic {
     /// Begins to send so many records, over so many tenths of a second. They hold duplicates, conflicts, rejections of all kinds and records
     /// that become dead letters. Shorter than 8 seconds, so that no lot expires while the test runs.
     pub fn start(installation: &Installation, records: usize, waves: i64) -> Traffic {
-        assert!(waves <= 50, "lots would expire during the run, and a test that kills things can't keep the time for that");
+        assert!(
+            waves <= 50,
+            "lots would expire during the run, and a test that kills things can't keep the time for that"
+        );
         let start = now_micros();
         let plan = Plan { seed: 7, records, waves, wave_micros: WAVE.as_micros() as i64, lanes: LANES, start };
         let week = Arc::new(week(plan));
@@ -63,7 +66,11 @@ impl Traffic {
     pub fn await_answered(&self, answers: u64) {
         let deadline = Instant::now() + PATIENCE;
         while self.answered() < answers {
-            assert!(Instant::now() < deadline, "{} of {answers} records are answered after {PATIENCE:?}", self.answered());
+            assert!(
+                Instant::now() < deadline,
+                "{} of {answers} records are answered after {PATIENCE:?}",
+                self.answered()
+            );
             self.tracker.wait(Duration::from_millis(100));
         }
     }
@@ -99,7 +106,11 @@ impl Traffic {
         assert_eq!(seen.expiries, prediction.expiries, "expiries");
         drop(seen);
         let database = installation.database();
-        assert_eq!(difference(&database.balances(), &prediction.balances), BTreeMap::new(), "balances: held, predicted");
+        assert_eq!(
+            difference(&database.balances(), &prediction.balances),
+            BTreeMap::new(),
+            "balances: held, predicted"
+        );
         assert_eq!(database.customers(), prediction.customers, "customers by merchant");
     }
 }

@@ -63,10 +63,6 @@ impl Worker {
         self.process.stderr.all()
     }
 
-    pub fn has_ended(&self) -> bool {
-        self.process.has_ended()
-    }
-
     pub fn signal(&self, signal: Signal) {
         self.process.signal(signal);
     }

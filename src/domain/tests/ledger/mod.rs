@@ -110,16 +110,17 @@ fn check_item(reply: &Reply, told: &[&str], item: &str, names: &Names, line: &st
         "took" => join(decision.entries.last().into_iter().flat_map(|entry| shares(entry, names))),
         "events" => join(told.iter().map(ToString::to_string)),
         "fields" => join(rejected(reply).into_iter().flat_map(|it| it.fields.iter().map(|field| field.field.clone()))),
-        "detail" => {
-            join(rejected(reply).into_iter().flat_map(|it| it.detail.iter().map(|(key, value)| format!("{key}={value}"))))
-        }
+        "detail" => join(
+            rejected(reply).into_iter().flat_map(|it| it.detail.iter().map(|(key, value)| format!("{key}={value}"))),
+        ),
         version if version.strip_prefix('v').is_some_and(|it| it.parse::<i64>().is_ok()) => {
             let version = decision.customer_version.map_or("v-none".to_owned(), |version| format!("v{version}"));
             assert_eq!(version, item, "\n{line}\nwas {decision:?}");
             return;
         }
         _ => {
-            let verdict = decision.verdict.as_ref().map_or_else(|rejection| rejection.code.code(), |effect| effect.name());
+            let verdict =
+                decision.verdict.as_ref().map_or_else(|rejection| rejection.code.code(), |effect| effect.name());
             assert_eq!(verdict, item, "\n{line}\nwas {decision:?}");
             return;
         }
@@ -136,7 +137,8 @@ fn look(keeper: &dyn Keeper, words: &[String], expected: &[String], line: &str, 
         return;
     }
     let id = parser.customer(&words[1]);
-    let account = keeper.accounts(id).into_iter().find(|account| words.get(2).is_some_and(|it| *it == account.unit_id.as_str()));
+    let account =
+        keeper.accounts(id).into_iter().find(|account| words.get(2).is_some_and(|it| *it == account.unit_id.as_str()));
     match words[0].as_str() {
         "history" => {
             let of_customer = events.iter().filter(|event| event.customer_id == Some(id));
@@ -233,8 +235,13 @@ fn at_full_length(lot: &str) -> String {
 fn preset(customer: Customer, unit: crate::domain::UnitId, amount: i64) -> Account {
     use crate::domain::{Instant, Lot, LotId};
     let mut account = Account::new(customer.merchant_id, customer.customer_id, unit);
-    let lot =
-        Lot { lot_id: LotId(uuid::Uuid::nil()), amount, remaining: amount, issued_at: Instant::EPOCH, expires_at: None };
+    let lot = Lot {
+        lot_id: LotId(uuid::Uuid::nil()),
+        amount,
+        remaining: amount,
+        issued_at: Instant::EPOCH,
+        expires_at: None,
+    };
     account.credit(lot).expect("a preset account is in range");
     account.entries = 1;
     account

@@ -27,7 +27,11 @@ pub(super) enum Step {
     /// A look at what is stored: the words before the arrow.
     Look(Vec<String>),
     /// An account that holds so much already.
-    Preset { customer: CustomerId, unit: UnitId, amount: i64 },
+    Preset {
+        customer: CustomerId,
+        unit: UnitId,
+        amount: i64,
+    },
 }
 
 /// What the lines named so far.
@@ -63,7 +67,8 @@ impl Options {
     }
 
     fn flag(&mut self, name: &str) -> Option<bool> {
-        self.text(name).map(|value| value.parse().unwrap_or_else(|_| panic!("{name}={value} is neither true nor false")))
+        self.text(name)
+            .map(|value| value.parse().unwrap_or_else(|_| panic!("{name}={value} is neither true nor false")))
     }
 }
 
@@ -161,9 +166,9 @@ impl Parser {
                 effective_from: options.text("from").map(|time| self.time(&time)),
                 name: options.text("name"),
                 time_zone: options.text("zone"),
-                match_by: options.text("match_by").map(|kinds| {
-                    kinds.split('+').filter(|kind| !kind.is_empty()).map(identifier_kind).collect()
-                }),
+                match_by: options
+                    .text("match_by")
+                    .map(|kinds| kinds.split('+').filter(|kind| !kind.is_empty()).map(identifier_kind).collect()),
                 max_age_s: options.number("max_age"),
                 max_future_s: options.number("max_future"),
             }),

@@ -1,0 +1,125 @@
+//! The audit is worth something only if it fails: what holds is broken, one thing at a time, and it must see it.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::support::published::{Published, Record};
+use crate::support::topics::ByHand;
+use crate::support::{Installation, LANES, Traffic};
+
+/// An installation that has worked for a while and is in order.
+fn in_order(name: &str) -> Installation {
+    let installation = Installation::new(name);
+    let worker = installation.worker();
+    let mut traffic = Traffic::start(&installation, 600, 10);
+    traffic.await_all();
+    worker.stop();
+    traffic.assert_as_predicted(&installation);
+    installation.assert_audit_holds();
+    installation
+}
+
+/// The audit fails, and one of its lines has all of this.
+fn assert_audit_finds(installation: &Installation, fault: &[&str]) {
+    let audit = installation.call(&["audit", "--expect-idle"]);
+    assert_eq!(audit.code, Some(3), "{}{}", audit.stdout, audit.stderr);
+    assert!(audit.stdout.ends_with("The audit found faults.\n"), "{}", audit.stdout);
+    let found = audit.stdout.lines().any(|line| fault.iter().all(|part| line.contains(part)));
+    assert!(found, "no line has {fault:?}:\n{}", audit.stdout);
+}
+
+#[test]
+fn a_database_that_was_tampered_with() {
+    let installation = in_order("tampered");
+    let tampered = |statement: &str, fault: &[&str]| {
+        static COPIES: AtomicU32 = AtomicU32::new(0);
+        let copy = format!("{}-{}", installation.database, COPIES.fetch_add(1, Ordering::Relaxed));
+        installation.server().execute(&format!("create database \"{copy}\" template \"{}\"", installation.database));
+        let copy = installation.with_database(&copy);
+        assert_eq!(copy.database().change(statement, &[]), 1, "{statement}");
+        assert_audit_finds(&copy, fault);
+    };
+    let account = "(customer_id, unit_id) = (select customer_id, unit_id from account where available > 0 limit 1)";
+    let entry = "(customer_id, unit_id, seq) = (select customer_id, unit_id, seq from entry where kind = 1 limit 1)";
+    tampered(&format!("update account set available = available + 1 where {account}"), &["lots"]);
+    tampered(&format!("update account set lot_remaining[1] = lot_remaining[1] - 1 where {account}"), &["lots"]);
+    tampered(&format!("update entry set amount = amount + 1 where {entry}"), &["amount"]);
+    tampered(&format!("delete from entry where {entry}"), &["entr"]);
+    tampered(
+        "delete from decision where key_hash = (select key_hash from decision where effect = 4 limit 1)",
+        &["the ledger has no decision"],
+    );
+    tampered(
+        "update customer set first_name = 'Eve' where customer_id = (select min(customer_id::text)::uuid from customer)",
+        &["first_name"],
+    );
+    tampered("update lane set batch = batch - 1 where lane = 0", &["is published, only"]);
+}
+
+#[test]
+fn results_that_were_dropped_doubled_or_swapped() {
+    let installation = in_order("results");
+    let honest = Published::of(&installation, &["results"]).all();
+    let lane_0: Vec<usize> = (0..honest.len()).filter(|index| honest[*index].partition == 0).collect();
+    let (one, other) = (lane_0[lane_0.len() / 3], lane_0[lane_0.len() / 2]);
+    let place = |record: &Record| {
+        let command = record.answers(&installation.prefix).expect("a command");
+        format!("{}/{}/{}", command.topic, command.partition, command.offset)
+    };
+
+    // Written anew as they were, they are still right: what follows is seen for what it is.
+    write_anew(&installation, "results", &honest);
+    installation.assert_audit_holds();
+
+    let mut dropped = honest.clone();
+    let gone = dropped.remove(one);
+    write_anew(&installation, "results", &dropped);
+    assert_audit_finds(&installation, &[&place(&gone), "neither a result nor a dead letter"]);
+
+    let mut doubled = honest.clone();
+    doubled.insert(other, honest[one].clone());
+    write_anew(&installation, "results", &doubled);
+    assert_audit_finds(&installation, &[&place(&honest[one]), "answered twice"]);
+
+    let mut swapped = honest.clone();
+    swapped.swap(one, other);
+    write_anew(&installation, "results", &swapped);
+    assert_audit_finds(&installation, &["stands behind"]);
+}
+
+#[test]
+fn an_event_and_a_state_that_were_dropped() {
+    let installation = in_order("events");
+    let honest = Published::of(&installation, &["events"]).all();
+    let created = |record: &Record| record.json["type"] == "customer.created";
+    let one = honest.iter().position(created).expect("somebody was created");
+    let customer = honest[one].json["customer_id"].as_str().expect("a customer").to_owned();
+    let mut dropped = honest.clone();
+    dropped.remove(one);
+    write_anew(&installation, "events", &dropped);
+    assert_audit_finds(&installation, &[&customer, "version"]);
+    write_anew(&installation, "events", &honest);
+    installation.assert_audit_holds();
+
+    let states = Published::of(&installation, &["customers"]).all();
+    let kept: Vec<Record> = states.into_iter().filter(|state| state.json["customer_id"] != *customer).collect();
+    write_anew(&installation, "customers", &kept);
+    assert_audit_finds(&installation, &[&customer, "state"]);
+}
+
+/// Deletes an outgoing topic and fills it again. Nothing remembers the ids of outgoing topics, only of those that commands come in on.
+fn write_anew(installation: &Installation, topic: &str, records: &[Record]) {
+    installation.topics().delete(topic);
+    installation.must(&["topics", "create", "--lanes", &LANES.to_string()]);
+    let topics = installation.topics();
+    for record in records {
+        topics.write(
+            topic,
+            ByHand {
+                key: record.key.as_deref(),
+                value: record.value.as_deref(),
+                headers: &record.raw_headers,
+                partition: Some(record.partition),
+            },
+        );
+    }
+}

@@ -1,0 +1,157 @@
+//! What the worker can't mend by itself halts the lane that it concerns, and only that: the worker stays up and says what to do.
+
+use serde_json::json;
+
+use crate::support::commands::Shop;
+use crate::support::{Installation, LANES, Worker};
+
+/// Two merchants, one in each lane, and a worker that has served both and stopped.
+fn served() -> (Installation, Shop, Shop) {
+    let installation = Installation::new("halts");
+    let worker = installation.worker();
+    let (mut halted, mut other) = (Shop::of_lane(&installation, 0), Shop::of_lane(&installation, 1));
+    halted.open("ada");
+    other.open("bob");
+    worker.stop();
+    (installation, halted, other)
+}
+
+/// Lane 0 is halted and says why, everywhere; lane 1 goes on.
+fn assert_lane_0_is_halted(worker: &Worker, other: &mut Shop, reason: &[&str]) {
+    let told = worker.await_halt(0);
+    for part in reason {
+        assert!(told.contains(part), "{part:?} is not in the reason: {told}");
+    }
+    let line = worker.await_log("lane halted", 1);
+    let line: serde_json::Value = serde_json::from_str(&line).expect("the log is JSON");
+    assert_eq!((&line["lane"], &line["reason"], &line["level"]), (&json!(0), &json!(told), &json!("ERROR")));
+    assert_eq!(worker.metric(r#"loyalty_lane_state{lane="0",state="halted"}"#), 1.0);
+    assert_eq!(worker.metric(r#"loyalty_lane_state{lane="0",state="held"}"#), 0.0);
+
+    let credit = other.credit("while-the-other-is-halted", "bob", 5);
+    assert_eq!(other.ask("credit", &credit)["status"], "accepted");
+    assert_eq!(worker.metric(r#"loyalty_lane_state{lane="1",state="held"}"#), 1.0);
+    assert_eq!(worker.live().0, 200);
+}
+
+/// What waited for the lane is answered once it has been mended, by the same worker.
+fn assert_lane_0_goes_on(worker: Worker, installation: &Installation, halted: &mut Shop, waiting: &str) {
+    let credit = halted.credit(waiting, "ada", 7);
+    let result = halted.ask("credit", &credit);
+    assert_eq!(
+        (&result["status"], &result["duplicate"]),
+        (&json!("accepted"), &json!(true)),
+        "sent once before: {result}"
+    );
+    assert_eq!(worker.metric(r#"loyalty_lane_state{lane="0",state="halted"}"#), 0.0);
+    worker.stop();
+    installation.assert_audit_holds();
+}
+
+#[test]
+fn postgres_behind_kafka() {
+    let (installation, mut halted, mut other) = served();
+    let database = installation.database();
+    database.execute("update lane set batch = batch - 1 where lane = 0");
+
+    halted.send("credit", &halted.credit("waits", "ada", 7));
+    let worker = installation.worker();
+    let applied: i64 = database.one("select batch from lane where lane = 0");
+    let reason = [
+        &format!("Kafka has published batch {}, but Postgres has applied only {applied}", applied + 1),
+        "Postgres lost data",
+        "loyalty-worker recover",
+    ];
+    assert_lane_0_is_halted(&worker, &mut other, &reason);
+
+    database.execute("update lane set batch = batch + 1 where lane = 0");
+    assert_lane_0_goes_on(worker, &installation, &mut halted, "waits");
+}
+
+#[test]
+fn another_cluster() {
+    let (installation, mut halted, mut other) = served();
+    let database = installation.database();
+    let cluster: String = database.one("select cluster_id from lane where lane = 0");
+    database.execute("update lane set cluster_id = 'staging' where lane = 0");
+
+    halted.send("credit", &halted.credit("waits", "ada", 7));
+    let worker = installation.worker();
+    let reason =
+        [&format!("Postgres belongs to Kafka cluster staging, but this is cluster {cluster}"), "connect the worker to"];
+    assert_lane_0_is_halted(&worker, &mut other, &reason);
+
+    database.execute(&format!("update lane set cluster_id = '{cluster}' where lane = 0"));
+    assert_lane_0_goes_on(worker, &installation, &mut halted, "waits");
+}
+
+#[test]
+fn records_that_retention_removed_before_they_were_read() {
+    let (installation, halted, mut other) = served();
+    let unread = halted.send("credit", &halted.credit("lost", "ada", 7));
+    halted.topics.cut("credit", 0, unread.offset + 1);
+
+    let worker = installation.worker();
+    let next = unread.offset;
+    let reason = [
+        &format!(
+            "goes on at offset {next} of {}credit, but the broker holds {} to {}",
+            installation.prefix,
+            next + 1,
+            next + 1
+        ),
+        "records were lost to retention",
+    ];
+    assert_lane_0_is_halted(&worker, &mut other, &reason);
+    worker.stop();
+}
+
+#[test]
+fn a_topic_made_anew() {
+    let (installation, halted, _other) = served();
+    halted.topics.delete("redeem");
+    installation.must(&["topics", "create", "--lanes", &LANES.to_string()]);
+
+    let worker = installation.worker();
+    for lane in 0..LANES {
+        let reason = worker.await_halt(lane);
+        let said = format!("the topic {}redeem was deleted and made again", installation.prefix);
+        assert!(reason.contains(&said) && reason.contains("Restore the topic"), "{reason}");
+    }
+    assert_eq!(worker.live().0, 200);
+    worker.stop();
+}
+
+#[test]
+fn a_poisoned_record_until_it_is_skipped() {
+    let installation = Installation::new("poison");
+    let worker = installation.worker_with(&[("LOYALTY_POISON_KEY", "poison")]);
+    let (mut halted, mut other) = (Shop::of_lane(&installation, 0), Shop::of_lane(&installation, 1));
+    halted.open("ada");
+    other.open("bob");
+
+    // In the middle of others, which may share a batch with it.
+    let before: Vec<_> =
+        (0..20).map(|n| halted.send("credit", &halted.credit(&format!("before-{n}"), "ada", 1))).collect();
+    let poison = halted.send("credit", &halted.credit("poison", "ada", 1_000));
+    let after: Vec<_> =
+        (0..20).map(|n| halted.send("credit", &halted.credit(&format!("after-{n}"), "ada", 1))).collect();
+
+    let place = format!("{}credit/0/{}", installation.prefix, poison.offset);
+    let reason = [&format!("can't apply the record {place}:"), &*format!("loyalty-worker skip {place} --reason")];
+    assert_lane_0_is_halted(&worker, &mut other, &reason);
+
+    installation.must(&["skip", &place, "--reason", "defect 4711"]);
+    let letter = halted.answers.await_answer(&poison);
+    assert!(letter.is_dead_letter(), "{letter:?}");
+    assert_eq!(letter.headers["__connect.errors.class.name"], "skipped");
+    assert!(letter.headers["__connect.errors.exception.message"].contains("defect 4711"), "{:?}", letter.headers);
+    assert_eq!(letter.value, Some(halted.credit("poison", "ada", 1_000).to_string().into_bytes()));
+    for position in before.iter().chain(&after) {
+        assert_eq!(halted.answers.await_answer(position).json["status"], "accepted");
+    }
+    assert_eq!(worker.metric(r#"loyalty_lane_state{lane="0",state="halted"}"#), 0.0);
+    assert_eq!(worker.metric(r#"loyalty_dead_letter_records_total{class="skipped"}"#), 1.0);
+    worker.stop();
+    installation.assert_audit_holds();
+}

@@ -1,0 +1,93 @@
+//! What the worker stands on dies with -9 under load and comes back. On a stack of their own, one after the other.
+
+use loyalty_worker::codec::{RegistryClient, framing, wire};
+use serde_json::{Value, json};
+
+use crate::support::commands::Shop;
+use crate::support::stack::{OwnStack, Stack, root};
+use crate::support::topics::ByHand;
+use crate::support::{Installation, Traffic, eventually};
+
+#[test]
+fn postgres_the_broker_and_the_registry_die_and_come_back() {
+    let stack = OwnStack::up("outages");
+    let addresses = stack.addresses();
+    killed_under_load(&stack, &addresses, "postgres");
+    killed_under_load(&stack, &addresses, "kafka");
+    a_new_schema_waits_for_the_registry(&stack, &addresses);
+}
+
+fn killed_under_load(stack: &OwnStack, addresses: &Stack, part: &str) {
+    let installation = Installation::on(addresses, part);
+    let worker = installation.worker();
+    worker.await_all_lanes();
+    let mut traffic = Traffic::start(&installation, 3_000, 30);
+    traffic.await_flow();
+    stack.kill(part);
+    stack.start(part);
+    traffic.await_all();
+    assert!(worker.logged("lane recovers") > 0 || part == "kafka", "without Postgres no batch can have gone on");
+    worker.stop();
+    traffic.assert_as_predicted(&installation);
+    installation.assert_audit_holds();
+}
+
+/// A sender begins to use a new version of the schema while the registry is away. The command waits, and with it its lane; the
+/// other lane, which needs nothing of the registry, goes on.
+fn a_new_schema_waits_for_the_registry(stack: &OwnStack, addresses: &Stack) {
+    let installation = Installation::on(addresses, "registry");
+    let worker = installation.worker();
+    let (mut waiting, mut other) = (Shop::of_lane(&installation, 0), Shop::of_lane(&installation, 1));
+    waiting.open("ada");
+    other.open("bob");
+    let subject = format!("{}credit-value", installation.prefix);
+    let id = RegistryClient::new(&addresses.registry_url).register(&subject, &credit_with_a_note()).expect("registers");
+
+    stack.kill("registry");
+    let mut value = framing::confluent(id, 64, |out| out.extend(wire::datum(&credit_of_ada(waiting.merchant))));
+    value.push(0); // the note is null
+    let key = Some(waiting.merchant.as_bytes());
+    let position = waiting.topics.write("credit", ByHand { key, value: Some(&value), ..ByHand::default() });
+    worker.await_log("the schema registry does not answer", 1);
+    let credit = other.credit("while-the-registry-is-away", "bob", 5);
+    assert_eq!(other.ask("credit", &credit)["status"], "accepted");
+    eventually("the metric tells of it", || (worker.metric("loyalty_registry_waits_total") >= 1.0).then_some(()));
+
+    stack.start("registry");
+    let result = waiting.answers.await_answer(&position).json;
+    assert_eq!((&result["status"], &result["balances"][0]["available"]), (&json!("accepted"), &json!(70)), "{result}");
+    worker.stop();
+    installation.assert_audit_holds();
+}
+
+/// The schema of credits with one field more, which this worker has never seen.
+fn credit_with_a_note() -> String {
+    let text = std::fs::read_to_string(root().join("schemas/credit.avsc")).expect("the schema");
+    let mut schema: Value = serde_json::from_str(&text).expect("JSON");
+    let command = schema["fields"].as_array_mut().expect("fields").last_mut().expect("the command");
+    let fields = command["type"][0]["fields"].as_array_mut().expect("the fields of CreditAmount");
+    fields.push(json!({ "name": "note", "type": ["null", "string"], "default": null }));
+    schema.to_string()
+}
+
+fn credit_of_ada(merchant: &str) -> wire::CreditCommand {
+    wire::CreditCommand {
+        envelope: wire::Envelope {
+            merchant_id: merchant.to_owned(),
+            idempotency_key: "with-a-note".to_owned(),
+            customer: Some(wire::CustomerRef { kind: wire::RefKind::ExternalId, value: "ada".to_owned() }),
+            occurred_at: None,
+            source: None,
+            attributes: Default::default(),
+        },
+        command: wire::CreditBody::CreditAmount(wire::CreditAmount {
+            unit: "points".to_owned(),
+            amount: 70,
+            order_id: None,
+            reason: None,
+            title: None,
+            expires_at: None,
+            skip_notifications: false,
+        }),
+    }
+}

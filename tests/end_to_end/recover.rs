@@ -1,0 +1,76 @@
+//! The database is lost, or restored from a backup, and comes back from journal and topics alone.
+
+use crate::support::commands::Shop;
+use crate::support::{Installation, LANES, Traffic};
+
+#[test]
+fn an_empty_database_becomes_the_one_that_was_lost() {
+    let installation = Installation::new("recover");
+    let worker = installation.worker();
+    worker.await_all_lanes();
+    let mut traffic = Traffic::start(&installation, 3_000, 30);
+    traffic.await_flow();
+    worker.kill();
+    let worker = installation.worker();
+    traffic.await_answered(traffic.expected() / 2);
+    worker.kill();
+    let worker = installation.worker();
+    traffic.await_all();
+    worker.stop();
+    traffic.assert_as_predicted(&installation);
+    let lost = installation.database().digests();
+
+    let anew = format!("{}-anew", installation.database);
+    installation.server().execute(&format!("create database \"{anew}\""));
+    let restored = installation.with_database(&anew);
+    restored.must(&["migrate"]);
+    restored.must(&["topics", "create", "--lanes", &LANES.to_string()]);
+    let said = restored.must(&["recover"]);
+    assert!(said.contains(&format!("{LANES} lanes are up to date")), "{said}");
+    assert_eq!(restored.database().digests(), lost);
+
+    goes_on(&restored);
+}
+
+#[test]
+fn a_restored_backup_rolls_forward() {
+    let installation = Installation::new("backup");
+    let worker = installation.worker();
+    worker.await_all_lanes();
+    let mut traffic = Traffic::start(&installation, 3_000, 30);
+    traffic.await_answered(traffic.expected() / 4);
+    worker.stop();
+    let backup = format!("{}-backup", installation.database);
+    installation.server().execute(&format!("create database \"{backup}\" template \"{}\"", installation.database));
+    let worker = installation.worker();
+    traffic.await_all();
+    worker.stop();
+    let lost = installation.database().digests();
+
+    let restored = installation.with_database(&backup);
+    assert_ne!(restored.database().digests(), lost);
+    let worker = restored.worker();
+    for lane in 0..LANES {
+        let reason = worker.await_halt(lane);
+        assert!(reason.contains("Postgres lost data"), "{reason}");
+    }
+    worker.stop();
+
+    restored.must(&["recover"]);
+    assert_eq!(restored.database().digests(), lost);
+    traffic.assert_as_predicted(&restored);
+    let again = restored.must(&["recover"]);
+    assert!(again.contains("0 commands were applied again"), "{again}");
+
+    goes_on(&restored);
+}
+
+/// A worker takes up where the lost database stood, and the whole is still in order.
+fn goes_on(installation: &Installation) {
+    let worker = installation.worker();
+    for lane in 0..LANES {
+        Shop::of_lane(installation, lane).open("somebody-new");
+    }
+    worker.stop();
+    installation.assert_audit_holds();
+}
