@@ -59,7 +59,7 @@ impl Sender {
             .set("client.id", "load")
             .set("enable.idempotence", "true") // which is acks=all, and keeps a partition's order through retries
             .set("partitioner", "murmur2_random")
-            .set("linger.ms", "2")
+            .set("linger.ms", "0") // or one command at a time would seem slower than it is
             .set("compression.type", "lz4")
             .set("queue.buffering.max.messages", "500000")
             .create_with_context(reports)?;

@@ -3,14 +3,12 @@
 #[path = "store/fixtures.rs"]
 mod fixtures;
 
-use std::sync::Arc;
-
 use fixtures::*;
 use futures_util::{join, poll};
-use loyalty_worker::batch::{BatchPlan, DueQuery, LaneState, NewDecision, RowChanges};
+use loyalty_worker::batch::{BatchPlan, DueQuery, LaneState, RowChanges};
 use loyalty_worker::domain::command::{CustomerRef, RefKind};
 use loyalty_worker::domain::customer::{Customer, IdentifierKind};
-use loyalty_worker::domain::{Account, Effect, Entry, Frontier, Instant, KeyHash, Remembered, TransactionId};
+use loyalty_worker::domain::{Account, Effect, Frontier, Instant, Remembered, TransactionId};
 use loyalty_worker::query;
 use loyalty_worker::record::{OutTopic, OutboundRecord};
 use loyalty_worker::store::{LaneConnection, OutboxRow, OutboxValue, StoreErrorKind};
@@ -298,7 +296,8 @@ async fn skipped_records_are_known_by_lane() {
     assert!(store.skip("loyalty.credit", LANE, 9, "a defect").await.unwrap());
     assert!(!store.skip("loyalty.credit", LANE, 9, "again").await.unwrap());
     assert!(store.skip("loyalty.credit", LANE + 1, 1, "a defect").await.unwrap());
-    let expected = [("loyalty.credit".to_owned(), 9), ("loyalty.redeem".to_owned(), 8)];
+    let because = "a defect".to_owned();
+    let expected = [("loyalty.credit".to_owned(), 9, because.clone()), ("loyalty.redeem".to_owned(), 8, because)];
     assert_eq!(store.skipped(LANE).await.unwrap(), expected);
 }
 
@@ -391,64 +390,4 @@ fn plan() -> BatchPlan {
 
 async fn refused(connection: &mut LaneConnection, state: &LaneState) -> StoreErrorKind {
     connection.begin(LANE, state, &plan()).await.unwrap_err().kind
-}
-
-/// Not a test: prints what a batch of so many credits costs. `cargo test --release --test store -- --ignored --nocapture`
-#[tokio::test]
-#[ignore = "a measurement"]
-async fn batch_times() {
-    let database = Database::new().await;
-    let (mut connection, mut state) = database.owner().await;
-    let customers: Vec<u128> =
-        (0..100_000).map(|index| Uuid::from_u128(index * 0x9e37_79b9_7f4a_7c15).as_u128()).collect();
-    for chunk in customers.chunks(2000) {
-        let rows = RowChanges {
-            new_customers: chunk.iter().map(|&number| full_customer(number)).collect(),
-            new_accounts: chunk.iter().map(|&number| account(number, "points", Some(at(0)), 3)).collect(),
-            ..RowChanges::default()
-        };
-        state = apply(&mut connection, &state, &rows).await;
-    }
-    database.execute("vacuum analyze").await;
-    for size in [1, 100, 1000, 2000] {
-        let mut times = Vec::new();
-        for round in 0..20 {
-            let numbers: Vec<u128> =
-                (0..size).map(|index| customers[(index * 47 + round * 1009) % customers.len()]).collect();
-            let key = |number: u128| KeyHash((number ^ (state.batch as u128) << 32).to_be_bytes());
-            let named = BatchPlan {
-                keys: numbers.iter().map(|&number| key(number)).collect(),
-                customers: numbers.iter().map(|&number| customer_id(number)).collect(),
-                ..plan()
-            };
-            let entry = |number: u128| {
-                let entry = Entry { seq: state.batch, ..(*entry(number, "points", 1)).clone() };
-                Arc::new(entry)
-            };
-            let entries: Vec<_> = numbers.iter().map(|&number| entry(number)).collect();
-            let decision = |(number, entry): (&u128, &Arc<Entry>)| {
-                let decision = accepted(Effect::Applied, Some(*number), vec![entry.clone()]);
-                NewDecision { key_hash: key(*number), ..new_decision(1, decision) }
-            };
-            let rows = RowChanges {
-                changed_customers: numbers.iter().map(|&number| full_customer(number)).collect(),
-                changed_accounts: numbers.iter().map(|&number| account(number, "points", Some(at(0)), 3)).collect(),
-                decisions: numbers.iter().zip(&entries).map(decision).collect(),
-                entries,
-                ..RowChanges::default()
-            };
-            let started = std::time::Instant::now();
-            let snapshot = connection.begin(LANE, &state, &named).await.unwrap();
-            let loaded = started.elapsed();
-            assert_eq!(snapshot.customers.len(), size);
-            let next = after(&state);
-            connection.write(LANE, &rows, &state, &next, None, None).await.unwrap();
-            let written = started.elapsed();
-            connection.commit().await.unwrap();
-            times.push((loaded, written - loaded, started.elapsed() - written));
-            state = next;
-        }
-        times.sort_by_key(|(loaded, written, committed)| *loaded + *written + *committed);
-        println!("{size} credits: load, write, commit: {:?}", times[times.len() / 2]);
-    }
 }

@@ -19,7 +19,7 @@ use crate::support::processes::{Worker, check_signals};
 use crate::support::{Failure, thousands};
 
 /// When of the records so many hundredths are sent, the first worker is killed for the first and the second time, and the second one joins.
-const KILLS_AT: [u64; 2] = [20, 60];
+const KILLS_AT: [u64; 2] = [22, 60];
 const JOIN_AT: u64 = 80;
 /// So long without any answer is no outage any more.
 const PATIENCE: Duration = Duration::from_secs(60);

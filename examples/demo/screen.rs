@@ -60,7 +60,7 @@ pub fn speed(ran: &Ran) {
     );
     let first_kill = ran.kills.first().map_or(i64::MAX, |kill| kill.at);
     // A worker that has just started has no lane yet; a command that is in hand at the kill waits for the next worker.
-    let calm = seen.latencies_sent_between(ran.began + 3_000_000, first_kill - 500_000);
+    let calm = seen.latencies_sent_between(ran.began + 2_500_000, first_kill - 1_500_000);
     let all = seen.latencies();
     println!("latency       from sending to the result in the reader's hand");
     println!(

@@ -49,13 +49,24 @@ pub struct Installation {
 }
 
 impl Installation {
-    /// `name` is also the prefix of the topics and the group, so installations on one stack do not meet. `database` is made if need be.
+    /// `name` is also the prefix of the topics and the group, so installations on one stack do not meet. The database must not exist.
     pub fn new(stack: &Stack, worker: &Path, name: &str, database: &str) -> Result<Installation, Failure> {
+        Self::copying(stack, worker, name, database, "template1")
+    }
+
+    /// The same with a database that begins as a copy of another, to which nobody may be connected.
+    pub fn copying(
+        stack: &Stack,
+        worker: &Path,
+        name: &str,
+        database: &str,
+        template: &str,
+    ) -> Result<Installation, Failure> {
         if !worker.is_file() {
             return Err(format!("there is no worker at {}: build it first", worker.display()).into());
         }
         let url = stack.database_url(database)?;
-        super::database::create(&stack.postgres_url, database)?;
+        super::database::create(&stack.postgres_url, database, template)?;
         let settings = stack.dir.join(format!("{database}.toml"));
         let Stack { bootstrap, registry_url, .. } = stack;
         fs::write(

@@ -74,7 +74,8 @@ impl TopicReader {
                     return Ok(Read::Record(Box::new(message)));
                 }
                 Some(Err(KafkaError::PartitionEOF(partition))) => {
-                    if self.at_end.insert(partition) && self.at_end.len() == self.partitions {
+                    self.at_end.insert(partition);
+                    if self.at_end.len() == self.partitions {
                         return Ok(Read::AtEnd);
                     }
                 }

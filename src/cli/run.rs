@@ -27,6 +27,8 @@ pub async fn run(_options: Options, settings: Settings) -> Result<(), CliError> 
     let health = Health::new();
     let server = Server::bind(&settings.http.listen, metrics, health.clone()).await.map_err(CliError::failed)?;
     let address = server.address().map_or_else(|| settings.http.listen.clone(), |address| address.to_string());
+    let (stop, stopped) = watch::channel(());
+    tokio::spawn(until_signal(stop)?);
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         rules_version = RULES_VERSION,
@@ -35,9 +37,7 @@ pub async fn run(_options: Options, settings: Settings) -> Result<(), CliError> 
         http = address,
         "worker starts"
     );
-    let (stop, stopped) = watch::channel(());
     let serving = tokio::spawn(server.serve(closed(stopped.clone())));
-    tokio::spawn(until_signal(stop)?);
 
     let ended = worker::run(settings, health, closed(stopped)).await;
     serving.abort();

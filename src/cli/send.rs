@@ -284,7 +284,7 @@ mod tests {
             line(credit, "b"),
             line(credit, "a"),
             line(credit, "a"),
-            line(upsert, "b"),
+            line(upsert, "a"),
         ];
         let sizes: Vec<usize> = in_order(&lines).iter().map(|part| part.len()).collect();
         assert_eq!(sizes, [3, 2, 1]);

@@ -139,13 +139,18 @@ async fn register_lanes(
         if store.register_lane(&identity, &start, domain::Instant::EPOCH).await.map_err(CliError::failed)? {
             registered += 1;
             output::line(format_args!("lane {lane} starts at {start:?}"))?;
+        } else if let Some((registered, _)) = store.lane(lane).await.map_err(CliError::failed)?
+            && registered != identity
+        {
+            return Err(CliError::Failed(format!(
+                "the database belongs to another installation: its lane {lane} has the group {}, the topics {} of cluster {}, and {} lanes. \
+                 Take a database of its own for this one, or correct kafka.group and kafka.topic_prefix",
+                registered.consumer_group,
+                registered.topics.join(", "),
+                registered.cluster_id,
+                registered.lanes
+            )));
         }
-    }
-    if settings.postgres.pool_size <= usize::try_from(facts.lanes).unwrap_or(usize::MAX) {
-        output::line(format_args!(
-            "Note: postgres.pool_size is {}; a worker that comes to hold all {} lanes needs one connection more than lanes.",
-            settings.postgres.pool_size, facts.lanes
-        ))?;
     }
     match facts.lanes - registered {
         0 => output::line(format_args!("{registered} lanes are ready for `loyalty-worker run`.")),

@@ -23,7 +23,7 @@ pub struct SettingsVersion {
     /// [`Instant::BEGINNING`] for the first.
     pub effective_from: Instant,
     pub recorded_at: Instant,
-    pub settings: Settings,
+    pub settings: Arc<Settings>,
 }
 
 #[derive(Debug, Clone, PartialEq)]

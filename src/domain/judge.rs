@@ -1,6 +1,6 @@
 //! How one command is decided. The checks come in the order of the rejections' precedence; the first that fails is the answer.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use super::book::{Book, Cause};
 use super::command::{Body, Command, CustomerRef, RefKind};
@@ -38,8 +38,11 @@ pub(super) struct Case<'a> {
     pub moment: Moment,
     /// Business time.
     pub occurred_at: Instant,
-    pub settings: Settings,
+    pub settings: Arc<Settings>,
 }
+
+/// Those of a merchant that has defined units only.
+static DEFAULT_SETTINGS: LazyLock<Arc<Settings>> = LazyLock::new(Arc::default);
 
 /// What a command touched, accepted or not.
 #[derive(Debug, Default)]
@@ -106,7 +109,7 @@ pub fn decide(book: &mut Book, command: &Command, moment: Moment) -> Answer {
         command,
         moment,
         occurred_at,
-        settings: in_force.map_or_else(Settings::default, |version| version.settings.clone()),
+        settings: in_force.map_or_else(|| DEFAULT_SETTINGS.clone(), |version| version.settings.clone()),
     };
     let mut touched = Touched::default();
     let judged = check_business_time(&case).and_then(|()| match &command.body {

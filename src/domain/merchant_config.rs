@@ -17,7 +17,7 @@ const MOST_UNITS: usize = 64;
 pub(super) fn judge_settings(book: &mut Book, case: &Case<'_>, patch: &SettingsPatch) -> Result<Accepted, Rejection> {
     let merchant_id = &case.command.envelope.merchant_id;
     let latest = case.config(book).and_then(MerchantConfig::latest_settings).cloned();
-    let mut settings = latest.as_ref().map_or_else(Settings::default, |latest| latest.settings.clone());
+    let mut settings = latest.as_ref().map_or_else(Settings::default, |latest| Settings::clone(&latest.settings));
     let mut check = FieldCheck::default();
     check_no_reference(case, &mut check);
     check.text("command.name", patch.name.as_deref(), 255);
@@ -48,7 +48,7 @@ pub(super) fn judge_settings(book: &mut Book, case: &Case<'_>, patch: &SettingsP
     check.done()?;
 
     if let Some(latest) = &latest
-        && latest.settings == settings
+        && *latest.settings == settings
     {
         return Ok(unchanged(latest.version));
     }
@@ -56,7 +56,7 @@ pub(super) fn judge_settings(book: &mut Book, case: &Case<'_>, patch: &SettingsP
         version: latest.as_ref().map_or(1, |latest| latest.version + 1),
         effective_from: effective_from(case, patch.effective_from, latest.is_none()),
         recorded_at: case.moment.lane_time,
-        settings,
+        settings: Arc::new(settings),
     };
     let (number, effective_from) = (version.version, version.effective_from);
     let version = Arc::new(version);

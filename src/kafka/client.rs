@@ -71,6 +71,8 @@ impl ClientContext for LoggedContext {
                 tracing::debug!(target: "librdkafka", facility, "{line}");
             }
             (_, "CONFWARN") => tracing::debug!(target: "librdkafka", facility, "{line}"),
+            // Said for every partition many times a second while a broker is away, and put right by librdkafka itself.
+            (_, "METADATAUPDATE" | "GETPID") => tracing::debug!(target: "librdkafka", facility, "{line}"),
             (RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical, _) => {
                 tracing::error!(target: "librdkafka", facility, "{line}");
             }

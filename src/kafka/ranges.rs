@@ -32,6 +32,8 @@ pub struct RangeReader {
     name: String,
     /// Read, but beyond the range that was asked for.
     ahead: Option<StoredRecord>,
+    /// The end is told only once.
+    at_end: bool,
 }
 
 impl RangeReader {
@@ -57,7 +59,7 @@ impl RangeReader {
             .add_partition_offset(topic, partition, from)
             .and_then(|()| consumer.assign(&assignment))
             .map_err(|error| KafkaFailure::of(format!("reading {name}"), &error))?;
-        Ok(RangeReader { consumer, name, ahead: None })
+        Ok(RangeReader { consumer, name, ahead: None, at_end: false })
     }
 
     /// The records before the offset `to`. What is missing there were control records, or records of aborted transactions.
@@ -77,14 +79,20 @@ impl RangeReader {
         Ok(records)
     }
 
-    /// The next record; `None` at the partition's end.
+    /// The next record; `None` at the partition's end, and from then on.
     pub fn next(&mut self) -> Result<Option<StoredRecord>, KafkaFailure> {
         if let Some(record) = self.ahead.take() {
             return Ok(Some(record));
         }
+        if self.at_end {
+            return Ok(None);
+        }
         match self.consumer.poll(PATIENCE) {
             Some(Ok(fetched)) => Ok(Some(stored(&fetched))),
-            Some(Err(KafkaError::PartitionEOF(_))) => Ok(None),
+            Some(Err(KafkaError::PartitionEOF(_))) => {
+                self.at_end = true;
+                Ok(None)
+            }
             Some(Err(error)) => Err(KafkaFailure::of(format!("reading {}", self.name), &error)),
             None => Err(KafkaFailure::new(
                 FailureKind::Unavailable,

@@ -19,8 +19,8 @@ pub struct CustomerView {
     pub entries: Vec<Entry>,
 }
 
-/// The customer that a merchant knows by an identifier, in any form that normalises to it, or by id. Each part is as of its own statement: beside
-/// a lane at work, an entry may be newer than the account.
+/// The customer that a merchant knows by an identifier, in any form that normalises to it, or by id. Each part is as of its own
+/// statement: beside a lane at work, an entry may be newer than the account.
 pub async fn customer(
     store: &Store,
     merchant: &MerchantId,

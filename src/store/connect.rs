@@ -12,8 +12,8 @@ use crate::config::PostgresSettings;
 /// Set by each session for itself, whatever the server's own settings are.
 const SESSION: [(&str, &str); 14] = [
     // A worker that hangs or lost its power must not hold its lane row: the server notices a dead peer in about 11 seconds, and a
-    // transaction that nobody goes on with after a minute.
-    ("idle_in_transaction_session_timeout", "60s"),
+    // transaction that nobody goes on with after 15. Between two statements a batch is only folded and encoded.
+    ("idle_in_transaction_session_timeout", "15s"),
     ("tcp_keepalives_idle", "5"),
     ("tcp_keepalives_interval", "2"),
     ("tcp_keepalives_count", "3"),
@@ -124,6 +124,6 @@ mod tests {
     fn options_of_the_url_are_kept() {
         let config = config("postgres://db/loyalty?options=-c%20search_path%3Dloyalty").unwrap();
         let options = config.get_options().unwrap();
-        assert!(options.starts_with("-c search_path=loyalty -c idle_in_transaction_session_timeout=60s"), "{options}");
+        assert!(options.starts_with("-c search_path=loyalty -c idle_in_transaction_session_timeout=15s"), "{options}");
     }
 }

@@ -162,7 +162,7 @@ impl Drop for LaneConnection {
     }
 }
 
-fn read_lane(lane: i32, row: &Row) -> Result<(LaneIdentity, LaneState), StoreError> {
+pub(super) fn read_lane(lane: i32, row: &Row) -> Result<(LaneIdentity, LaneState), StoreError> {
     let mut columns = Columns::of(row);
     let identity = LaneIdentity {
         lane,

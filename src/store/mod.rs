@@ -22,6 +22,7 @@ mod write;
 
 use deadpool_postgres::{Object, Pool};
 
+use crate::batch::LaneState;
 use crate::config::PostgresSettings;
 use crate::domain::{CommandTopic, Frontier, Instant};
 
@@ -110,6 +111,14 @@ impl Store {
         Ok(inserted == 1)
     }
 
+    /// A lane's row as it is, without becoming its owner.
+    pub async fn lane(&self, lane: i32) -> Result<Option<(LaneIdentity, LaneState)>, StoreError> {
+        let client = self.client().await?;
+        let statement = client.prepare_cached(include_str!("sql/lane.sql")).await?;
+        let row = client.query_opt(&statement, &[&lane]).await?;
+        row.map(|row| lane::read_lane(lane, &row)).transpose()
+    }
+
     /// Gives a record up: it becomes a dead letter instead of a command. False when it was given up before.
     pub async fn skip(&self, topic: &str, partition: i32, offset: i64, reason: &str) -> Result<bool, StoreError> {
         let client = self.client().await?;
@@ -117,12 +126,12 @@ impl Store {
         Ok(client.execute(&statement, &[&topic, &partition, &offset, &reason]).await? == 1)
     }
 
-    /// The records of a lane's partitions that were given up: topic and offset.
-    pub async fn skipped(&self, lane: i32) -> Result<Vec<(String, i64)>, StoreError> {
+    /// The records of a lane's partitions that were given up: topic, offset and reason.
+    pub async fn skipped(&self, lane: i32) -> Result<Vec<(String, i64, String)>, StoreError> {
         let client = self.client().await?;
         let statement = client.prepare_cached(include_str!("sql/skipped.sql")).await?;
         let rows = client.query(&statement, &[&lane]).await?;
-        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))).collect()
     }
 
     /// A connection for single statements. It is given back when it is dropped, so nothing may be left open on it.

@@ -90,13 +90,13 @@ pub(super) fn read_settings_version(row: &Row) -> Result<(MerchantId, SettingsVe
         version: columns.take()?,
         effective_from: columns.instant()?,
         recorded_at: columns.instant()?,
-        settings: Settings {
+        settings: Arc::new(Settings {
             name: columns.take()?,
             time_zone: zone(columns.take()?)?,
             match_by: match_by(&columns.take::<Vec<i16>>()?)?,
             max_age_s: columns.take()?,
             max_future_s: columns.take()?,
-        },
+        }),
     };
     Ok((merchant_id, version))
 }

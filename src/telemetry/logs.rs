@@ -10,9 +10,8 @@ use crate::config::LogSettings;
 
 /// Begins to log. Called once; a later call changes nothing.
 pub fn install(settings: &LogSettings) {
-    // What libraries say that nobody can act on: apache-avro of the shape of our own schemas, and rdkafka, for clients without a
-    // context of ours, that a partition has been read to its end.
-    let directives = format!("apache_avro=error,rdkafka::client=off,{}", settings.filter);
+    // What apache-avro says of the shape of our own schemas, nobody can act on.
+    let directives = format!("apache_avro=error,{}", settings.filter);
     // The settings were checked when they were loaded.
     let filter = EnvFilter::builder().parse_lossy(directives);
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);

@@ -1,7 +1,7 @@
 //! One batch from records to an open transaction. The lane's work, its replay from the journal and the search for a poisoned record all
 //! go through here, so that they decide alike.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant as Clock};
 
@@ -22,7 +22,8 @@ pub(super) struct LaneMemory {
     configs: Configs,
     /// All merchants of the lane: whose accounts time settles.
     merchants: BTreeSet<MerchantId>,
-    skipped: HashSet<Position>,
+    /// What the operator gave up, and why.
+    skipped: HashMap<Position, String>,
 }
 
 /// A batch that is decided; its transaction is open.
@@ -50,17 +51,17 @@ impl LaneMemory {
         let skipped = shared.store.skipped(lane).await?;
         let skipped = skipped
             .into_iter()
-            .filter_map(|(topic, offset)| {
-                Some(Position { topic: shared.names.command_of(&topic)?, partition: lane, offset })
+            .filter_map(|(topic, offset, reason)| {
+                Some((Position { topic: shared.names.command_of(&topic)?, partition: lane, offset }, reason))
             })
             .collect();
         Ok(LaneMemory { lane, configs: Configs::default(), merchants, skipped })
     }
 
-    /// Replaces the skips by those that the journal has for a batch.
+    /// Replaces the skips by those that the journal has for a batch. Why is told only when the dead letter is published.
     pub fn skip_exactly(&mut self, skipped: impl Iterator<Item = (CommandTopic, i64)>) {
         let partition = self.lane;
-        self.skipped = skipped.map(|(topic, offset)| Position { topic, partition, offset }).collect();
+        self.skipped = skipped.map(|(topic, offset)| (Position { topic, partition, offset }, String::new())).collect();
     }
 
     /// Understands the records. Waits for the schema registry where it must be asked.
@@ -71,10 +72,10 @@ impl LaneMemory {
             deliveries.push(decode_one(shared, record).await);
         }
         for delivery in &mut deliveries {
-            if self.skipped.contains(&delivery.position) {
+            if let Some(reason) = self.skipped.get(&delivery.position) {
                 delivery.content = Content::DeadLetter(DeadLetter {
                     class: DeadLetterClass::Skipped,
-                    message: "The operator skipped this record.".to_owned(),
+                    message: format!("The operator gave this record up: {reason}"),
                     schema_id: None,
                 });
             }

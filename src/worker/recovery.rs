@@ -1,5 +1,6 @@
 //! The one recovery routine: for a start, an assignment, a time-out, any transaction error and an ambiguous COMMIT.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,11 +10,13 @@ use tokio::sync::mpsc::{self, UnboundedReceiver};
 use super::Shared;
 use super::apply::LaneMemory;
 use crate::batch::{Inbox, LaneState};
-use crate::domain::{CommandTopic, Frontier};
+use crate::domain::{CommandTopic, Frontier, Instant};
 use crate::kafka::KafkaFailure;
 use crate::kafka::commands::Committed;
 use crate::kafka::lane_queues::LaneQueues;
 use crate::kafka::publisher::{PublishErrorKind, PublishJob, PublishReport, Publisher};
+use crate::kafka::ranges::RangeReader;
+use crate::record::OutTopic;
 use crate::store::{LaneConnection, LaneIdentity, OutboxRow, StoreError, StoreErrorKind};
 
 /// A lane that is ours and in order: everything applied before is published, and its topics are read from its frontier.
@@ -30,6 +33,15 @@ pub(super) struct Session {
     pub published: i64,
     /// Outbox rows up to this batch are deleted.
     pub forgotten: i64,
+    /// Batches that are with the publisher, oldest first.
+    pub in_flight: VecDeque<InFlight>,
+}
+
+/// What is counted of a batch once it is published.
+pub(super) struct InFlight {
+    pub batch: i64,
+    pub oldest: Option<Instant>,
+    pub records: [usize; OutTopic::ALL.len()],
 }
 
 /// Why a lane can't go on.
@@ -84,6 +96,13 @@ pub(super) async fn recover(shared: &Arc<Shared>, lane: i32) -> Result<Session, 
     };
     check_identity(shared, &identity)?;
     let unpublished = connection.unpublished(lane).await?;
+    let committed = match committed {
+        // The first owner died before its first publication: every one of them writes to the journal, which is still empty.
+        Committed::Never if !unpublished.is_empty() && journal_is_empty(shared, lane).await? => {
+            Committed::At { batch: 0, frontier: [None; CommandTopic::COUNT] }
+        }
+        committed => committed,
+    };
     let to_publish = check_progress(&committed, &state, unpublished)?;
     check_positions(shared, lane, &state.frontier).await?;
 
@@ -102,7 +121,19 @@ pub(super) async fn recover(shared: &Arc<Shared>, lane: i32) -> Result<Session, 
         .open_lane(lane, &state.frontier, move || waker.notify_one())
         .map_err(|error| LaneFailure::Kafka(error.to_string()))?;
     let inbox = Inbox::new(state.frontier, shared.settings.worker.silent_topic_patience);
-    Ok(Session { connection, memory, state, inbox, queues, wake, publisher, reports, published, forgotten: published })
+    Ok(Session {
+        connection,
+        memory,
+        state,
+        inbox,
+        queues,
+        wake,
+        publisher,
+        reports,
+        published,
+        forgotten: published,
+        in_flight: VecDeque::new(),
+    })
 }
 
 async fn start_publisher(
@@ -125,6 +156,15 @@ pub(super) async fn committed(shared: &Arc<Shared>, lane: i32) -> Result<Committ
         .await
         .map_err(|error| LaneFailure::Kafka(error.to_string()))?
         .map_err(|error| LaneFailure::Kafka(error.to_string()))
+}
+
+async fn journal_is_empty(shared: &Arc<Shared>, lane: i32) -> Result<bool, LaneFailure> {
+    let shared = shared.clone();
+    let look = move || {
+        let name = shared.names.out(OutTopic::Journal);
+        RangeReader::open_at_start(&shared.settings.kafka, &name, lane)?.next().map(|first| first.is_none())
+    };
+    Ok(tokio::task::spawn_blocking(look).await.map_err(|error| LaneFailure::Kafka(error.to_string()))??)
 }
 
 /// Positions mean something only in the cluster, the topics and the group that they were taken in.

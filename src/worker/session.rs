@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use super::Shared;
 use super::apply::{ApplyError, Decided};
 use super::probe;
-use super::recovery::{LaneFailure, Session, publish_failure};
+use super::recovery::{InFlight, LaneFailure, Session, publish_failure};
 use crate::batch::{LaneState, Taken};
 use crate::codec::encode::{EncodeInput, JournalBatch};
 use crate::codec::outcomes_hash::outcomes_hash;
@@ -16,7 +16,7 @@ use crate::domain::{CommandTopic, Instant};
 use crate::fail_point;
 use crate::kafka::lane_queues::{Fetched, IntakeError};
 use crate::kafka::publisher::{PublishJob, PublishReport, Published};
-use crate::record::{InboundRecord, OutboundRecord};
+use crate::record::{InboundRecord, OutTopic, OutboundRecord};
 use crate::store::StoreErrorKind;
 use crate::store::outbox::OutboxValue;
 use crate::telemetry::metrics::{self, Stage, Step};
@@ -153,6 +153,12 @@ impl Session {
             Err(error) => return Err(LaneFailure::Halt(error.to_string())),
         };
         self.state = next;
+        let mut in_flight = InFlight { batch: self.state.batch, oldest: None, records: Default::default() };
+        in_flight.oldest = taken.records.iter().map(|record| record.timestamp).min();
+        for record in &records {
+            in_flight.records[record.topic as usize] += 1;
+        }
+        self.in_flight.push_back(in_flight);
         self.publisher.submit(PublishJob {
             batch: self.state.batch,
             frontier: self.state.frontier,
@@ -215,6 +221,14 @@ impl Session {
                 metrics::kafka_transaction_seconds(Step::SendOffsets, took.send_offsets);
                 metrics::kafka_transaction_seconds(Step::Commit, took.commit);
                 self.published = batch;
+                while let Some(done) = self.in_flight.pop_front_if(|in_flight| in_flight.batch <= batch) {
+                    for topic in OutTopic::ALL {
+                        metrics::published(topic, done.records[topic as usize]);
+                    }
+                    if let Some(oldest) = done.oldest {
+                        metrics::answered_after(elapsed_since(oldest));
+                    }
+                }
                 metrics::unpublished_batches(self.memory.lane, self.unpublished());
                 Ok(())
             }
@@ -239,8 +253,7 @@ impl Session {
                 metrics::lag_records(lane, topic, (end - self.state.frontier.next(topic)).max(0));
             }
         }
-        let age_us = self.inbox.oldest().map_or(0, |oldest| (now().micros() - oldest.micros()).max(0));
-        metrics::lag_age_seconds(lane, Duration::from_micros(age_us.unsigned_abs()));
+        metrics::lag_age_seconds(lane, self.inbox.oldest().map_or(Duration::ZERO, elapsed_since));
         if self.publisher.busy_for().is_some_and(|busy| busy > WATCHDOG) {
             tracing::error!(
                 lane,
@@ -263,6 +276,11 @@ fn is_poisoned(error: &ApplyError) -> bool {
 /// The wall clock, read in the shell only.
 pub(super) fn now() -> Instant {
     Instant::from_micros(jiff::Timestamp::now().as_microsecond())
+}
+
+/// Zero when the broker's clock is ahead of ours.
+fn elapsed_since(then: Instant) -> Duration {
+    Duration::from_micros(u64::try_from(now().micros() - then.micros()).unwrap_or(0))
 }
 
 fn check_clock(lane: i32, records: &[InboundRecord]) -> Result<(), LaneFailure> {

@@ -69,6 +69,13 @@ impl Shared {
                 sentences.join("\n")
             )));
         }
+        let needed = usize::try_from(facts.lanes).unwrap_or(usize::MAX).saturating_add(SPARE_CONNECTIONS);
+        if settings.postgres.pool_size < needed {
+            return Err(WorkerError::NotReady(format!(
+                "postgres.pool_size is {}, but a worker that holds all {} lanes needs {needed} connections: raise the setting",
+                settings.postgres.pool_size, facts.lanes
+            )));
+        }
         let registry = RegistryClient::new(&settings.registry.url);
         let encoder = Encoder::register(&registry, &names).await?;
         let decoder = Decoder::new(facts.lanes, registry.clone());
@@ -113,6 +120,9 @@ impl Shared {
         }
     }
 }
+
+/// Beside one connection per lane: the search for a poisoned record takes a second one, skips are read by the pool's.
+const SPARE_CONNECTIONS: usize = 2;
 
 /// The journal's name of the setting that cuts time's own work.
 pub(super) const DUE_LIMIT: &str = "worker.max_due_per_batch";

@@ -15,6 +15,7 @@ use crate::config::Settings;
 use crate::kafka::group::{Group, GroupEvent};
 use crate::kafka::ticks::TickWriter;
 use crate::telemetry::health::Health;
+use crate::telemetry::metrics;
 
 /// A loop that has not turned for so long can't follow the group any more.
 const GROUP_SILENCE: Duration = Duration::from_secs(20);
@@ -29,20 +30,26 @@ struct OwnedLane {
 struct Supervisor {
     shared: Arc<Shared>,
     lanes: BTreeMap<i32, OwnedLane>,
+    /// Ticks that could not be written and were counted.
+    tick_failures: u64,
     /// Lanes that were given up and have not ended yet: a new owner's task waits for the old one.
     ending: BTreeMap<i32, JoinHandle<()>>,
 }
 
 /// Runs until `shutdown` resolves: then the batch in hand is finished and published, and the group is left.
 pub async fn run(settings: Settings, health: Health, shutdown: impl Future<Output = ()>) -> Result<(), WorkerError> {
-    let shared = Shared::connect(settings, health).await?;
+    tokio::pin!(shutdown);
+    let shared = tokio::select! {
+        connected = Shared::connect(settings, health) => connected?,
+        () = &mut shutdown => return Ok(()),
+    };
     let (events_in, mut events) = mpsc::unbounded_channel();
     let group = Group::join(&shared.settings.kafka, &shared.names, events_in)?;
     let ticks = TickWriter::new(&shared.settings.kafka, &shared.names)?;
-    let mut supervisor = Supervisor { shared: shared.clone(), lanes: BTreeMap::new(), ending: BTreeMap::new() };
+    let mut supervisor =
+        Supervisor { shared: shared.clone(), lanes: BTreeMap::new(), tick_failures: 0, ending: BTreeMap::new() };
     let mut tick_due = tokio::time::interval(shared.settings.worker.tick_interval);
     let mut health_due = tokio::time::interval(HEALTH_INTERVAL);
-    tokio::pin!(shutdown);
     let ended = loop {
         tokio::select! {
             event = events.recv() => match event {
@@ -128,7 +135,12 @@ impl Supervisor {
         }
     }
 
-    fn tick(&self, ticks: &TickWriter) {
+    fn tick(&mut self, ticks: &TickWriter) {
+        let failures = ticks.failures();
+        for _ in self.tick_failures..failures {
+            metrics::tick_failed();
+        }
+        self.tick_failures = failures;
         for lane in self.lanes.keys() {
             ticks.write(*lane, format!(r#"{{"lane":{lane},"at":"{}"}}"#, now()).as_bytes());
         }

@@ -59,7 +59,7 @@ fn a_customers_first_day() {
     let wrong = shop.ask("credit", &shop.credit("order-2", "ada", 0));
     assert_eq!(
         (&wrong["rejection"]["code"], &wrong["rejection"]["fields"][0]["field"]),
-        (&json!("invalid_fields"), &json!("amount"))
+        (&json!("invalid_fields"), &json!("command.amount"))
     );
 
     // What the services around it read.
@@ -254,6 +254,20 @@ fn an_idle_worker_stops_at_once() {
     worker.await_all_lanes();
     worker.stop_within(Duration::from_secs(3));
     installation.assert_audit_holds();
+}
+
+#[test]
+fn a_worker_that_still_waits_for_kafka_stops_at_once() {
+    let installation = Installation::bare(&Stack::shared(), "waits");
+    installation.must(&["migrate"]);
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = silent.local_addr().expect("its address").to_string();
+    let worker = installation.worker_with(&[("LOYALTY_KAFKA__BOOTSTRAP_SERVERS", &address)]);
+    worker.await_log("worker starts", 1);
+    // It has asked, and nobody answers.
+    let _asked = silent.accept().expect("the worker connects");
+    assert_eq!((worker.ready().0, worker.live().0), (503, 200));
+    worker.stop_within(Duration::from_secs(3));
 }
 
 #[test]

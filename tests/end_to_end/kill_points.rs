@@ -37,6 +37,24 @@ kill_points! {
     killed_before_outbox_delete at "before-outbox-delete",
 }
 
+/// The first batch of all: nothing has ever been published, and what was applied waits in the outbox.
+#[test]
+fn killed_before_the_first_publication() {
+    let installation = Installation::new("first");
+    let mut worker = installation.worker_with(&[("LOYALTY_FAIL_POINT", "after-commit")]);
+    let mut traffic = Traffic::start(&installation, 600, 10);
+    assert_eq!(worker.await_end().signal(), Some(Signal::SIGKILL as i32));
+    let database = installation.database();
+    let waiting = database.rows("select lane from outbox where batch = 1");
+    assert_eq!(waiting.len(), 1, "one lane's first batch is applied and not published");
+
+    let worker = installation.worker();
+    traffic.await_all();
+    worker.stop();
+    traffic.assert_as_predicted(&installation);
+    installation.assert_audit_holds();
+}
+
 /// Batches before the one that is hit, so that there is something before it and something after it.
 const PASSAGES: u32 = 15;
 

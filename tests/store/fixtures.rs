@@ -284,13 +284,13 @@ pub fn settings_version(version: i64) -> Arc<SettingsVersion> {
         version,
         effective_from: if is_first { Instant::BEGINNING } else { at(version) },
         recorded_at: at(version),
-        settings: Settings {
+        settings: Arc::new(Settings {
             name: (!is_first).then(|| "Café".to_owned()),
             time_zone: Zone::named("Europe/Berlin").unwrap(),
             match_by: if is_first { Vec::new() } else { vec![IdentifierKind::Email, IdentifierKind::ExternalId] },
             max_age_s: 60,
             max_future_s: 5,
-        },
+        }),
     })
 }
 

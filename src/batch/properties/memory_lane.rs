@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::batch::{BatchPlan, ChangeSet, Configs, DueQuery, RowChanges, Snapshot, plan, run};
-use crate::domain::command::{Command, Content, Delivery};
+use crate::domain::command::{Content, Delivery};
 use crate::domain::config::MerchantConfig;
 use crate::domain::customer::{Customer, Identifier, IdentifierKind};
 use crate::domain::tests::ledger::{Applied, Keeper, Reply};
@@ -43,7 +43,7 @@ impl Cut {
 pub(super) struct MemoryLane {
     pub rows: Rows,
     pub events: Vec<Event>,
-    pub outcomes: Vec<(Box<Command>, Reply)>,
+    pub outcomes: Vec<Reply>,
     /// The last state of each customer that went out.
     pub states: BTreeMap<CustomerId, (Customer, Vec<Account>)>,
     pub lane_time: Instant,
@@ -76,7 +76,7 @@ impl MemoryLane {
         self.batch(Vec::new(), Cut::NONE);
     }
 
-    pub fn batch(&mut self, deliveries: Vec<Delivery>, cut: Cut) -> (usize, usize) {
+    fn batch(&mut self, deliveries: Vec<Delivery>, cut: Cut) {
         if cut.restart {
             self.configs.clear();
         }
@@ -86,12 +86,10 @@ impl MemoryLane {
         let plan = plan(&deliveries, &self.configs, due);
         let snapshot = self.rows.snapshot(&plan);
         let changes = run(deliveries, snapshot, &mut self.configs, self.lane_time, cut.due);
-        self.take(changes)
+        self.take(changes);
     }
 
-    /// How many outcomes and events it added.
-    fn take(&mut self, changes: ChangeSet) -> (usize, usize) {
-        let added = (changes.outcomes.len(), changes.events.len());
+    fn take(&mut self, changes: ChangeSet) {
         assert!(changes.lane_time >= self.lane_time, "lane time went back");
         self.lane_time = changes.lane_time;
         self.rows.apply(changes.rows);
@@ -101,20 +99,16 @@ impl MemoryLane {
             assert!(accounts.is_sorted_by_key(|account| &account.unit_id), "a state's accounts have one order");
             self.states.insert(customer.customer_id, (customer, accounts));
         }
-        self.outcomes.extend(changes.outcomes.into_iter().map(|outcome| {
-            let reply = Reply {
-                position: outcome.position,
-                original: outcome.original,
-                decision: outcome.decision,
-                balances: outcome.balances,
-            };
-            (outcome.command, reply)
+        self.outcomes.extend(changes.outcomes.into_iter().map(|outcome| Reply {
+            position: outcome.position,
+            original: outcome.original,
+            decision: outcome.decision,
+            balances: outcome.balances,
         }));
         // What stays in memory is what the next start would load.
         for (merchant, config) in &self.configs {
             assert_eq!(self.rows.configs.get(merchant), Some(config), "memory of {merchant}");
         }
-        added
     }
 }
 
@@ -257,15 +251,16 @@ fn is_distinct<T: Ord>(mut keys: impl Iterator<Item = T>) -> bool {
 }
 
 impl Keeper for MemoryLane {
-    /// Only ticks settle what no command touches, so that a ledger can say when they come.
+    /// Only ticks settle what no command touches, so that a ledger can say when they come; what the batch itself made is due in the next.
     fn apply(&mut self, deliveries: Vec<Delivery>) -> Applied {
         let has_tick = deliveries.iter().any(|delivery| matches!(delivery.content, Content::Tick));
-        let cut =
-            Cut { commands: deliveries.len(), due: if has_tick { usize::MAX } else { 0 }, restart: self.restarts };
-        let (outcomes, events) = self.batch(deliveries, cut);
+        let (outcomes, events) = (self.outcomes.len(), self.events.len());
+        self.batch(deliveries, Cut { due: 0, restart: self.restarts, ..Cut::NONE });
+        if has_tick {
+            self.batch(Vec::new(), Cut::NONE);
+        }
         self.rows.check();
-        let replies = self.outcomes.split_off(self.outcomes.len() - outcomes).into_iter().map(|(_, reply)| reply);
-        Applied { replies: replies.collect(), events: self.events.split_off(self.events.len() - events) }
+        Applied { replies: self.outcomes.split_off(outcomes), events: self.events.split_off(events) }
     }
 
     fn customer(&self, id: CustomerId) -> Option<Customer> {

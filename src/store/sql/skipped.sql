@@ -1,1 +1,1 @@
-select topic, "offset" from skipped_record where "partition" = $1 order by topic, "offset"
+select topic, "offset", reason from skipped_record where "partition" = $1 order by topic, "offset"
