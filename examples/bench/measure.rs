@@ -17,7 +17,7 @@ use crate::support::database::Database;
 use crate::support::processes::{Worker, check_signals};
 
 /// So long without a result is a failure.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 pub struct Measured {
     pub lanes: i32,

@@ -188,10 +188,9 @@ impl Show<'_> {
         if !self.flows() {
             return Ok(());
         }
-        // The last kill's backlog is worked off first, so that each kill is seen for itself.
-        let caught_up = undecided < 5_000;
         match KILLS_AT.get(self.kills.len()) {
-            Some(&kill_at) if sent >= kill_at && caught_up => {
+            // If it can be, the last kill's backlog is worked off first, so that each kill is seen for itself.
+            Some(&kill_at) if sent >= kill_at && (undecided < 5_000 || sent >= kill_at + 15) => {
                 let Some(worker) = self.workers.pop() else { return Ok(()) };
                 let (name, at) = (worker.name.clone(), now_micros());
                 worker.kill()?;

@@ -48,6 +48,8 @@ pub struct LaneQueues {
     assigned: TopicPartitionList,
     lane: i32,
     strays_at_open: u64,
+    /// Topics that have given something since the lane was opened.
+    heard: [bool; CommandTopic::COUNT],
     failed: Option<IntakeError>,
     buffer: Vec<*mut ffi::rd_kafka_message_t>,
     shared: Arc<Shared>,
@@ -82,7 +84,7 @@ impl LaneQueues {
             .incremental_assign(&assigned)
             .map_err(|error| KafkaFailure::new(FailureKind::Unavailable, doing(), error.to_string()))?;
         let queues = queues.try_into().unwrap_or_else(|_| unreachable!("one queue was made per topic"));
-        Ok(LaneQueues { queues, assigned, lane, strays_at_open, failed: None, buffer: Vec::new(), shared })
+        Ok(LaneQueues { queues, assigned, lane, strays_at_open, heard: Default::default(), failed: None, buffer: Vec::new(), shared })
     }
 
     pub fn lane(&self) -> i32 {
@@ -103,8 +105,12 @@ impl LaneQueues {
     }
 
     /// The end of a topic's partition as the last fetch response told it, without asking a broker. It counts records of open
-    /// transactions too, so it can be beyond the last [`Fetched::End`]. `None` before the first response.
+    /// transactions too, so it can be beyond the last [`Fetched::End`]. `None` before the first response: the client still
+    /// remembers the end of the time before the lane was opened, which may lie far back.
     pub fn cached_end(&self, topic: CommandTopic) -> Option<i64> {
+        if !self.heard[topic.index()] {
+            return None;
+        }
         let (mut low, mut high) = (-1, -1);
         // SAFETY: the client outlives this call (`shared`), the name is NUL-terminated, the results are local.
         let result = unsafe {
@@ -141,6 +147,7 @@ impl LaneQueues {
     fn take(&mut self, topic: CommandTopic, into: &mut Vec<Fetched>) -> Result<(), IntakeError> {
         let mut outcome = Ok(());
         into.reserve(self.buffer.len());
+        let had = into.len();
         for native in self.buffer.drain(..) {
             // SAFETY: each pointer is a message that we own until it is destroyed, once, here.
             unsafe {
@@ -153,6 +160,7 @@ impl LaneQueues {
                 ffi::rd_kafka_message_destroy(native);
             }
         }
+        self.heard[topic.index()] |= into.len() > had;
         outcome
     }
 }

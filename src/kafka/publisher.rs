@@ -16,7 +16,7 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::{Offset, error::KafkaResult};
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::commands::CommandConsumer;
+use super::commands::{CommandConsumer, Committed};
 use super::producer::LaneProducer;
 pub use super::producer::{PublishError, PublishErrorKind};
 use crate::config::KafkaSettings;
@@ -90,6 +90,7 @@ impl Publisher {
             lane,
             offset_topics: CommandTopic::ALL.map(|topic| names.command(topic)),
             group: consumer.group_metadata(),
+            consumer: consumer.clone(),
             jobs: waiting,
             reports,
             shared: Arc::clone(&shared),
@@ -173,6 +174,7 @@ struct Thread {
     lane: i32,
     offset_topics: [String; CommandTopic::COUNT],
     group: ConsumerGroupMetadata,
+    consumer: CommandConsumer,
     jobs: mpsc::Receiver<PublishJob>,
     reports: UnboundedSender<PublishReport>,
     shared: Arc<Shared>,
@@ -188,19 +190,22 @@ impl Thread {
                 Ok(Some(published)) => {
                     let doubtful =
                         published.took.commit > QUICK_COMMIT || producer.transport_errors() != transport_errors;
-                    let _ = self.reports.send(PublishReport::Published(published));
                     if doubtful {
+                        // Whoever abandoned this publisher may have a new one by now, which must not be fenced.
+                        if self.shared.abandoned() {
+                            return;
+                        }
                         tracing::info!(lane = self.lane, "making the lane's producer anew after a doubtful commit");
                         drop(producer);
-                        producer =
-                            match self.shared.blocking(|| LaneProducer::new(&self.settings, &self.names, self.lane)) {
-                                (Ok(producer), _) => producer,
-                                (Err(error), _) => {
-                                    let _ = self.reports.send(PublishReport::Failed(error));
-                                    return;
-                                }
-                            };
+                        producer = match self.shared.blocking(|| self.start_anew(published.batch)) {
+                            (Ok(producer), _) => producer,
+                            (Err(error), _) => {
+                                let _ = self.reports.send(PublishReport::Failed(error));
+                                return;
+                            }
+                        };
                     }
+                    let _ = self.reports.send(PublishReport::Published(published));
                 }
                 Ok(None) => return,
                 Err(error) => {
@@ -208,6 +213,22 @@ impl Thread {
                     return;
                 }
             }
+        }
+    }
+
+    /// A new producer, once the group's offsets say that the batch is published. They are asked because a broker that dies in the middle
+    /// of a commit and comes back has been seen to call it complete without ever writing its markers, when for a moment no
+    /// partition had a leader (Kafka 4.3, TransactionMarkerChannelManager: "likely deleted already"): its records are lost then, and
+    /// the outbox must not forget them.
+    fn start_anew(&self, batch: i64) -> Result<LaneProducer, PublishError> {
+        let producer = LaneProducer::new(&self.settings, &self.names, self.lane)?;
+        match self.consumer.committed(self.lane) {
+            Ok(Committed::At { batch: published, .. }) if published >= batch => Ok(producer),
+            Ok(found) => Err(PublishError::other(format!(
+                "lane {}: Kafka has acknowledged the commit of batch {batch}, but its offsets do not say so: {found:?}",
+                self.lane
+            ))),
+            Err(error) => Err(PublishError::other(error.to_string())),
         }
     }
 

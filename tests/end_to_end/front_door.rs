@@ -119,6 +119,33 @@ fn the_lines_that_the_help_teaches() {
     installation.assert_audit_holds();
 }
 
+/// Each redeem is sent when the broker has the credit that pays for it, on another topic. The worker reads the two topics by themselves,
+/// and must not take the second before the first, neither live nor when it catches up.
+#[test]
+fn a_redeem_never_overtakes_the_credit_that_pays_for_it() {
+    let installation = Installation::new("order");
+    let worker = installation.worker();
+    let mut shop = Shop::of_lane(&installation, 0);
+    shop.open("ada");
+    let pairs = |shop: &Shop, run: &str| {
+        let send = |n| {
+            shop.send("credit", &shop.credit(&format!("{run}-earn-{n}"), "ada", 5));
+            shop.send("redeem", &shop.redeem(&format!("{run}-spend-{n}"), "ada", 5))
+        };
+        (0..400).map(send).collect::<Vec<_>>()
+    };
+    let live = pairs(&shop, "live");
+    worker.stop();
+    let missed = pairs(&shop, "missed");
+    let worker = installation.worker();
+    for redeem in live.iter().chain(&missed) {
+        let result = shop.answers.await_answer(redeem).json;
+        assert_eq!(result["status"], "accepted", "{result}");
+    }
+    worker.stop();
+    installation.assert_audit_holds();
+}
+
 #[test]
 fn avro_and_json_mean_the_same_and_traces_pass_through() {
     let installation = Installation::new("encodings");

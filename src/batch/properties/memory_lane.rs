@@ -74,6 +74,7 @@ impl MemoryLane {
             self.batch(std::mem::replace(&mut deliveries, rest), cut);
         }
         self.batch(Vec::new(), Cut::NONE);
+        assert_eq!(self.rows.due(self.lane_time).count(), 0, "who was visited for nothing is not visited again");
     }
 
     fn batch(&mut self, deliveries: Vec<Delivery>, cut: Cut) {
@@ -82,10 +83,15 @@ impl MemoryLane {
         }
         let until = deliveries.iter().map(|delivery| delivery.timestamp).fold(self.lane_time, Instant::max);
         let merchants = self.rows.configs.keys().cloned().collect();
+        let due_before = self.rows.due(until).count();
         let due = (cut.due > 0).then_some(DueQuery { until, limit: cut.due, merchants });
         let plan = plan(&deliveries, &self.configs, due);
         let snapshot = self.rows.snapshot(&plan);
         let changes = run(deliveries, snapshot, &mut self.configs, self.lane_time, cut.due);
+        if cut.due > 0 {
+            assert_eq!(changes.due_settled, due_before.min(cut.due));
+            assert_eq!(changes.due_pending, due_before >= cut.due, "what is left over is known");
+        }
         self.take(changes);
     }
 
@@ -117,13 +123,11 @@ impl Rows {
     fn snapshot(&self, plan: &BatchPlan) -> Snapshot {
         let mut snapshot = Snapshot::default();
         if let Some(query) = &plan.due {
-            let due = self.accounts.values().filter(|account| query.merchants.contains(&account.merchant_id));
-            let mut due: Vec<_> = due
-                .filter_map(|account| Some((account.next_due?, account.customer_id, account.unit_id.clone())))
-                .filter(|(next_due, _, _)| *next_due <= query.until)
-                .collect();
-            due.sort();
-            snapshot.due = due.into_iter().take(query.limit).map(|(_, customer, unit)| (customer, unit)).collect();
+            let due = self.due(query.until).filter(|account| query.merchants.contains(&account.merchant_id));
+            let mut due: Vec<&Account> = due.collect();
+            due.sort_by_key(|account| (account.next_due, account.customer_id, account.unit_id.clone()));
+            let first = due.into_iter().take(query.limit);
+            snapshot.due = first.map(|account| (account.customer_id, account.unit_id.clone())).collect();
         }
         for identifier in &plan.identifiers {
             snapshot.identities.extend(self.identities.get_key_value(identifier).map(|(key, id)| (key.clone(), *id)));
@@ -193,6 +197,10 @@ impl Rows {
         for (merchant, unit, version) in changes.unit_versions {
             self.configs.entry(merchant).or_default().units.entry(unit).or_default().push(version);
         }
+    }
+
+    fn due(&self, until: Instant) -> impl Iterator<Item = &Account> {
+        self.accounts.values().filter(move |account| account.next_due.is_some_and(|due| due <= until))
     }
 
     fn accounts_of(&self, id: CustomerId) -> Vec<Account> {

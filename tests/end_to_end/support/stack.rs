@@ -1,5 +1,6 @@
 //! Kafka, Postgres and a registry: those that the tests share, and those of one test, which may break them.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -40,7 +41,7 @@ impl Stack {
 }
 
 /// A stack of a test's own. It is brought down when this goes, and also when the tests are killed: a process outside their group waits
-/// for the end of its standard input.
+/// for the end of its standard input. After a failure its files stay, for its logs.
 pub struct OwnStack {
     dir: PathBuf,
     guard: Child,
@@ -49,7 +50,7 @@ pub struct OwnStack {
 impl OwnStack {
     pub fn up(name: &str) -> OwnStack {
         let dir = root().join(format!("target/stack/{name}-{}", std::process::id()));
-        let script = "read -r _; exec \"$0\" down --wipe \"$1\"";
+        let script = "read -r wipe || wipe=--wipe; exec \"$0\" down ${wipe:+$wipe} \"$1\"";
         let guard = Command::new("setsid")
             .args(["bash", "-c", script])
             .args([&script_path(), &dir])
@@ -90,7 +91,12 @@ impl OwnStack {
 
 impl Drop for OwnStack {
     fn drop(&mut self) {
-        drop(self.guard.stdin.take());
+        let stdin = self.guard.stdin.take();
+        if std::thread::panicking() {
+            eprintln!("---- the stack's logs are in {}", self.dir.display());
+            let _ = stdin.as_ref().map(|mut stdin| stdin.write_all(b"\n"));
+        }
+        drop(stdin);
         let _ = self.guard.wait();
     }
 }
