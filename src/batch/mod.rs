@@ -3,8 +3,6 @@
 pub mod change_set;
 pub mod inbox;
 pub mod plan;
-#[cfg(test)]
-mod properties;
 pub mod run;
 pub mod snapshot;
 
@@ -13,3 +11,6 @@ pub use inbox::{Inbox, Taken};
 pub use plan::{BatchPlan, DueQuery, EarnedOrder};
 pub use run::{Configs, plan, run};
 pub use snapshot::Snapshot;
+
+#[cfg(test)]
+mod properties;

@@ -18,8 +18,6 @@ mod position;
 mod redeem;
 pub mod rejection;
 pub mod settle;
-#[cfg(test)]
-pub(crate) mod tests;
 mod time;
 
 pub use account::{Account, Lot, Overflow};
@@ -37,3 +35,6 @@ pub const MAX_AMOUNT: i64 = 1_000_000_000_000;
 
 /// Raised whenever a change of the rules gives some command another outcome; the journal names it.
 pub const RULES_VERSION: i32 = 1;
+
+#[cfg(test)]
+pub(crate) mod tests;

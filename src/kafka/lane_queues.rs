@@ -84,7 +84,16 @@ impl LaneQueues {
             .incremental_assign(&assigned)
             .map_err(|error| KafkaFailure::new(FailureKind::Unavailable, doing(), error.to_string()))?;
         let queues = queues.try_into().unwrap_or_else(|_| unreachable!("one queue was made per topic"));
-        Ok(LaneQueues { queues, assigned, lane, strays_at_open, heard: Default::default(), failed: None, buffer: Vec::new(), shared })
+        Ok(LaneQueues {
+            queues,
+            assigned,
+            lane,
+            strays_at_open,
+            heard: Default::default(),
+            failed: None,
+            buffer: Vec::new(),
+            shared,
+        })
     }
 
     pub fn lane(&self) -> i32 {

@@ -10,7 +10,7 @@ use super::{StoreError, StoreErrorKind};
 use crate::config::PostgresSettings;
 
 /// Set by each session for itself, whatever the server's own settings are.
-const SESSION: [(&str, &str); 14] = [
+const SESSION: [(&str, &str); 16] = [
     // A worker that hangs or lost its power must not hold its lane row: the server notices a dead peer in about 11 seconds, and a
     // transaction that nobody goes on with after 15. Between two statements a batch is only folded and encoded.
     ("idle_in_transaction_session_timeout", "15s"),
@@ -28,6 +28,9 @@ const SESSION: [(&str, &str); 14] = [
     ("enable_seqscan", "off"),
     ("enable_hashjoin", "off"),
     ("enable_mergejoin", "off"),
+    // Every key of a batch comes once: there is nothing to remember or to keep.
+    ("enable_memoize", "off"),
+    ("enable_material", "off"),
     // Compiling costs more than any of the statements.
     ("jit", "off"),
     ("default_transaction_isolation", "read\\ committed"),

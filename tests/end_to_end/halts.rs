@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::support::commands::Shop;
-use crate::support::{Installation, LANES, Worker};
+use crate::support::{Installation, LANES, Worker, eventually};
 
 /// Two merchants, one in each lane, and a worker that has served both and stopped.
 fn served() -> (Installation, Shop, Shop) {
@@ -110,7 +110,11 @@ fn records_that_retention_removed_before_they_were_read() {
 fn a_topic_made_anew() {
     let (installation, halted, _other) = served();
     halted.topics.delete("redeem");
-    installation.must(&["topics", "create", "--lanes", &LANES.to_string()]);
+    // It makes what is missing, and refuses it once the broker tells the new topic's id.
+    let create = ["topics", "create", "--lanes", &LANES.to_string()];
+    eventually("the lanes' redeem is known to be another topic", || {
+        (installation.call(&create).code == Some(1)).then_some(())
+    });
 
     let worker = installation.worker();
     for lane in 0..LANES {

@@ -141,7 +141,8 @@ impl Rows {
             snapshot.accounts.insert(id, self.accounts_of(id));
         }
         for merchant in &plan.merchants {
-            snapshot.configs.extend(self.configs.get(merchant).map(|config| (merchant.clone(), config.clone())));
+            // Empty for one that does not exist.
+            snapshot.configs.insert(merchant.clone(), self.configs.get(merchant).cloned().unwrap_or_default());
         }
         for key in &plan.keys {
             snapshot.remembered.extend(self.decisions.get(key).map(|decision| (*key, decision.clone())));

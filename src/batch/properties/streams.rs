@@ -33,7 +33,7 @@ pub(super) enum What {
         key: Option<String>,
         reference: Option<Named>,
         time: Option<Time>,
-        body: Body,
+        body: Box<Body>,
     },
     /// The same command as so many commands before, again.
     Repeat(usize),
@@ -55,7 +55,7 @@ pub(super) enum Time {
     Exactly(i64),
 }
 
-/// Records with positions: `wild` adds `Draft::gap` to nothing and takes it as the time itself.
+/// Records with positions. In `wild` streams `Draft::gap` is the record's time itself.
 pub(super) fn deliveries(drafts: &[Draft], wild: bool) -> Vec<Delivery> {
     let mut now = Instant::from_micros(START * 1_000_000);
     let mut offsets = [0; CommandTopic::COUNT];
@@ -77,11 +77,11 @@ pub(super) fn deliveries(drafts: &[Draft], wild: bool) -> Vec<Delivery> {
                     idempotency_key: IdempotencyKey::new(key.clone().unwrap_or_else(|| format!("record-{record}"))),
                     customer: reference.as_ref().map(|named| refer(named, &deliveries)),
                     occurred_at: time.map(|time| time.from(now)),
-                    source: (record % 3 == 0).then(|| "till".to_owned()),
+                    source: record.is_multiple_of(3).then(|| "till".to_owned()),
                     attributes: Vec::new(),
                 };
                 let content_hash = ledger::hash(&envelope, body);
-                let command = Command { envelope, body: body.clone(), content_hash, traceparent: None };
+                let command = Command { envelope, body: (**body).clone(), content_hash, traceparent: None };
                 Some((draft.topic, Content::Command(Box::new(command))))
             }
         };
@@ -133,7 +133,7 @@ impl Time {
 pub(super) fn preamble() -> Vec<Draft> {
     let mut drafts = Vec::new();
     for merchant in ["acme", "bolt"] {
-        let send = |reference, body| What::Send { merchant, key: None, reference, time: None, body };
+        let send = |reference, body| What::Send { merchant, key: None, reference, time: None, body: Box::new(body) };
         let config = |body| Draft { topic: CommandTopic::MerchantConfig, gap: 0, what: send(None, body) };
         let patch =
             SettingsPatch { max_age_s: Some(30 * DAY), time_zone: Some("Africa/Cairo".into()), ..Default::default() };
@@ -199,7 +199,7 @@ fn send(
         1 => select(vec![Some(String::new()), Some("x".repeat(256))]),
     ];
     (merchant, key, reference, rare_time(), body).prop_map(move |(merchant, key, reference, time, body)| {
-        (topic, What::Send { merchant, key, reference, time, body })
+        (topic, What::Send { merchant, key, reference, time, body: Box::new(body) })
     })
 }
 

@@ -91,3 +91,15 @@ ledgers! {
         settings occurred=-72h                  -> created
     ";
 }
+
+#[test]
+fn a_merchant_has_at_most_64_units() {
+    let units: String = (1..=64).map(|unit| format!("unit unit-{unit} -> created, config 1\n")).collect();
+    let text = format!(
+        "{units}
+        unit   unit-65                          -> invalid_fields, fields command.unit_id
+        unit   unit-64 min_held=5               -> updated, config 2
+        unit   unit-1 merchant=bolt             -> created"
+    );
+    super::ledger::check(&mut super::OneBook::default(), &text, 1);
+}

@@ -29,7 +29,7 @@ macro_rules! ledgers {
         )*
     };
 }
-pub(self) use ledgers;
+use ledgers;
 
 /// Every ledger with its name.
 pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str)> {

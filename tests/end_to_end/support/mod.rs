@@ -49,7 +49,7 @@ static PLACE_LEFT: Condvar = Condvar::new();
 
 impl Place {
     pub fn take() -> Place {
-        let places = std::thread::available_parallelism().map_or(2, usize::from) * 2;
+        let places = std::thread::available_parallelism().map_or(2, usize::from) * 3;
         let mut taken = locked(&PLACES);
         while *taken >= places {
             taken = PLACE_LEFT.wait(taken).unwrap_or_else(PoisonError::into_inner);
