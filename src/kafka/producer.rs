@@ -91,10 +91,14 @@ impl LaneProducer {
         }
     }
 
-    /// Waits until every record is acknowledged. `commit_transaction` would do it too, but 100 ms at a time.
+    /// Sends what lingers and waits until every record is acknowledged. `commit_transaction` would do it too, but 100 ms at a time.
     pub(super) fn drain(&self) -> Result<(), PublishError> {
         while self.producer.in_flight_count() > 0 {
-            self.turn()?;
+            // SAFETY: the handle lives as long as the producer. The call waits for acknowledgements, a millisecond at the most, and serves
+            // no events.
+            unsafe { rdkafka::bindings::rd_kafka_flush(self.producer.client().native_ptr(), 1) };
+            self.producer.poll(Duration::ZERO);
+            self.check_deliveries()?;
         }
         self.check_deliveries()
     }

@@ -12,7 +12,7 @@ fn in_order(name: &str) -> Installation {
     let worker = installation.worker();
     let mut traffic = Traffic::start(&installation, 600, 10);
     traffic.await_all();
-    worker.stop();
+    worker.finish();
     traffic.assert_as_predicted(&installation);
     installation.assert_audit_holds();
     installation

@@ -34,7 +34,7 @@ fn killed_under_load(stack: &OwnStack, addresses: &Stack, part: &str) {
     stack.start(part);
     traffic.await_all();
     assert!(worker.logged("lane recovers") > 0 || part == "kafka", "without Postgres no batch can have gone on");
-    worker.stop();
+    worker.finish();
     traffic.assert_as_predicted(&installation);
     installation.assert_audit_holds();
 }
@@ -63,7 +63,7 @@ fn a_new_schema_waits_for_the_registry(stack: &OwnStack, addresses: &Stack) {
     stack.start("registry");
     let result = waiting.answers.await_answer(&position).json;
     assert_eq!((&result["status"], &result["balances"][0]["available"]), (&json!("accepted"), &json!(70)), "{result}");
-    worker.stop();
+    worker.finish();
     installation.assert_audit_holds();
 }
 

@@ -96,7 +96,7 @@ fn a_customers_first_day() {
         .map(|line| format!("{} {}", line["value"]["version"], line["value"]["type"].as_str().unwrap_or_default()))
         .collect();
     assert_eq!(types, ["1 customer.created", "2 points.earned", "3 points.redeemed"]);
-    worker.stop();
+    worker.finish();
     installation.assert_audit_holds();
 }
 
@@ -115,7 +115,7 @@ fn the_lines_that_the_help_teaches() {
     assert!(results.iter().all(|result| result["status"] == "accepted"), "{results:?}");
     let page = installation.must(&["customer", "shop-1", "external_id:ada"]);
     assert!(page.contains("points: 500 available"), "{page}");
-    worker.stop();
+    worker.finish();
     installation.assert_audit_holds();
 }
 
@@ -127,7 +127,7 @@ fn a_worker_that_catches_up_keeps_the_order_of_time() {
     let worker = installation.worker();
     let mut shop = Shop::of_lane(&installation, 0);
     shop.open("ada");
-    worker.stop();
+    worker.finish();
     let send = |n| {
         shop.send("credit", &shop.credit(&format!("earn-{n}"), "ada", 5));
         shop.send("redeem", &shop.redeem(&format!("spend-{n}"), "ada", 5))
@@ -138,7 +138,7 @@ fn a_worker_that_catches_up_keeps_the_order_of_time() {
         let result = shop.answers.await_answer(redeem).json;
         assert_eq!(result["status"], "accepted", "{result}");
     }
-    worker.stop();
+    worker.finish();
     installation.assert_audit_holds();
 }
 
@@ -185,7 +185,7 @@ fn avro_and_json_mean_the_same_and_traces_pass_through() {
     assert_eq!((&second.json["status"], &second.json["duplicate"]), (&json!("accepted"), &json!(true)), "{second:?}");
     assert_eq!(second.json["original"]["offset"], json_first.offset);
     assert_eq!(second.headers["source"], "another system");
-    worker.stop();
+    worker.finish();
     installation.assert_audit_holds();
 }
 
@@ -226,7 +226,7 @@ fn what_cannot_be_answered_becomes_a_dead_letter() {
         assert_eq!(letter.raw_headers[..2], headers);
         assert_eq!(letter.partition, position.partition);
     }
-    worker.stop();
+    worker.finish();
     installation.assert_audit_holds();
 }
 
@@ -265,7 +265,7 @@ fn metrics_and_health_tell_what_it_does() {
         });
         settled.then_some(())
     });
-    worker.stop();
+    worker.finish();
     traffic.assert_as_predicted(&installation);
     installation.assert_audit_holds();
 }
@@ -337,10 +337,12 @@ fn what_is_not_ready_is_refused_with_the_sentence_that_mends_it() {
     refused(&["run"], 1, &mend);
     installation.topics().delete("credit");
     let create = ["topics", "create", "--lanes", "2"];
-    eventually("the broker tells the new topic's settings", || (installation.call(&create).code == Some(0)).then_some(()));
+    eventually("the broker tells the new topic's settings", || {
+        (installation.call(&create).code == Some(0)).then_some(())
+    });
     refused(&["topics", "create", "--lanes", "4"], 2, "the topics have 2 partitions and --lanes says 4");
     installation.must(&["topics", "check"]);
     let worker = installation.worker();
     worker.await_all_lanes();
-    worker.stop();
+    worker.finish();
 }

@@ -12,7 +12,7 @@ fn served() -> (Installation, Shop, Shop) {
     let (mut halted, mut other) = (Shop::of_lane(&installation, 0), Shop::of_lane(&installation, 1));
     halted.open("ada");
     other.open("bob");
-    worker.stop();
+    worker.finish();
     (installation, halted, other)
 }
 
@@ -44,7 +44,7 @@ fn assert_lane_0_goes_on(worker: Worker, installation: &Installation, halted: &m
         "sent once before: {result}"
     );
     assert_eq!(worker.metric(r#"loyalty_lane_state{lane="0",state="halted"}"#), 0.0);
-    worker.stop();
+    worker.finish();
     installation.assert_audit_holds();
 }
 
@@ -156,6 +156,6 @@ fn a_poisoned_record_until_it_is_skipped() {
     }
     assert_eq!(worker.metric(r#"loyalty_lane_state{lane="0",state="halted"}"#), 0.0);
     assert_eq!(worker.metric(r#"loyalty_dead_letter_records_total{class="skipped"}"#), 1.0);
-    worker.stop();
+    worker.finish();
     installation.assert_audit_holds();
 }

@@ -19,7 +19,7 @@ fn a_second_worker_joins_and_the_first_leaves() {
     second.await_all_lanes();
 
     traffic.await_all();
-    second.stop();
+    second.finish();
     traffic.assert_as_predicted(&installation);
     installation.assert_audit_holds();
 }
@@ -42,8 +42,7 @@ fn a_worker_that_was_frozen_finds_its_lanes_taken_and_does_no_harm() {
 
     traffic.await_all();
     frozen.stop();
-    successor.await_all_lanes();
-    successor.stop();
+    successor.finish();
     traffic.assert_as_predicted(&installation);
     installation.assert_audit_holds();
 }

@@ -44,13 +44,12 @@ fn killed_before_the_first_publication() {
     let mut worker = installation.worker_with(&[("LOYALTY_FAIL_POINT", "after-commit")]);
     let mut traffic = Traffic::start(&installation, 600, 10);
     assert_eq!(worker.await_end().signal(), Some(Signal::SIGKILL as i32));
-    let database = installation.database();
-    let waiting = database.rows("select lane from outbox where batch = 1");
-    assert_eq!(waiting.len(), 1, "one lane's first batch is applied and not published");
+    let waiting = installation.database().rows("select lane from outbox where batch = 1");
+    assert!(!waiting.is_empty(), "a lane's first batch is applied and not published");
 
     let worker = installation.worker();
     traffic.await_all();
-    worker.stop();
+    worker.finish();
     traffic.assert_as_predicted(&installation);
     installation.assert_audit_holds();
 }
@@ -74,7 +73,7 @@ fn dies_at(point: &str) {
 
     let worker = installation.worker();
     traffic.await_all();
-    worker.stop();
+    worker.finish();
     traffic.assert_as_predicted(&installation);
     installation.assert_audit_holds();
 }

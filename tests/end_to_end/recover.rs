@@ -17,7 +17,7 @@ fn an_empty_database_becomes_the_one_that_was_lost() {
     assert!(traffic.answered() < traffic.expected(), "it died after the load and not under it");
     let worker = installation.worker();
     traffic.await_all();
-    worker.stop();
+    worker.finish();
     traffic.assert_as_predicted(&installation);
     let lost = installation.database().digests();
 
@@ -40,12 +40,12 @@ fn a_restored_backup_rolls_forward() {
     worker.await_all_lanes();
     let mut traffic = Traffic::start(&installation, 3_000, 30);
     traffic.await_answered(traffic.expected() / 4);
-    worker.stop();
+    worker.finish();
     let backup = format!("{}-backup", installation.database);
     installation.server().execute(&format!("create database \"{backup}\" template \"{}\"", installation.database));
     let worker = installation.worker();
     traffic.await_all();
-    worker.stop();
+    worker.finish();
     let lost = installation.database().digests();
 
     let restored = installation.with_database(&backup);
@@ -72,6 +72,6 @@ fn goes_on(installation: &Installation) {
     for lane in 0..LANES {
         Shop::of_lane(installation, lane).open("somebody-new");
     }
-    worker.stop();
+    worker.finish();
     installation.assert_audit_holds();
 }

@@ -73,6 +73,13 @@ impl Worker {
         self.process.await_end(PATIENCE);
     }
 
+    /// Stops it when it has all lanes in order, so that nothing is left to do: a lane that is just being recovered ends at once, and
+    /// what it has not published waits for its next owner.
+    pub fn finish(self) {
+        self.await_all_lanes();
+        self.stop();
+    }
+
     /// SIGTERM: it ends in order, with exit code 0, within seconds.
     pub fn stop(self) {
         self.stop_within(STOP);
