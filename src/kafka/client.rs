@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
@@ -48,13 +50,27 @@ pub fn plain_consumer(
         .map_err(|error| KafkaFailure::of("making a consumer", &error))
 }
 
+/// How often each client says that brokers are away.
+const OUTAGE_REMINDER: Duration = Duration::from_secs(10);
+
 /// Routes what librdkafka has to say to `tracing`, and counts failures of connections.
 #[derive(Debug, Default)]
 pub struct LoggedContext {
     transport_errors: AtomicU64,
+    /// When an outage was last told.
+    told: Mutex<Option<Instant>>,
 }
 
 impl LoggedContext {
+    fn outage_is_news(&self) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_news = told.is_none_or(|told| told.elapsed() > OUTAGE_REMINDER);
+        if is_news {
+            *told = Some(Instant::now());
+        }
+        is_news
+    }
+
     /// How many failures of connections have been seen. librdkafka keeps back repetitions of the same one for 30 s.
     pub fn transport_errors(&self) -> u64 {
         self.transport_errors.load(Ordering::Relaxed)
@@ -97,7 +113,10 @@ impl ClientContext for LoggedContext {
                 | RDKafkaErrorCode::SSL,
             ) => {
                 self.transport_errors.fetch_add(1, Ordering::Relaxed);
-                tracing::warn!(target: "librdkafka", "{error}: {reason}");
+                // While a broker is away librdkafka says so with every attempt, dozens of times a second.
+                if self.outage_is_news() {
+                    tracing::warn!(target: "librdkafka", "{error}: {reason}");
+                }
             }
             _ => tracing::warn!(target: "librdkafka", "{error}: {reason}"),
         }
