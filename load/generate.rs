@@ -229,7 +229,7 @@ impl Generator {
         let mut other = (*first).clone();
         match &mut other.body {
             Body::Credit { unit, amount, .. } if self.rng.permille(200) && wave + APART <= self.wave => {
-                other.body = Body::Redeem { unit: *unit, amount: *amount, order: None };
+                other.body = Body::Redeem { unit, amount: *amount, order: None };
                 other.unknown_field = false;
             }
             Body::Credit { amount, .. } | Body::Redeem { amount, .. } => *amount += 1,

@@ -65,7 +65,7 @@ impl RangeReader {
     /// The records before the offset `to`. What is missing there were control records, or records of aborted transactions.
     pub fn read_to(&mut self, to: i64) -> Result<Vec<StoredRecord>, KafkaFailure> {
         let mut records = Vec::new();
-        while let Some(record) = self.next()? {
+        while let Some(record) = self.read_next()? {
             if record.offset >= to {
                 self.ahead = Some(record);
                 break;
@@ -80,7 +80,7 @@ impl RangeReader {
     }
 
     /// The next record; `None` at the partition's end, and from then on.
-    pub fn next(&mut self) -> Result<Option<StoredRecord>, KafkaFailure> {
+    pub fn read_next(&mut self) -> Result<Option<StoredRecord>, KafkaFailure> {
         if let Some(record) = self.ahead.take() {
             return Ok(Some(record));
         }

@@ -162,7 +162,7 @@ async fn journal_is_empty(shared: &Arc<Shared>, lane: i32) -> Result<bool, LaneF
     let shared = shared.clone();
     let look = move || {
         let name = shared.names.out(OutTopic::Journal);
-        RangeReader::open_at_start(&shared.settings.kafka, &name, lane)?.next().map(|first| first.is_none())
+        RangeReader::open_at_start(&shared.settings.kafka, &name, lane)?.read_next().map(|first| first.is_none())
     };
     Ok(tokio::task::spawn_blocking(look).await.map_err(|error| LaneFailure::Kafka(error.to_string()))??)
 }

@@ -134,7 +134,7 @@ impl<'a> Sources<'a> {
     /// The journal's record of the batch that follows `batch`; earlier ones are passed.
     fn journaled_after(&mut self, batch: i64) -> Result<Journal<'static>, LaneFailure> {
         loop {
-            let Some(record) = self.journal.next()? else {
+            let Some(record) = self.journal.read_next()? else {
                 return Err(LaneFailure::Halt(format!("the journal ends before batch {}", batch + 1)));
             };
             let journaled: Journal<'static> = self

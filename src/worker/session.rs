@@ -221,7 +221,8 @@ impl Session {
                 metrics::kafka_transaction_seconds(Step::SendOffsets, took.send_offsets);
                 metrics::kafka_transaction_seconds(Step::Commit, took.commit);
                 self.published = batch;
-                while let Some(done) = self.in_flight.pop_front_if(|in_flight| in_flight.batch <= batch) {
+                while self.in_flight.front().is_some_and(|in_flight| in_flight.batch <= batch) {
+                    let Some(done) = self.in_flight.pop_front() else { break };
                     for topic in OutTopic::ALL {
                         metrics::published(topic, done.records[topic as usize]);
                     }
