@@ -15,6 +15,9 @@ use super::encode::Encoder;
 use super::track::Tracker;
 use super::{Failure, now_micros};
 
+/// More than a broker's restart takes on a machine that is busy with other things.
+const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(240);
+
 pub struct Sender {
     producer: ThreadedProducer<Reports>,
     encoder: Encoder,
@@ -92,10 +95,10 @@ impl Sender {
 
     /// Until the broker has acknowledged everything.
     pub fn await_acknowledgements(&self) -> Result<(), Failure> {
-        let end = Instant::now() + Duration::from_secs(60);
+        let end = Instant::now() + ACKNOWLEDGED_WITHIN;
         while self.producer.in_flight_count() > 0 {
             if Instant::now() > end {
-                return Err("the broker has not acknowledged the records within a minute".into());
+                return Err("the broker has not acknowledged the records within four minutes".into());
             }
             std::thread::sleep(Duration::from_micros(200));
         }

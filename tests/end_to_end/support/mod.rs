@@ -21,7 +21,7 @@ pub use worker::Worker;
 pub const LANES: i32 = 2;
 
 /// Longer than anything takes that does come, also on a machine that is busy with other tests.
-pub const PATIENCE: Duration = Duration::from_secs(90);
+pub const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Asks until there is an answer. For conditions that nobody announces; where somebody does, wait for that.
 pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
