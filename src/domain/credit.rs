@@ -6,8 +6,8 @@ use super::config::{Expiry, UnitVersion};
 use super::fields::FieldCheck;
 use super::judge::{Accepted, Case, Touched};
 use super::{
-    CustomerId, EarnedOrder, Effect, Entry, EntryKind, Fact, Instant, Lot, LotId, LotShare, OrderId, Rejection,
-    RejectionCode, UnitId,
+    EarnedOrder, Effect, Entry, EntryKind, Fact, Instant, Lot, LotId, LotShare, OrderId, Rejection, RejectionCode,
+    UnitId, settle,
 };
 
 pub(super) fn judge(
@@ -63,7 +63,10 @@ pub(super) fn judge(
     let mut facts = vec![Fact::PointsEarned { entry: entry.clone(), balance: book.balance(customer, &credit.unit) }];
     let mut entries = vec![entry];
     if let Some(expires_at) = expires_at.filter(|&expires_at| expires_at <= case.moment.lane_time) {
-        let expired = expire_at_once(book, case, customer, &credit.unit, expires_at);
+        // Rule 5: an earning that comes so late that its lot has expired is issued and expired in the same command.
+        let cause = case.cause(credit.skip_notifications);
+        let transaction_id = case.moment.seed.transaction_id(1);
+        let expired = settle::expire_lots(book, customer, &credit.unit, expires_at, transaction_id, &cause);
         facts.push(Fact::PointsExpired { entry: expired.clone(), balance: book.balance(customer, &credit.unit) });
         entries.push(expired);
     }
@@ -127,37 +130,4 @@ fn expiry(unit: &UnitVersion, case: &Case<'_>) -> Option<Instant> {
         Expiry::Never => None,
         Expiry::Days(days) => Some(case.occurred_at.end_of_local_day_after(days, &case.settings.time_zone.rules)),
     }
-}
-
-/// Rule 5: an earning that comes so late that its lot has expired is issued and expired in the same command.
-fn expire_at_once(
-    book: &mut Book,
-    case: &Case<'_>,
-    customer: CustomerId,
-    unit: &UnitId,
-    expires_at: Instant,
-) -> std::sync::Arc<Entry> {
-    let account = book.account_mut(customer, unit);
-    let lots = account.expire(expires_at);
-    account.refresh_next_due();
-    account.entries += 1;
-    let entry = Entry {
-        transaction_id: case.moment.seed.transaction_id(1),
-        merchant_id: account.merchant_id.clone(),
-        customer_id: customer,
-        unit_id: unit.clone(),
-        seq: account.entries,
-        kind: EntryKind::Expire,
-        amount: lots.iter().map(|share| share.amount).sum(),
-        balance_after: account.balance(),
-        lots,
-        unit_version: None,
-        order_id: None,
-        reason: None,
-        title: None,
-        cause: Some(case.moment.position),
-        occurred_at: expires_at,
-        recorded_at: case.moment.lane_time,
-    };
-    book.record(entry)
 }

@@ -1,8 +1,10 @@
 //! What time does by itself: lots expire. Each due instant is a change of its own with a version of its own, named by the account and the
 //! instant, and recorded at that instant. So it makes no difference whether a command, a tick or a later tick settles it.
 
+use std::sync::Arc;
+
 use super::book::{Book, Cause};
-use super::{CustomerId, Entry, EntryKind, Fact, Instant, Seed, UnitId};
+use super::{CustomerId, Entry, EntryKind, Fact, Instant, Seed, TransactionId, UnitId};
 
 /// Settles everything that is due for a customer until `now`, in the order of time, then of units.
 pub fn settle_customer(book: &mut Book, customer: CustomerId, now: Instant) {
@@ -30,12 +32,26 @@ fn next_expiry(book: &Book, customer: CustomerId, now: Instant) -> Option<(Insta
 fn expire(book: &mut Book, customer: CustomerId, unit: &UnitId, due: Instant) {
     let seed = Seed::of_due(customer, unit, due);
     let cause = Cause { seed, command: None, occurred_at: due, recorded_at: due, skip_notifications: false };
+    let entry = expire_lots(book, customer, unit, due, seed.transaction_id(0), &cause);
+    let balance = book.balance(customer, unit);
+    book.change_customer(customer, cause, vec![Fact::PointsExpired { entry, balance }], |_| {});
+}
+
+/// Takes the lots that expire at exactly this instant off an account, with one entry for all of them.
+pub(super) fn expire_lots(
+    book: &mut Book,
+    customer: CustomerId,
+    unit: &UnitId,
+    due: Instant,
+    transaction_id: TransactionId,
+    cause: &Cause<'_>,
+) -> Arc<Entry> {
     let account = book.account_mut(customer, unit);
     let lots = account.expire(due);
     account.refresh_next_due();
     account.entries += 1;
     let entry = Entry {
-        transaction_id: seed.transaction_id(0),
+        transaction_id,
         merchant_id: account.merchant_id.clone(),
         customer_id: customer,
         unit_id: unit.clone(),
@@ -48,11 +64,9 @@ fn expire(book: &mut Book, customer: CustomerId, unit: &UnitId, due: Instant) {
         order_id: None,
         reason: None,
         title: None,
-        cause: None,
+        cause: cause.command.map(|(_, position)| position),
         occurred_at: due,
-        recorded_at: due,
+        recorded_at: cause.recorded_at,
     };
-    let entry = book.record(entry);
-    let balance = book.balance(customer, unit);
-    book.change_customer(customer, cause, vec![Fact::PointsExpired { entry, balance }], |_| {});
+    book.record(entry)
 }
