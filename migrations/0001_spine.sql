@@ -43,7 +43,7 @@ create table skipped_record (
 
 -- A merchant's settings and units, every version for ever: commands are judged by what was in force at their business time.
 create table settings_version (
-    merchant_id    text        not null,
+    merchant_id    text collate "C" not null,
     version        bigint      not null,
     effective_from timestamptz not null,  -- -infinity for the first
     recorded_at    timestamptz not null,
@@ -55,8 +55,8 @@ create table settings_version (
     primary key (merchant_id, version)
 );
 create table unit_version (
-    merchant_id    text        not null,
-    unit_id        text        not null,
+    merchant_id    text collate "C" not null,
+    unit_id        text collate "C" not null,
     version        bigint      not null,
     effective_from timestamptz not null,
     recorded_at    timestamptz not null,
@@ -68,122 +68,135 @@ create table unit_version (
     primary key (merchant_id, unit_id, version)
 );
 
+-- What is looked up by text is keyed by a digest of it: the first half of SHA-256 over the parts, with a byte 0 between them. One
+-- fixed width, one comparison, and rows of half the size. This is the same digest, for people and for the audit:
+--   select * from decision where key_hash = lookup_key('shop-1', 'order-17');
+create function lookup_key(variadic parts text[]) returns uuid
+language sql immutable parallel safe
+return (
+    select encode(substring(sha256(string_agg(convert_to(part, 'UTF8'), '\x00'::bytea order by place)), 1, 16), 'hex')::uuid
+    from unnest(parts) with ordinality as p (part, place)
+);
+
+-- Columns of one width come first, so that no row is padded. Text that keys hold compares by bytes.
+
+-- The other way round: a UUID from two numbers that hold its bits.
+create function uuid_of(high bigint, low bigint) returns uuid
+language sql immutable strict parallel safe
+return encode(int8send(high) || int8send(low), 'hex')::uuid;
+
+-- A customer is one row: profile, accounts and lots. So a credit or a redeem finds everything with one look-up, and is one update of one
+-- row. Accounts and lots are packed into arrays, half as large as arrays of rows; the views `account` and `lot` unpack them. Spent
+-- lots leave the array: the ledger has them.
 create table customer (
     customer_id  uuid primary key,        -- time-ordered, made from the position of the command that created it
-    merchant_id  text        not null,
-    version      bigint      not null,
+    version      bigint      not null,    -- +1 with every change of anything here
+    created_at   timestamptz not null,
+    updated_at   timestamptz not null,
+    next_due     timestamptz,             -- nothing is due in any account before; may be early, never late
+    birth_date   date,
     status       smallint    not null,    -- 1 active, 2 inactive
+    notify_email boolean     not null,
+    notify_phone boolean     not null,
+    merchant_id  text collate "C" not null,
     external_id  text,
     phone        text,
     email        text,
     first_name   text,
     last_name    text,
-    birth_date   date,
-    notify_email boolean     not null,
-    notify_phone boolean     not null,
-    created_at   timestamptz not null,
-    updated_at   timestamptz not null
-) with (fillfactor = 85);
-
--- Who has an identifier. Values are normalised.
-create table identity (
-    merchant_id text     not null,
-    kind        smallint not null,        -- 1 external_id, 2 phone, 3 email
-    value       text     not null,
-    customer_id uuid     not null,
-    primary key (merchant_id, kind, value)
-);
-
--- A customer's account in one unit. Its lots are packed into parallel arrays, in the order of their making, so that a credit or
--- a redeem is one update of one row; the view below unpacks them. Spent lots leave the arrays: the ledger has them.
-create table account (
-    customer_id       uuid        not null,
-    unit_id           text        not null,
-    merchant_id       text        not null,
-    entries           bigint      not null,  -- seq of the last entry
-    available         bigint      not null,
-    pending           bigint      not null,
-    held              bigint      not null,
-    debt              bigint      not null,
-    lifetime_earned   bigint      not null,
-    lifetime_redeemed bigint      not null,
-    next_due          timestamptz,           -- nothing is due before; may be early, never late
-    lot_ids           uuid[]      not null,
-    lot_amounts       bigint[]    not null,
-    lot_remaining     bigint[]    not null,
-    lot_issued_at     timestamptz[] not null,
-    lot_expires_at    timestamptz[] not null,  -- null elements never expire
-    primary key (customer_id, unit_id)
-) with (fillfactor = 70);
+    unit_ids     text[] collate "C" not null,  -- of the accounts, ascending
+    accounts     bigint[]    not null,    -- ten numbers for each account: see the view `account`
+    lots         bigint[]    not null     -- seven numbers for each lot: see the view `lot`
+) with (fillfactor = 75);
+-- Compressing a row that has outgrown its page would cost more than the update.
+alter table customer alter column accounts set storage external, alter column lots set storage external;
 -- With the whole order of what is due, so that a limit stops the scan early: a merchant's points expire by the hundred thousand at
 -- one midnight.
-create index account_due on account (merchant_id, next_due, customer_id, unit_id) where next_due is not null;
+create index customer_due on customer (merchant_id, next_due, customer_id) where next_due is not null;
 
+create view account as
+select c.merchant_id, c.customer_id, u.unit_id,
+       c.accounts[a + 1] as entries,  -- seq of the last entry
+       uuid_of(c.accounts[a + 2], c.accounts[a + 3]) as last_entry,  -- its transaction_id; null before the first
+       c.accounts[a + 4] as available, c.accounts[a + 5] as pending, c.accounts[a + 6] as held, c.accounts[a + 7] as debt,
+       c.accounts[a + 8] as lifetime_earned, c.accounts[a + 9] as lifetime_redeemed,
+       'epoch'::timestamptz + c.accounts[a + 10] * interval '1 microsecond' as next_due
+from customer c
+cross join lateral unnest(c.unit_ids) with ordinality as u (unit_id, place)
+cross join lateral (values ((u.place::int - 1) * 10)) as at (a);
+
+-- In the order of their making. The first number says whose: the account's place.
 create view lot as
-select a.merchant_id, a.customer_id, a.unit_id, l.lot_id, l.amount, l.remaining, l.issued_at, l.expires_at
-from account a,
-     unnest(a.lot_ids, a.lot_amounts, a.lot_remaining, a.lot_issued_at, a.lot_expires_at)
-         as l (lot_id, amount, remaining, issued_at, expires_at);
+select c.merchant_id, c.customer_id, c.unit_ids[c.lots[l]] as unit_id, uuid_of(c.lots[l + 1], c.lots[l + 2]) as lot_id,
+       c.lots[l + 3] as amount, c.lots[l + 4] as remaining,
+       'epoch'::timestamptz + c.lots[l + 5] * interval '1 microsecond' as issued_at,
+       'epoch'::timestamptz + c.lots[l + 6] * interval '1 microsecond' as expires_at  -- null: never
+from customer c, generate_series(1, cardinality(c.lots), 7) as l;
 
--- The ledger. Append-only.
+-- Who has an identifier: lookup_key(merchant_id, kind, value), the kind being external_id, phone or email, the value normalised.
+-- The index holds the whole row, so that a look-up reads the index alone.
+create table identity (
+    identity_key uuid not null,
+    customer_id  uuid not null,
+    primary key (identity_key) include (customer_id)
+);
+
+-- The ledger. Append-only, in the order of time, and each account's entries are a chain from its last to its first: a second index
+-- by account would be one random page for each entry.
 create table entry (
+    transaction_id  uuid primary key,       -- time-ordered, made from the position of the command or from what was due
+    previous        uuid,                   -- the account's entry before; null for the first
     customer_id     uuid        not null,
-    unit_id         text        not null,
-    seq             bigint      not null,
-    transaction_id  uuid        not null,
-    merchant_id     text        not null,
-    kind            smallint    not null,   -- 1 earn_amount, 2 redeem_amount, 3 expire
+    seq             bigint      not null,   -- from 1, without gaps, within the account
     amount          bigint      not null,   -- positive; the kind tells the direction
     balance_after   bigint      not null,
-    lot_ids         uuid[]      not null,
-    lot_amounts     bigint[]    not null,
     unit_version    bigint,
-    order_id        text,
-    reason          text,
-    title           text,
-    cause_topic     smallint,               -- null: time did it
-    cause_partition int,
-    cause_offset    bigint,
     occurred_at     timestamptz not null,
     recorded_at     timestamptz not null,
-    primary key (customer_id, unit_id, seq)
+    cause_offset    bigint,
+    cause_partition int,
+    cause_topic     smallint,               -- null: time did it
+    kind            smallint    not null,   -- 1 earn_amount, 2 redeem_amount, 3 expire
+    unit_id         text collate "C" not null,
+    lots            bigint[],               -- three numbers for each lot: the two halves of its id, the amount; null: its own lot
+    order_id        text,
+    reason          text,
+    title           text
 );
+
+create view entry_lot as
+select e.transaction_id, e.customer_id, e.unit_id, uuid_of(e.lots[at], e.lots[at + 1]) as lot_id, e.lots[at + 2] as amount
+from entry e, generate_series(1, cardinality(e.lots), 3) as at
+union all
+select transaction_id, customer_id, unit_id, transaction_id, amount from entry where lots is null;
 
 -- The memory of decided commands, kept for good: a second delivery gets the first decision again.
 create table decision (
-    key_hash         uuid primary key,      -- of merchant and idempotency key
+    key_hash         uuid primary key,      -- lookup_key(merchant, idempotency key)
     content_hash     uuid        not null,
-    topic            smallint    not null,  -- 1 merchant-config, 2 customer-upsert, 3 credit, 4 redeem
-    "partition"      int         not null,
-    "offset"         bigint      not null,
-    effect           smallint    not null,  -- 0 rejected, 1 created, 2 updated, 3 unchanged, 4 applied
-    rejection        jsonb,                 -- {code, message, fields, detail}
     customer_id      uuid,
     customer_version bigint,
     config_version   bigint,
-    entry_units      text[],                -- the entries that it wrote, with the column below
-    entry_seqs       bigint[],
     occurred_at      timestamptz not null,
-    decided_at       timestamptz not null
+    decided_at       timestamptz not null,
+    "offset"         bigint      not null,
+    "partition"      int         not null,
+    topic            smallint    not null,  -- 1 merchant-config, 2 customer-upsert, 3 credit, 4 redeem
+    effect           smallint    not null,  -- 0 rejected, 1 created, 2 updated, 3 unchanged, 4 applied
+    entries          uuid[],                -- the transaction_ids of the entries that it wrote; null: none
+    rejection        jsonb                  -- {code, message, fields, detail}
 );
 
--- One accepted earning per merchant, order and unit.
+-- One accepted earning per merchant, order and unit: lookup_key(merchant_id, order_id, unit_id).
 create table earned_order (
-    merchant_id    text   not null,
-    order_id       text   not null,
-    unit_id        text   not null,
-    transaction_id uuid   not null,
-    primary key (merchant_id, order_id, unit_id)
+    order_key      uuid primary key,
+    transaction_id uuid not null
 );
 
--- The shapes in which the worker sends keys and rows: a whole batch of them is one parameter, an array of these, so that each table
+-- The shapes in which the worker sends rows: a whole batch of them is one parameter, an array of these, so that each table
 -- takes one statement (as fast as COPY, and it can be pipelined), and arrays within a row need no flattening.
 -- A type that has been released is never altered: a new column gets a new type beside it, so that workers of the version before can
 -- go on while the new schema is in place.
-create type identity_key as (merchant_id text, kind smallint, value text);
-create type earned_order_key as (merchant_id text, order_id text, unit_id text);
-create type entry_key as (customer_id uuid, unit_id text, seq bigint);
-
 create type settings_version_row as (
     merchant_id text, version bigint, effective_from timestamptz, recorded_at timestamptz, name text, time_zone text,
     match_by smallint[], max_age_s bigint, max_future_s bigint
@@ -193,24 +206,23 @@ create type unit_version_row as (
     scale smallint, expiry_days int, min_held bigint, min_amount bigint
 );
 create type customer_row as (
-    customer_id uuid, merchant_id text, version bigint, status smallint, external_id text, phone text, email text,
-    first_name text, last_name text, birth_date date, notify_email boolean, notify_phone boolean, created_at timestamptz,
-    updated_at timestamptz
+    row_at tid, customer_id uuid, version bigint, created_at timestamptz, updated_at timestamptz, next_due timestamptz,
+    birth_date date, status smallint, notify_email boolean, notify_phone boolean, merchant_id text, external_id text,
+    phone text, email text, first_name text, last_name text, unit_ids text[], accounts bigint[], lots bigint[]
 );
-create type identity_row as (merchant_id text, kind smallint, value text, customer_id uuid);
-create type account_row as (
-    customer_id uuid, unit_id text, merchant_id text, entries bigint, available bigint, pending bigint, held bigint,
-    debt bigint, lifetime_earned bigint, lifetime_redeemed bigint, next_due timestamptz, lot_ids uuid[],
-    lot_amounts bigint[], lot_remaining bigint[], lot_issued_at timestamptz[], lot_expires_at timestamptz[]
+create type customer_accounts_row as (
+    row_at tid, customer_id uuid, version bigint, updated_at timestamptz, next_due timestamptz, unit_ids text[],
+    accounts bigint[], lots bigint[]
 );
+create type identity_row as (identity_key uuid, customer_id uuid);
 create type entry_row as (
-    customer_id uuid, unit_id text, seq bigint, transaction_id uuid, merchant_id text, kind smallint, amount bigint,
-    balance_after bigint, lot_ids uuid[], lot_amounts bigint[], unit_version bigint, order_id text, reason text, title text,
-    cause_topic smallint, cause_partition int, cause_offset bigint, occurred_at timestamptz, recorded_at timestamptz
+    transaction_id uuid, previous uuid, customer_id uuid, seq bigint, amount bigint, balance_after bigint,
+    unit_version bigint, occurred_at timestamptz, recorded_at timestamptz, cause_offset bigint, cause_partition int,
+    cause_topic smallint, kind smallint, unit_id text, lots bigint[], order_id text, reason text, title text
 );
 create type decision_row as (
-    key_hash uuid, content_hash uuid, topic smallint, "partition" int, "offset" bigint, effect smallint, rejection jsonb,
-    customer_id uuid, customer_version bigint, config_version bigint, entry_units text[], entry_seqs bigint[],
-    occurred_at timestamptz, decided_at timestamptz
+    key_hash uuid, content_hash uuid, customer_id uuid, customer_version bigint, config_version bigint,
+    occurred_at timestamptz, decided_at timestamptz, "offset" bigint, "partition" int, topic smallint, effect smallint,
+    entries uuid[], rejection jsonb
 );
-create type earned_order_row as (merchant_id text, order_id text, unit_id text, transaction_id uuid);
+create type earned_order_row as (order_key uuid, transaction_id uuid);

@@ -8,7 +8,7 @@ use futures_util::{join, poll};
 use loyalty_worker::batch::{BatchPlan, DueQuery, LaneState, RowChanges};
 use loyalty_worker::domain::command::{CustomerRef, RefKind};
 use loyalty_worker::domain::customer::{Customer, IdentifierKind};
-use loyalty_worker::domain::{Account, Effect, Frontier, Instant, Remembered, TransactionId};
+use loyalty_worker::domain::{Account, CustomerChange, Effect, Frontier, Instant, Lot, Remembered, TransactionId};
 use loyalty_worker::query;
 use loyalty_worker::record::{OutTopic, OutboundRecord};
 use loyalty_worker::store::{LaneConnection, OutboxRow, OutboxValue, StoreErrorKind};
@@ -69,13 +69,19 @@ async fn every_new_row_comes_back() {
     ];
     decisions.extend(rejections().into_iter().zip(3..).map(|(rejection, key)| new_decision(key, rejected(rejection))));
     let rows = RowChanges {
-        new_customers: vec![full_customer(1), bare_customer(2)],
+        customers: vec![
+            changed(
+                CustomerChange::Created,
+                full_customer(1),
+                vec![account(1, "points", Some(at(5)), 3), account(1, "stamps", None, 2)],
+            ),
+            created(bare_customer(2)),
+        ],
         new_identities: vec![
             (identifier("m", IdentifierKind::ExternalId, "x"), customer_id(1)),
             (identifier("m", IdentifierKind::Email, "x"), customer_id(2)),
             (identifier("n", IdentifierKind::ExternalId, "x"), customer_id(3)),
         ],
-        new_accounts: vec![account(1, "points", Some(at(5)), 3), account(1, "stamps", None, 0)],
         entries,
         decisions,
         earned_orders: vec![(order("o1"), TransactionId(Uuid::from_u128(5)))],
@@ -112,11 +118,9 @@ async fn every_new_row_comes_back() {
     assert_eq!(snapshot.identities.len(), 1);
     assert_eq!(snapshot.identities[&identifier("m", IdentifierKind::Email, "x")], customer_id(2));
     assert_eq!(snapshot.customers.len(), 2, "the one that is named, and the one that the identifier led to");
-    for customer in &rows.new_customers {
-        assert_eq!(snapshot.customers[&customer.customer_id], *customer);
+    for row in &rows.customers {
+        assert_eq!(snapshot.customers[&row.state.customer.customer_id], row.state);
     }
-    assert_eq!(snapshot.accounts.len(), 1);
-    assert_eq!(snapshot.accounts[&customer_id(1)], rows.new_accounts);
     assert_eq!(snapshot.earned_orders.len(), 1);
     assert_eq!(snapshot.earned_orders[&order("o1")], TransactionId(Uuid::from_u128(5)));
 
@@ -130,31 +134,42 @@ async fn every_changed_row_comes_back() {
     let (mut connection, state) = database.owner().await;
     let (given, kept) =
         (identifier("m", IdentifierKind::Phone, "given"), identifier("m", IdentifierKind::Phone, "kept"));
+    let accounts = |lots| vec![account(1, "points", None, lots), account(1, "stamps", None, 1)];
     let rows = RowChanges {
-        new_customers: vec![full_customer(1), full_customer(2)],
+        customers: vec![
+            changed(CustomerChange::Created, full_customer(1), accounts(3)),
+            created(full_customer(2)),
+            created(full_customer(3)),
+        ],
         new_identities: vec![(given.clone(), customer_id(1)), (kept.clone(), customer_id(2))],
-        new_accounts: vec![account(1, "points", Some(at(5)), 3), account(1, "stamps", None, 1)],
         ..RowChanges::default()
     };
     let state = apply(&mut connection, &state, &rows).await;
 
-    let changed = Customer { version: 8, created_at: at(0), updated_at: at(9), ..bare_customer(1) };
+    let profile = Customer { version: 8, created_at: at(0), updated_at: at(9), ..bare_customer(1) };
+    let credited = Customer { version: 8, updated_at: at(9), ..full_customer(2) };
     let rows = RowChanges {
-        changed_customers: vec![changed.clone()],
+        customers: vec![
+            changed(CustomerChange::Profile, profile, accounts(5)),
+            changed(CustomerChange::Accounts, credited, vec![account(2, "points", Some(at(5)), 1)]),
+            changed(CustomerChange::NextDue, full_customer(3), vec![account(3, "points", Some(at(6)), 1)]),
+        ],
         dropped_identities: vec![given.clone()],
         new_identities: vec![(given.clone(), customer_id(2))],
-        changed_accounts: vec![account(1, "points", None, 5)],
         ..RowChanges::default()
     };
     let state = apply(&mut connection, &state, &rows).await;
 
-    let plan = BatchPlan { identifiers: vec![given.clone(), kept.clone()], customers: vec![customer_id(1)], ..plan() };
+    let plan = BatchPlan {
+        identifiers: vec![given.clone(), kept.clone()],
+        customers: vec![customer_id(1), customer_id(3)],
+        ..plan()
+    };
     let snapshot = load(&mut connection, &state, &plan).await;
-    assert_eq!(snapshot.customers[&customer_id(1)], changed);
-    assert_eq!(snapshot.customers[&customer_id(2)], full_customer(2));
+    for row in rows.customers {
+        assert_eq!(snapshot.customers[&row.state.customer.customer_id], row.state);
+    }
     assert_eq!((snapshot.identities[&given], snapshot.identities[&kept]), (customer_id(2), customer_id(2)));
-    let accounts = [account(1, "points", None, 5), account(1, "stamps", None, 1)];
-    assert_eq!(snapshot.accounts[&customer_id(1)], accounts);
 }
 
 #[tokio::test]
@@ -197,7 +212,7 @@ async fn what_was_not_committed_is_gone_with_its_connection() {
     let database = Database::new().await;
     let (mut connection, state) = database.owner().await;
     connection.begin(LANE, &state, &plan()).await.unwrap();
-    let rows = RowChanges { new_customers: vec![full_customer(1)], ..RowChanges::default() };
+    let rows = RowChanges { customers: vec![created(full_customer(1))], ..RowChanges::default() };
     connection.write(LANE, &rows, &state, &after(&state), None, None).await.unwrap();
     drop(connection);
 
@@ -257,34 +272,30 @@ async fn the_outbox_holds_what_is_not_published() {
 async fn what_is_due_comes_in_order_up_to_the_limit() {
     let database = Database::new().await;
     let (mut connection, state) = database.owner().await;
-    let due = |number: u128, merchant_name: &str, unit_name: &str, next_due: Option<i64>| Account {
-        merchant_id: merchant(merchant_name),
-        ..account(number, unit_name, next_due.map(at), 1)
+    let due = |number: u128, merchant_name: &str, next_due: [Option<i64>; 2]| {
+        let accounts =
+            ["points", "stamps"].into_iter().zip(next_due).map(|(unit, due)| account(number, unit, due.map(at), 1));
+        let customer = Customer { merchant_id: merchant(merchant_name), ..bare_customer(number) };
+        changed(CustomerChange::Created, customer, accounts.collect())
     };
     let rows = RowChanges {
-        new_customers: (1..=6).map(bare_customer).collect(),
-        new_accounts: vec![
-            due(1, "m", "points", Some(30)),
-            due(2, "n", "stamps", Some(20)),
-            due(2, "n", "points", Some(20)),
-            due(3, "m", "points", Some(20)),
-            due(4, "other", "points", Some(10)),
-            due(5, "m", "points", Some(31)),
-            due(6, "m", "points", None),
+        customers: vec![
+            due(1, "m", [Some(30), None]),
+            due(2, "n", [Some(40), Some(20)]),
+            due(3, "m", [Some(20), Some(20)]),
+            due(4, "other", [Some(10), None]),
+            due(5, "m", [Some(31), None]),
+            due(6, "m", [None, None]),
         ],
         ..RowChanges::default()
     };
     let state = apply(&mut connection, &state, &rows).await;
-    let expected = [(2, "points"), (2, "stamps"), (3, "points"), (1, "points")];
-    for limit in [0, 1, 3, 4, 100] {
+    let expected = [2, 3, 1].map(customer_id);
+    for limit in [0, 1, 2, 3, 100] {
         let query = DueQuery { until: at(30), limit, merchants: vec![merchant("m"), merchant("n")] };
         let snapshot = load(&mut connection, &state, &BatchPlan { due: Some(query), ..plan() }).await;
-        let expected: Vec<_> =
-            expected.iter().take(limit).map(|&(number, name)| (customer_id(number), unit(name))).collect();
-        assert_eq!(snapshot.due, expected);
-        for (customer, _) in &expected {
-            assert!(snapshot.customers.contains_key(customer) && snapshot.accounts.contains_key(customer));
-        }
+        assert_eq!(snapshot.due, expected[..limit.min(3)]);
+        assert!(snapshot.due.iter().all(|customer| snapshot.customers.contains_key(customer)));
     }
 }
 
@@ -313,13 +324,10 @@ async fn writes_that_do_not_fit_are_refused_with_their_kind() {
     zero.first_name = Some("\0".to_owned());
     let mut late = full_customer(1);
     late.updated_at = Instant::from_micros(i64::MAX);
-    let foreign = new_decision(2, accepted(Effect::Applied, Some(1), vec![entry(2, "points", 1)]));
+    let customer = |changed| RowChanges { customers: vec![changed], ..RowChanges::default() };
     let cases = [
-        (
-            RowChanges { changed_accounts: vec![account(1, "points", None, 1)], ..RowChanges::default() },
-            StoreErrorKind::Corrupt,
-        ),
-        (RowChanges { changed_customers: vec![full_customer(1)], ..RowChanges::default() }, StoreErrorKind::Corrupt),
+        (customer(changed(CustomerChange::Accounts, full_customer(1), Vec::new())), StoreErrorKind::Corrupt),
+        (customer(changed(CustomerChange::Profile, full_customer(1), Vec::new())), StoreErrorKind::Corrupt),
         (
             RowChanges {
                 dropped_identities: vec![identifier("m", IdentifierKind::Email, "x")],
@@ -328,9 +336,8 @@ async fn writes_that_do_not_fit_are_refused_with_their_kind() {
             StoreErrorKind::Corrupt,
         ),
         (RowChanges { decisions: vec![decision()], ..RowChanges::default() }, StoreErrorKind::Data),
-        (RowChanges { new_customers: vec![zero], ..RowChanges::default() }, StoreErrorKind::Data),
-        (RowChanges { new_customers: vec![late], ..RowChanges::default() }, StoreErrorKind::Data),
-        (RowChanges { decisions: vec![foreign], ..RowChanges::default() }, StoreErrorKind::Data),
+        (customer(created(zero)), StoreErrorKind::Data),
+        (customer(created(late)), StoreErrorKind::Data),
     ];
     for (rows, kind) in cases {
         connection.begin(LANE, &state, &plan()).await.unwrap();
@@ -340,6 +347,61 @@ async fn writes_that_do_not_fit_are_refused_with_their_kind() {
         assert!(connection.commit().await.is_err());
     }
     apply(&mut connection, &state, &RowChanges::default()).await;
+}
+
+#[tokio::test]
+async fn a_second_writer_is_noticed() {
+    let database = Database::new().await;
+    let (mut connection, state) = database.owner().await;
+    let rows = RowChanges { customers: vec![created(full_customer(1))], ..RowChanges::default() };
+    let state = apply(&mut connection, &state, &rows).await;
+    for change in [CustomerChange::Accounts, CustomerChange::Profile] {
+        let found = BatchPlan { customers: vec![customer_id(1)], ..plan() };
+        connection.begin(LANE, &state, &found).await.unwrap();
+        database.execute("update customer set first_name = 'Somebody else'").await;
+        let rows =
+            RowChanges { customers: vec![changed(change, full_customer(1), Vec::new())], ..RowChanges::default() };
+        let error = connection.write(LANE, &rows, &state, &after(&state), None, None).await.unwrap_err();
+        assert_eq!(error.kind, StoreErrorKind::Corrupt, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn the_views_unpack_what_is_packed() {
+    let database = Database::new().await;
+    let (mut connection, state) = database.owner().await;
+    let accounts = vec![account(1, "points", Some(at(5)), 3), account(1, "stamps", None, 1)];
+    let rows = RowChanges {
+        customers: vec![changed(CustomerChange::Created, full_customer(1), accounts.clone())],
+        entries: vec![entry(1, "points", 2)],
+        ..RowChanges::default()
+    };
+    apply(&mut connection, &state, &rows).await;
+    for Account { unit_id, entries, last_entry, available, lifetime_redeemed, next_due, lots, .. } in accounts {
+        let due = next_due.map_or("is null".to_owned(), |due| format!("= '{due}'"));
+        let last = last_entry.expect("an account with entries");
+        database
+            .has_row(&format!(
+                "account where unit_id = '{unit_id}' and (entries, available, lifetime_redeemed) = \
+                 ({entries}, {available}, {lifetime_redeemed}) and last_entry = '{last}' and next_due {due}"
+            ))
+            .await;
+        for Lot { lot_id, amount, remaining, issued_at, expires_at } in lots {
+            let expires = expires_at.map_or("is null".to_owned(), |at| format!("= '{at}'"));
+            database
+                .has_row(&format!(
+                    "lot where (unit_id, lot_id) = ('{unit_id}', '{lot_id}') and (amount, remaining) = ({amount}, {remaining}) \
+                     and issued_at = '{issued_at}' and expires_at {expires}"
+                ))
+                .await;
+        }
+    }
+    for share in &entry(1, "points", 2).lots {
+        database.has_row(&format!("entry_lot where (lot_id, amount) = ('{}', {})", share.lot_id, share.amount)).await;
+    }
+    let order =
+        "(select lookup_key('m', 'o1') = encode(substring(sha256('\\x6d006f31'::bytea), 1, 16), 'hex')::uuid as same)";
+    database.has_row(&format!("{order} as keys where same")).await;
 }
 
 #[tokio::test]
@@ -357,10 +419,12 @@ async fn a_decision_without_its_entry_is_corrupt() {
 async fn a_customer_is_found_by_identifier_or_id() {
     let database = Database::new().await;
     let (mut connection, state) = database.owner().await;
+    let last_entry = Some(entry(1, "stamps", 4).transaction_id);
+    let stamps = Account { entries: 4, last_entry, ..account(1, "stamps", None, 0) };
+    let accounts = vec![account(1, "points", Some(at(5)), 2), stamps];
     let rows = RowChanges {
-        new_customers: vec![full_customer(1)],
+        customers: vec![changed(CustomerChange::Created, full_customer(1), accounts.clone())],
         new_identities: vec![(identifier("m", IdentifierKind::ExternalId, "x1"), customer_id(1))],
-        new_accounts: vec![account(1, "points", Some(at(5)), 2), account(1, "stamps", None, 0)],
         entries: (1..=9).map(|seq| entry(1, "points", seq)).chain((1..=4).map(|seq| entry(1, "stamps", seq))).collect(),
         ..RowChanges::default()
     };
@@ -371,7 +435,7 @@ async fn a_customer_is_found_by_identifier_or_id() {
     for reference in [by_id.clone(), identified("x1")] {
         let view = query::customer(&database.store, &merchant("m"), &reference).await.unwrap().unwrap();
         assert_eq!(view.customer, full_customer(1));
-        assert_eq!(view.accounts, rows.new_accounts);
+        assert_eq!(view.accounts, accounts);
         let shown: Vec<_> = view.entries.iter().map(|entry| (entry.unit_id.as_str(), entry.seq)).collect();
         let expected = [("points", 9), ("points", 8), ("points", 7), ("points", 6), ("points", 5)].into_iter();
         let mixed = [("points", 4), ("stamps", 4), ("points", 3), ("stamps", 3), ("points", 2)];

@@ -22,6 +22,8 @@ pub struct Ledger {
     pub customers: Vec<CustomerFact>,
     pub accounts: Vec<AccountRow>,
     pub identities: Vec<IdentityRow>,
+    /// The identities that there must be.
+    pub identifiers: Vec<IdentityRow>,
     pub orders: Vec<OrderRow>,
     pub configs: Vec<ConfigVersion>,
 }
@@ -236,7 +238,9 @@ pub struct AccountRow {
     pub merchant: Name,
     /// The seq of the last entry.
     pub entries: i64,
+    pub last_entry: Option<Uuid>,
     pub sums: Sums,
+    /// The customer's: nothing is due in any of its accounts before.
     pub next_due: Option<i64>,
     /// In the order of their making.
     pub lots: Box<[LotFact]>,
@@ -250,8 +254,7 @@ pub struct DecisionRow {
     pub customer: Option<Uuid>,
     pub customer_version: Option<i64>,
     pub config_version: Option<i64>,
-    /// Unit and seq.
-    pub entries: Box<[(Name, i64)]>,
+    pub entries: Box<[Uuid]>,
     pub occurred_at: i64,
     pub decided_at: i64,
 }
@@ -262,12 +265,15 @@ pub struct EntryRow {
     pub unit: Name,
     pub seq: i64,
     pub transaction: Uuid,
+    /// The account's entry before.
+    pub previous: Option<Uuid>,
     pub merchant: Name,
     pub kind: i16,
     pub amount: i64,
     pub balance_after: i64,
     pub lots: Box<[Share]>,
-    pub order: Option<Name>,
+    /// The key of the order that it names.
+    pub order: Option<Uuid>,
     pub cause: Option<Position>,
     pub occurred_at: i64,
     pub recorded_at: i64,
@@ -275,18 +281,15 @@ pub struct EntryRow {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct IdentityRow {
-    pub merchant: Name,
-    /// 1 external_id, 2 phone, 3 email.
-    pub kind: i16,
-    pub value: Name,
+    /// Of merchant, kind and value.
+    pub key: Uuid,
     pub customer: Uuid,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OrderRow {
-    pub merchant: Name,
-    pub order: Name,
-    pub unit: Name,
+    /// Of merchant, order and unit.
+    pub order: Uuid,
     pub transaction: Uuid,
 }
 

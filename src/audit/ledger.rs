@@ -58,8 +58,9 @@ pub async fn read(snapshot: &Transaction<'_>) -> Result<(Ledger, Names), AuditEr
         decisions: rows(snapshot, include_str!("sql/decisions.sql"), |row| decision(row, names_of)).await?,
         entries: rows(snapshot, include_str!("sql/entries.sql"), |row| entry(row, names_of)).await?,
         customers: rows(snapshot, include_str!("sql/customers.sql"), |row| customer(row, names_of)).await?,
-        accounts: rows(snapshot, include_str!("sql/accounts.sql"), |row| account(row, names_of)).await?,
+        accounts: rows(snapshot, include_str!("sql/accounts.sql"), |row| accounts(row, names_of)).await?.concat(),
         identities: rows(snapshot, include_str!("sql/identities.sql"), identity).await?,
+        identifiers: rows(snapshot, include_str!("sql/identifiers.sql"), identity).await?,
         orders: rows(snapshot, include_str!("sql/orders.sql"), order).await?,
         configs: rows(snapshot, include_str!("sql/configs.sql"), |row| config(row, names_of)).await?,
     };
@@ -84,8 +85,6 @@ async fn rows<T>(
 fn decision(row: &Row, names: &mut Names) -> Result<DecisionRow, tokio_postgres::Error> {
     let code: Option<&str> = row.try_get(4)?;
     let message: Option<&str> = row.try_get(5)?;
-    let units: Option<Vec<&str>> = row.try_get(9)?;
-    let seqs: Option<Vec<i64>> = row.try_get(10)?;
     Ok(DecisionRow {
         position: position(row.try_get(0)?, row.try_get(1)?, row.try_get(2)?),
         effect: row.try_get(3)?,
@@ -94,20 +93,20 @@ fn decision(row: &Row, names: &mut Names) -> Result<DecisionRow, tokio_postgres:
         customer: row.try_get(6)?,
         customer_version: row.try_get(7)?,
         config_version: row.try_get(8)?,
-        entries: units
-            .unwrap_or_default()
-            .into_iter()
-            .map(|unit| names.keep(unit))
-            .zip(seqs.unwrap_or_default())
-            .collect(),
-        occurred_at: micros(row.try_get(11)?),
-        decided_at: micros(row.try_get(12)?),
+        entries: row.try_get::<_, Option<Vec<Uuid>>>(9)?.unwrap_or_default().into(),
+        occurred_at: micros(row.try_get(10)?),
+        decided_at: micros(row.try_get(11)?),
     })
 }
 
 fn entry(row: &Row, names: &mut Names) -> Result<EntryRow, tokio_postgres::Error> {
-    let lot_ids: Vec<Uuid> = row.try_get(8)?;
-    let lot_amounts: Vec<i64> = row.try_get(9)?;
+    let transaction = row.try_get(3)?;
+    let amount = row.try_get(7)?;
+    let lots: Option<Vec<i64>> = row.try_get(9)?;
+    let lots: Box<[Share]> = match &lots {
+        Some(lots) => lots.chunks(3).map(share).collect(),
+        None => [Share { lot: transaction, amount }].into(),
+    };
     let cause_topic: Option<i16> = row.try_get(11)?;
     let cause_partition: Option<i32> = row.try_get(12)?;
     let cause_offset: Option<i64> = row.try_get(13)?;
@@ -115,13 +114,14 @@ fn entry(row: &Row, names: &mut Names) -> Result<EntryRow, tokio_postgres::Error
         customer: row.try_get(0)?,
         unit: names.keep(row.try_get(1)?),
         seq: row.try_get(2)?,
-        transaction: row.try_get(3)?,
-        merchant: names.keep(row.try_get(4)?),
-        kind: row.try_get(5)?,
-        amount: row.try_get(6)?,
-        balance_after: row.try_get(7)?,
-        lots: lot_ids.into_iter().zip(lot_amounts).map(|(lot, amount)| Share { lot, amount }).collect(),
-        order: row.try_get::<_, Option<&str>>(10)?.map(Name::of),
+        transaction,
+        previous: row.try_get(4)?,
+        merchant: names.keep(row.try_get(5)?),
+        kind: row.try_get(6)?,
+        amount,
+        balance_after: row.try_get(8)?,
+        lots,
+        order: row.try_get(10)?,
         cause: cause_topic.map(|topic| position(topic, cause_partition.unwrap_or(-1), cause_offset.unwrap_or(-1))),
         occurred_at: micros(row.try_get(14)?),
         recorded_at: micros(row.try_get(15)?),
@@ -149,60 +149,65 @@ fn customer(row: &Row, names: &mut Names) -> Result<CustomerFact, tokio_postgres
     })
 }
 
-fn account(row: &Row, names: &mut Names) -> Result<AccountRow, tokio_postgres::Error> {
-    let ids: Vec<Uuid> = row.try_get(11)?;
-    let amounts: Vec<i64> = row.try_get(12)?;
-    let remaining: Vec<i64> = row.try_get(13)?;
-    let issued: Vec<Timestamp> = row.try_get(14)?;
-    let expires: Vec<Option<Timestamp>> = row.try_get(15)?;
-    let lots = ids
-        .into_iter()
-        .zip(amounts)
-        .zip(remaining)
-        .zip(issued)
-        .zip(expires)
-        .map(|((((lot, amount), remaining), issued), expires)| LotFact {
-            lot,
-            amount,
-            remaining,
-            issued_at: micros(issued),
-            expires_at: expires.map(micros),
-        })
-        .collect();
-    Ok(AccountRow {
-        customer: row.try_get(0)?,
-        unit: names.keep(row.try_get(1)?),
-        merchant: names.keep(row.try_get(2)?),
-        entries: row.try_get(3)?,
-        sums: Sums {
-            available: row.try_get(4)?,
-            pending: row.try_get(5)?,
-            held: row.try_get(6)?,
-            debt: row.try_get(7)?,
-            lifetime_earned: row.try_get(8)?,
-            lifetime_redeemed: row.try_get(9)?,
-        },
-        next_due: row.try_get::<_, Option<Timestamp>>(10)?.map(micros),
-        lots,
-    })
+/// The accounts of a customer, with the instant before which nobody looks at any of them.
+fn accounts(row: &Row, names: &mut Names) -> Result<Vec<AccountRow>, tokio_postgres::Error> {
+    let customer = row.try_get(0)?;
+    let merchant = names.keep(row.try_get(1)?);
+    let next_due = row.try_get::<_, Option<Timestamp>>(2)?.map(micros);
+    let units: Vec<&str> = row.try_get(3)?;
+    let accounts: Vec<Option<i64>> = row.try_get(4)?;
+    let lots: Vec<Option<i64>> = row.try_get(5)?;
+    let account = |(place, unit): (usize, &str)| {
+        let number = |at: usize| accounts.get(place * 10 + at).copied().flatten();
+        let own = lots.chunks(7).filter(|lot| lot[0] == i64::try_from(place + 1).ok());
+        AccountRow {
+            customer,
+            unit: names.keep(unit),
+            merchant,
+            entries: number(0).unwrap_or(-1),
+            last_entry: number(1).zip(number(2)).map(|(high, low)| uuid(high, low)),
+            sums: Sums {
+                available: number(3).unwrap_or(-1),
+                pending: number(4).unwrap_or(-1),
+                held: number(5).unwrap_or(-1),
+                debt: number(6).unwrap_or(-1),
+                lifetime_earned: number(7).unwrap_or(-1),
+                lifetime_redeemed: number(8).unwrap_or(-1),
+            },
+            next_due,
+            lots: own.map(lot).collect(),
+        }
+    };
+    Ok(units.into_iter().enumerate().map(account).collect())
+}
+
+/// Numbers that are not there become a lot that can't be: the checks then find that nothing made it.
+fn lot(numbers: &[Option<i64>]) -> LotFact {
+    let number = |place: usize| numbers.get(place).copied().flatten();
+    LotFact {
+        lot: uuid(number(1).unwrap_or(0), number(2).unwrap_or(0)),
+        amount: number(3).unwrap_or(0),
+        remaining: number(4).unwrap_or(0),
+        issued_at: number(5).unwrap_or(0),
+        expires_at: number(6),
+    }
+}
+
+fn share(numbers: &[i64]) -> Share {
+    let number = |place: usize| numbers.get(place).copied().unwrap_or(0);
+    Share { lot: uuid(number(0), number(1)), amount: number(2) }
+}
+
+fn uuid(high: i64, low: i64) -> Uuid {
+    Uuid::from_u64_pair(high.cast_unsigned(), low.cast_unsigned())
 }
 
 fn identity(row: &Row) -> Result<IdentityRow, tokio_postgres::Error> {
-    Ok(IdentityRow {
-        merchant: Name::of(row.try_get(0)?),
-        kind: row.try_get(1)?,
-        value: Name::of(row.try_get(2)?),
-        customer: row.try_get(3)?,
-    })
+    Ok(IdentityRow { key: row.try_get(0)?, customer: row.try_get(1)? })
 }
 
 fn order(row: &Row) -> Result<OrderRow, tokio_postgres::Error> {
-    Ok(OrderRow {
-        merchant: Name::of(row.try_get(0)?),
-        order: Name::of(row.try_get(1)?),
-        unit: Name::of(row.try_get(2)?),
-        transaction: row.try_get(3)?,
-    })
+    Ok(OrderRow { order: row.try_get(0)?, transaction: row.try_get(1)? })
 }
 
 fn config(row: &Row, names: &mut Names) -> Result<ConfigVersion, tokio_postgres::Error> {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::plan::EarnedOrder;
 use crate::domain::command::{Command, ContentHash, DeadLetter};
 use crate::domain::config::{SettingsVersion, UnitVersion};
-use crate::domain::customer::{Customer, Identifier};
+use crate::domain::customer::Identifier;
 use crate::domain::{
-    Account, Balance, CustomerId, Decision, Entry, Event, Frontier, Instant, KeyHash, MerchantId, Position, Seed,
-    TransactionId, UnitId,
+    Balance, CustomerChange, CustomerId, CustomerState, Decision, Entry, Event, Frontier, Instant, KeyHash, MerchantId,
+    Position, Seed, TransactionId, UnitId,
 };
 
 /// Everything that one batch changes and says.
@@ -18,12 +18,10 @@ pub struct ChangeSet {
     /// One per command, in their order.
     pub outcomes: Vec<Outcome>,
     pub events: Vec<Event>,
-    /// The final state of every customer that changed, each once, in the order of their first change.
-    pub customer_states: Vec<(Customer, Vec<Account>)>,
     /// Records that can't be answered, by their place in the batch.
     pub dead_letters: Vec<(Position, DeadLetter)>,
     pub lane_time: Instant,
-    /// How many accounts were settled because their time had come.
+    /// How many customers were settled because their time had come.
     pub due_settled: usize,
     /// More is due than the limit let through.
     pub due_pending: bool,
@@ -38,17 +36,22 @@ impl Default for Instant {
 /// Rows to write. Each row appears once, in its final form.
 #[derive(Debug, Default)]
 pub struct RowChanges {
-    pub new_customers: Vec<Customer>,
-    pub changed_customers: Vec<Customer>,
+    /// In the order of their first change.
+    pub customers: Vec<ChangedCustomer>,
     pub new_identities: Vec<(Identifier, CustomerId)>,
     pub dropped_identities: Vec<Identifier>,
-    pub new_accounts: Vec<Account>,
-    pub changed_accounts: Vec<Account>,
     pub entries: Vec<Arc<Entry>>,
     pub decisions: Vec<NewDecision>,
     pub earned_orders: Vec<(EarnedOrder, TransactionId)>,
     pub settings_versions: Vec<(MerchantId, Arc<SettingsVersion>)>,
     pub unit_versions: Vec<(MerchantId, UnitId, Arc<UnitVersion>)>,
+}
+
+/// A customer that changed: the row to write, and the state to publish.
+#[derive(Debug, Clone)]
+pub struct ChangedCustomer {
+    pub state: CustomerState,
+    pub change: CustomerChange,
 }
 
 /// A decision to remember.

@@ -6,7 +6,7 @@ pub mod plan;
 pub mod run;
 pub mod snapshot;
 
-pub use change_set::{ChangeSet, LaneState, NewDecision, Outcome, RowChanges};
+pub use change_set::{ChangeSet, ChangedCustomer, LaneState, NewDecision, Outcome, RowChanges};
 pub use inbox::{Inbox, Taken};
 pub use plan::{BatchPlan, DueQuery, EarnedOrder};
 pub use run::{Configs, plan, run};

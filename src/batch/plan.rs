@@ -18,7 +18,7 @@ pub struct BatchPlan {
     pub due: Option<DueQuery>,
 }
 
-/// Accounts with `next_due <= until`, in the order (next_due, customer_id, unit_id), at most `limit`, of all merchants of the lane.
+/// Customers with `next_due <= until`, in the order (next_due, customer_id), at most `limit`, of all merchants of the lane.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DueQuery {
     pub until: Instant,

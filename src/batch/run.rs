@@ -2,15 +2,15 @@
 
 use std::collections::HashMap;
 
-use super::change_set::{ChangeSet, NewDecision, Outcome};
+use super::change_set::{ChangeSet, ChangedCustomer, NewDecision, Outcome};
 use super::plan::{BatchPlan, DueQuery, EarnedOrder};
 use super::snapshot::Snapshot;
-use crate::domain::book::{AccountRow, Book, CustomerRow};
+use crate::domain::book::{Book, CustomerRow};
 use crate::domain::command::{Body, Command, Content, Delivery, RefKind};
 use crate::domain::config::MerchantConfig;
 use crate::domain::customer::{Identifier, IdentifierKind};
 use crate::domain::judge::{self, Moment};
-use crate::domain::{Account, Instant, KeyHash, MerchantId, OrderId, fields, settle};
+use crate::domain::{Instant, KeyHash, MerchantId, OrderId, fields, settle};
 
 /// The configuration of a lane's merchants, kept in memory between batches: one writer, so it is as the database has it.
 pub type Configs = HashMap<MerchantId, MerchantConfig>;
@@ -96,7 +96,7 @@ pub fn run(
             Content::DeadLetter(dead_letter) => changes.dead_letters.push((delivery.position, dead_letter)),
         }
     }
-    for (customer, _) in &due {
+    for customer in &due {
         settle::settle_customer(&mut book, *customer, changes.lane_time);
     }
     changes.due_settled = due.len();
@@ -131,17 +131,8 @@ fn decide(book: &mut Book, changes: &mut ChangeSet, command: Box<Command>, momen
 }
 
 fn open_book(snapshot: Snapshot, configs: &mut Configs) -> Book {
-    let mut accounts = snapshot.accounts;
-    let customers = snapshot
-        .customers
-        .into_iter()
-        .map(|(id, customer)| {
-            let accounts = accounts.remove(&id).unwrap_or_default();
-            let accounts =
-                accounts.into_iter().map(|account| AccountRow { account, is_new: false, has_changed: false }).collect();
-            (id, CustomerRow { customer, is_new: false, has_changed: false, accounts })
-        })
-        .collect();
+    let customers = snapshot.customers.into_iter();
+    let customers = customers.map(|(id, state)| (id, CustomerRow { state, change: None })).collect();
     configs.extend(snapshot.configs);
     Book {
         configs: std::mem::take(configs),
@@ -172,24 +163,10 @@ fn close_book(mut book: Book, configs: &mut Configs, changes: &mut ChangeSet) {
             rows.new_identities.push((identifier, holder));
         }
     }
-    for (customer, unit) in book.changed_accounts {
-        let row = book.customers.get(&customer).into_iter().flat_map(|row| &row.accounts);
-        if let Some(row) = row.into_iter().find(|row| row.account.unit_id == unit) {
-            let account = row.account.clone();
-            if row.is_new { rows.new_accounts.push(account) } else { rows.changed_accounts.push(account) }
-        }
-    }
     for id in book.changed {
-        let Some(row) = book.customers.remove(&id) else { continue };
-        let mut accounts: Vec<Account> = row.accounts.into_iter().map(|row| row.account).collect();
-        // Loaded ones come before those that the batch opened: where a batch begins must not show.
-        accounts.sort_by(|one, other| one.unit_id.cmp(&other.unit_id));
-        if row.is_new {
-            rows.new_customers.push(row.customer.clone());
-        } else {
-            rows.changed_customers.push(row.customer.clone());
+        if let Some(CustomerRow { state, change: Some(change) }) = book.customers.remove(&id) {
+            rows.customers.push(ChangedCustomer { state, change });
         }
-        changes.customer_states.push((row.customer, accounts));
     }
     changes.events = book.events;
     // Merchants that do not exist are not kept: anybody can name any number of them.

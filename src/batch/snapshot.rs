@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use super::plan::EarnedOrder;
 use crate::domain::config::MerchantConfig;
-use crate::domain::customer::{Customer, Identifier};
-use crate::domain::{Account, CustomerId, KeyHash, MerchantId, Remembered, TransactionId, UnitId};
+use crate::domain::customer::Identifier;
+use crate::domain::{CustomerId, CustomerState, KeyHash, MerchantId, Remembered, TransactionId};
 
 /// What the store found of a plan; what is not in it does not exist. Looked up by key only, never iterated.
 #[derive(Debug, Clone, Default)]
@@ -14,10 +14,8 @@ pub struct Snapshot {
     pub remembered: HashMap<KeyHash, Remembered>,
     pub identities: HashMap<Identifier, CustomerId>,
     /// Every customer that the plan names by id, that an identifier led to, or that something is due for.
-    pub customers: HashMap<CustomerId, Customer>,
-    /// All accounts of those customers.
-    pub accounts: HashMap<CustomerId, Vec<Account>>,
+    pub customers: HashMap<CustomerId, CustomerState>,
     pub earned_orders: HashMap<EarnedOrder, TransactionId>,
-    /// What is due, in order; see [`super::plan::DueQuery`]. At most its limit.
-    pub due: Vec<(CustomerId, UnitId)>,
+    /// Whom something is due for, in order; see [`super::plan::DueQuery`]. At most its limit.
+    pub due: Vec<CustomerId>,
 }

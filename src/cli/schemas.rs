@@ -1,11 +1,18 @@
 //! `schemas register`.
 
+use std::time::{Duration, Instant};
+
 use clap::Subcommand;
 
 use super::{CliError, output};
+use crate::codec::registry::RegistryError;
 use crate::codec::{RegistryClient, register_all};
 use crate::config::Settings;
 use crate::record::TopicNames;
+use crate::retry::Backoff;
+
+/// A registry that has just been started takes some seconds to answer.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -21,7 +28,17 @@ pub async fn run(command: Command, settings: Settings) -> Result<(), CliError> {
     let Command::Register = command;
     let registry = RegistryClient::new(&settings.registry.url);
     let names = TopicNames::new(settings.kafka.topic_prefix.as_str());
-    for (subject, id) in register_all(&registry, &names).await.map_err(CliError::failed)? {
+    let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
+    let asked = Instant::now();
+    let registered = loop {
+        match register_all(&registry, &names).await {
+            Err(RegistryError::Unavailable { .. }) if asked.elapsed() < PATIENCE => {
+                tokio::time::sleep(backoff.after_failure(0)).await;
+            }
+            registered => break registered.map_err(CliError::failed)?,
+        }
+    };
+    for (subject, id) in registered {
         output::line(format_args!("{subject:<40} id {id}"))?;
     }
     Ok(())

@@ -10,9 +10,9 @@ use super::registry::{self, RegistryClient, RegistryError};
 use super::to_wire::{self, Topics};
 use super::wire::{Journal, JournalRange};
 use super::{framing, schemas, serializer};
-use crate::batch::{ChangeSet, Outcome};
+use crate::batch::{ChangeSet, ChangedCustomer, Outcome};
 use crate::domain::command::DeadLetter;
-use crate::domain::{CommandTopic, Event, Instant, Position, RULES_VERSION};
+use crate::domain::{CommandTopic, CustomerChange, CustomerState, Event, Instant, Position, RULES_VERSION};
 use crate::record::{Header, InboundRecord, OutTopic, OutboundRecord, TopicNames};
 
 /// No record may be larger: brokers take 1 MiB by default, and a batch that can't be published would stop its lane.
@@ -104,16 +104,17 @@ impl Encoder {
     /// All records of one batch, in the order in which they are published.
     pub fn encode(&self, batch: &EncodeInput<'_>) -> Result<Vec<OutboundRecord>, EncodeError> {
         let topics = Topics::new(batch.names);
-        let ChangeSet { outcomes, events, customer_states, dead_letters, .. } = batch.changes;
+        let ChangeSet { outcomes, events, rows, dead_letters, .. } = batch.changes;
         let mut records =
-            Vec::with_capacity(outcomes.len() + events.len() + customer_states.len() + dead_letters.len() + 1);
+            Vec::with_capacity(outcomes.len() + events.len() + rows.customers.len() + dead_letters.len() + 1);
         for outcome in outcomes {
             records.push(self.result(outcome, &topics)?);
         }
         for event in events {
             records.push(self.event(event, &topics)?);
         }
-        for (customer, accounts) in customer_states {
+        for ChangedCustomer { state, .. } in rows.customers.iter().filter(|row| row.change > CustomerChange::NextDue) {
+            let CustomerState { customer, accounts } = state;
             let state = to_wire::customer_state(customer, accounts);
             let key = format!("{}/{}", customer.merchant_id, customer.customer_id);
             let cause = || format!("customer {}", customer.customer_id);

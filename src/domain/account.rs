@@ -1,6 +1,6 @@
-//! An account: one customer, one unit, its lots. All arithmetic on value is here.
+//! An account: what a customer has of one unit, and its lots. All arithmetic on value is here.
 
-use super::{CustomerId, Instant, LotId, LotShare, MerchantId, UnitId};
+use super::{Instant, LotId, LotShare, TransactionId, UnitId};
 
 /// What one earning left to spend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,11 +17,10 @@ pub struct Lot {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
-    pub customer_id: CustomerId,
     pub unit_id: UnitId,
-    pub merchant_id: MerchantId,
     /// The seq of the last entry.
     pub entries: i64,
+    pub last_entry: Option<TransactionId>,
     pub available: i64,
     pub pending: i64,
     pub held: i64,
@@ -39,12 +38,11 @@ pub struct Account {
 pub struct Overflow;
 
 impl Account {
-    pub fn new(merchant_id: MerchantId, customer_id: CustomerId, unit_id: UnitId) -> Account {
+    pub fn new(unit_id: UnitId) -> Account {
         Account {
-            customer_id,
             unit_id,
-            merchant_id,
             entries: 0,
+            last_entry: None,
             available: 0,
             pending: 0,
             held: 0,
@@ -54,6 +52,12 @@ impl Account {
             next_due: None,
             lots: Vec::new(),
         }
+    }
+
+    /// Numbers a new entry, which becomes the last of the chain, and tells the one before it.
+    pub fn append(&mut self, transaction_id: TransactionId) -> Option<TransactionId> {
+        self.entries += 1;
+        self.last_entry.replace(transaction_id)
     }
 
     /// available + pending + held - debt. Each credit checks that this, and so every later sum, stays in range.

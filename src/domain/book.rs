@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use super::command::Command;
 use super::config::{MerchantConfig, SettingsVersion, UnitVersion};
-use super::customer::{Customer, Identifier};
+use super::customer::{Customer, CustomerChange, CustomerState, Identifier};
 use super::{
     Account, Balance, CustomerId, EarnedOrder, Entry, Event, EventId, Fact, Instant, KeyHash, MerchantId, Notify,
-    Position, Remembered, Seed, TransactionId, UnitId,
+    Overflow, Position, Remembered, Seed, TransactionId, UnitId,
 };
 
 const IN_BOOK: &str = "a customer is changed only after it was found in the book or added to it";
@@ -26,8 +26,6 @@ pub struct Book {
     pub(crate) customers: HashMap<CustomerId, CustomerRow>,
     /// Customers in the order of their first change.
     pub(crate) changed: Vec<CustomerId>,
-    /// Accounts in the order of their first change.
-    pub(crate) changed_accounts: Vec<(CustomerId, UnitId)>,
     pub(crate) earned_orders: HashMap<EarnedOrder, TransactionId>,
     pub(crate) new_orders: Vec<(EarnedOrder, TransactionId)>,
     pub(crate) new_settings: Vec<(MerchantId, Arc<SettingsVersion>)>,
@@ -36,20 +34,10 @@ pub struct Book {
     pub(crate) events: Vec<Event>,
 }
 
-/// A customer with all its accounts.
 #[derive(Debug)]
 pub(crate) struct CustomerRow {
-    pub customer: Customer,
-    pub is_new: bool,
-    pub has_changed: bool,
-    pub accounts: Vec<AccountRow>,
-}
-
-#[derive(Debug)]
-pub(crate) struct AccountRow {
-    pub account: Account,
-    pub is_new: bool,
-    pub has_changed: bool,
+    pub state: CustomerState,
+    pub change: Option<CustomerChange>,
 }
 
 /// What caused a change: a command, or time.
@@ -88,37 +76,66 @@ impl Book {
     }
 
     pub(crate) fn customer(&self, id: CustomerId) -> Option<&Customer> {
-        self.customers.get(&id).map(|row| &row.customer)
+        self.customers.get(&id).map(|row| &row.state.customer)
     }
 
     pub(crate) fn add_customer(&mut self, customer: Customer) {
         let id = customer.customer_id;
-        let row = CustomerRow { customer, is_new: true, has_changed: false, accounts: Vec::new() };
-        self.customers.insert(id, row);
+        let state = CustomerState { customer, accounts: Vec::new() };
+        self.customers.insert(id, CustomerRow { state, change: Some(CustomerChange::Created) });
+        self.changed.push(id);
     }
 
     pub(crate) fn accounts(&self, id: CustomerId) -> impl Iterator<Item = &Account> {
-        self.customers.get(&id).into_iter().flat_map(|row| &row.accounts).map(|row| &row.account)
+        self.customers.get(&id).into_iter().flat_map(|row| &row.state.accounts)
     }
 
     pub(crate) fn account(&self, id: CustomerId, unit: &UnitId) -> Option<&Account> {
-        self.accounts(id).find(|account| account.unit_id == *unit)
+        self.customers.get(&id)?.state.account(unit)
     }
 
-    /// The account to change, opened if it does not exist. The customer must be in the book.
+    /// The account to change, opened if it does not exist; [`Book::change_customer`] must follow. The customer must be in the book.
     pub(crate) fn account_mut(&mut self, id: CustomerId, unit: &UnitId) -> &mut Account {
-        let row = self.customers.get_mut(&id).expect(IN_BOOK);
-        let place = row.accounts.iter().position(|row| row.account.unit_id == *unit).unwrap_or_else(|| {
-            let account = Account::new(row.customer.merchant_id.clone(), id, unit.clone());
-            row.accounts.push(AccountRow { account, is_new: true, has_changed: false });
-            row.accounts.len() - 1
-        });
-        let row = &mut row.accounts[place];
-        if !row.has_changed {
-            row.has_changed = true;
-            self.changed_accounts.push((id, unit.clone()));
+        self.customers.get_mut(&id).expect(IN_BOOK).state.account_mut(unit)
+    }
+
+    /// A change that may fail, and then leaves the account as it was, or unopened.
+    pub(crate) fn change_account<T>(
+        &mut self,
+        id: CustomerId,
+        unit: &UnitId,
+        change: impl FnOnce(&mut Account) -> Result<T, Overflow>,
+    ) -> Result<T, Overflow> {
+        let state = &mut self.customers.get_mut(&id).expect(IN_BOOK).state;
+        if state.account(unit).is_some() {
+            return change(state.account_mut(unit));
         }
-        &mut row.account
+        let mut opened = Account::new(unit.clone());
+        let changed = change(&mut opened)?;
+        *state.account_mut(unit) = opened;
+        Ok(changed)
+    }
+
+    /// Makes `next_due` exact where it was early: no change that anybody is told of.
+    pub(crate) fn refresh_next_due(&mut self, id: CustomerId, now: Instant) {
+        let Some(row) = self.customers.get_mut(&id) else { return };
+        let mut was_early = false;
+        for account in row.state.accounts.iter_mut().filter(|account| account.next_due.is_some_and(|due| due <= now)) {
+            account.refresh_next_due();
+            was_early = true;
+        }
+        if was_early {
+            self.mark(id, CustomerChange::NextDue);
+        }
+    }
+
+    /// Customers are remembered in the order of their first change.
+    fn mark(&mut self, id: CustomerId, change: CustomerChange) {
+        let row = self.customers.get_mut(&id).expect(IN_BOOK);
+        if row.change.is_none() {
+            self.changed.push(id);
+        }
+        row.change = row.change.max(Some(change));
     }
 
     pub(crate) fn balance(&self, id: CustomerId, unit: &UnitId) -> Balance {
@@ -141,25 +158,27 @@ impl Book {
         entry
     }
 
-    /// Changes a customer: the next version, and its events in their order. `change` edits the profile.
-    pub(crate) fn change_customer(
+    /// Changes a customer's profile: the next version, and its events in their order.
+    pub(crate) fn change_profile(
         &mut self,
         id: CustomerId,
         cause: Cause<'_>,
         facts: Vec<Fact>,
         change: impl FnOnce(&mut Customer),
     ) {
-        let row = self.customers.get_mut(&id).expect(IN_BOOK);
-        let is_first_change = !row.has_changed;
-        row.has_changed = true;
-        change(&mut row.customer);
-        row.customer.version += 1;
-        row.customer.updated_at = cause.recorded_at;
-        let notify = notify(&row.customer);
-        let (merchant_id, version) = (row.customer.merchant_id.clone(), row.customer.version);
-        if is_first_change {
-            self.changed.push(id);
-        }
+        change(&mut self.customers.get_mut(&id).expect(IN_BOOK).state.customer);
+        self.mark(id, CustomerChange::Profile);
+        self.change_customer(id, cause, facts);
+    }
+
+    /// A customer whose accounts were changed: the next version, and its events in their order.
+    pub(crate) fn change_customer(&mut self, id: CustomerId, cause: Cause<'_>, facts: Vec<Fact>) {
+        self.mark(id, CustomerChange::Accounts);
+        let customer = &mut self.customers.get_mut(&id).expect(IN_BOOK).state.customer;
+        customer.version += 1;
+        customer.updated_at = cause.recorded_at;
+        let notify = notify(customer);
+        let (merchant_id, version) = (customer.merchant_id.clone(), customer.version);
         let count = facts.len() as u32;
         for (index, fact) in facts.into_iter().enumerate() {
             let index = index as u32;

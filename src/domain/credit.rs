@@ -31,8 +31,7 @@ pub(super) fn judge(
         issued_at: case.occurred_at,
         expires_at,
     };
-    let account = book.account_mut(customer, &credit.unit);
-    account.credit(lot).map_err(|_| {
+    book.change_account(customer, &credit.unit, |account| account.credit(lot)).map_err(|_| {
         Rejection::new(
             RejectionCode::AmountOverflow,
             "The account can't hold so much: its balance would leave 64 bits.",
@@ -40,10 +39,11 @@ pub(super) fn judge(
     })?;
 
     // From here on nothing can fail.
-    account.entries += 1;
+    let account = book.account_mut(customer, &credit.unit);
+    let previous = account.append(transaction_id);
     let entry = Entry {
         transaction_id,
-        merchant_id: account.merchant_id.clone(),
+        previous,
         customer_id: customer,
         unit_id: credit.unit.clone(),
         seq: account.entries,
@@ -70,7 +70,7 @@ pub(super) fn judge(
         facts.push(Fact::PointsExpired { entry: expired.clone(), balance: book.balance(customer, &credit.unit) });
         entries.push(expired);
     }
-    book.change_customer(customer, case.cause(credit.skip_notifications), facts, |_| {});
+    book.change_customer(customer, case.cause(credit.skip_notifications), facts);
     if let Some(order) = order {
         book.earned_orders.insert(order.clone(), transaction_id);
         book.new_orders.push((order, transaction_id));

@@ -2,7 +2,7 @@
 
 use jiff::civil::Date;
 
-use super::{CustomerId, Instant, MerchantId};
+use super::{Account, CustomerId, Instant, MerchantId, UnitId};
 
 /// What can name a customer within a merchant, each for itself unique.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -92,6 +92,47 @@ pub struct Customer {
     pub notify_phone: bool,
     pub created_at: Instant,
     pub updated_at: Instant,
+}
+
+/// A customer with all its accounts: what a row of the database holds, and what is published of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CustomerState {
+    pub customer: Customer,
+    /// In the order of their units.
+    pub accounts: Vec<Account>,
+}
+
+/// What of a customer changed, from the least to the most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CustomerChange {
+    /// An account's `next_due` was early and is exact now. No version, and nobody is told.
+    NextDue,
+    Accounts,
+    Profile,
+    Created,
+}
+
+impl CustomerState {
+    pub fn account(&self, unit: &UnitId) -> Option<&Account> {
+        self.accounts.iter().find(|account| account.unit_id == *unit)
+    }
+
+    /// The account to change, opened if it does not exist.
+    pub fn account_mut(&mut self, unit: &UnitId) -> &mut Account {
+        let place = match self.accounts.binary_search_by(|account| account.unit_id.cmp(unit)) {
+            Ok(place) => place,
+            Err(place) => {
+                self.accounts.insert(place, Account::new(unit.clone()));
+                place
+            }
+        };
+        &mut self.accounts[place]
+    }
+
+    /// Nothing is due before; see [`Account::next_due`].
+    pub fn next_due(&self) -> Option<Instant> {
+        self.accounts.iter().filter_map(|account| account.next_due).min()
+    }
 }
 
 impl Customer {

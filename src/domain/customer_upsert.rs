@@ -119,7 +119,7 @@ fn create(book: &mut Book, case: &Case<'_>, upsert: &CustomerUpsert, profile: Pr
     }
     book.add_customer(customer);
     let facts = vec![Fact::CustomerCreated { changed: sent_fields(upsert) }];
-    book.change_customer(id, case.cause(false), facts, |_| {});
+    book.change_customer(id, case.cause(false), facts);
     id
 }
 
@@ -160,7 +160,7 @@ fn update(book: &mut Book, case: &Case<'_>, upsert: &CustomerUpsert, profile: Pr
             CustomerStatus::Inactive => Fact::CustomerDeactivated,
         });
     }
-    book.change_customer(id, case.cause(false), facts, |customer| *customer = after);
+    book.change_profile(id, case.cause(false), facts, |customer| *customer = after);
     Effect::Updated
 }
 

@@ -1,6 +1,6 @@
 //! One line of the ledger.
 
-use super::{CustomerId, Instant, LotId, MerchantId, Position, TransactionId, UnitId};
+use super::{CustomerId, Instant, LotId, Position, TransactionId, UnitId};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum EntryKind {
@@ -52,7 +52,8 @@ pub struct LotShare {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     pub transaction_id: TransactionId,
-    pub merchant_id: MerchantId,
+    /// The account's entry before it: an account's entries are a chain.
+    pub previous: Option<TransactionId>,
     pub customer_id: CustomerId,
     pub unit_id: UnitId,
     /// From 1, without gaps, within the account.

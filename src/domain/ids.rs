@@ -138,6 +138,19 @@ impl Seed {
     }
 }
 
+/// What a row that is looked up by text is keyed by: half a SHA-256 over the parts. No part may hold U+0000, which stands between them,
+/// so that no other parts read the same.
+pub fn lookup_key(parts: &[&str]) -> [u8; 16] {
+    let mut hasher = Sha256::new();
+    for (place, part) in parts.iter().enumerate() {
+        if place > 0 {
+            hasher.update([0]);
+        }
+        hasher.update(part.as_bytes());
+    }
+    first_16(hasher)
+}
+
 /// The first half of a SHA-256.
 pub(crate) fn first_16(hasher: Sha256) -> [u8; 16] {
     let mut half = [0; 16];

@@ -22,9 +22,12 @@ mod time;
 
 pub use account::{Account, Lot, Overflow};
 pub use book::Book;
+pub use customer::{CustomerChange, CustomerState};
 pub use entry::{Entry, EntryKind, LotShare};
 pub use event::{Event, Fact, Notify};
-pub use ids::{CustomerId, EventId, IdempotencyKey, LotId, MerchantId, OrderId, ResultId, Seed, TransactionId, UnitId};
+pub use ids::{
+    CustomerId, EventId, IdempotencyKey, LotId, MerchantId, OrderId, ResultId, Seed, TransactionId, UnitId, lookup_key,
+};
 pub use outcome::{Balance, Decision, EarnedOrder, Effect, KeyHash, Remembered};
 pub use position::{CommandTopic, Frontier, Position};
 pub use rejection::{Rejection, RejectionCode};

@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-
 use super::command::ContentHash;
-use super::ids::first_16;
+use super::ids::lookup_key;
 use super::{CustomerId, Entry, IdempotencyKey, Instant, MerchantId, OrderId, Position, Rejection, UnitId};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -76,12 +74,7 @@ pub struct KeyHash(pub [u8; 16]);
 
 impl KeyHash {
     pub fn of(merchant_id: &MerchantId, key: &IdempotencyKey) -> KeyHash {
-        let mut hasher = Sha256::new();
-        hasher.update(merchant_id.as_str().as_bytes());
-        // Neither may hold U+0000, so that no other pair reads the same.
-        hasher.update([0]);
-        hasher.update(key.as_str().as_bytes());
-        KeyHash(first_16(hasher))
+        KeyHash(lookup_key(&[merchant_id.as_str(), key.as_str()]))
     }
 }
 

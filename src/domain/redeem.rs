@@ -39,16 +39,18 @@ pub(super) fn judge(
         .with("available", available)
         .with("requested", redeem.amount));
     }
-    let account = book.account_mut(customer, &redeem.unit);
-    let lots = account.spend(redeem.amount).map_err(|_| {
+    let spent = book.change_account(customer, &redeem.unit, |account| account.spend(redeem.amount));
+    let lots = spent.map_err(|_| {
         Rejection::new(RejectionCode::AmountOverflow, "The account's lifetime sum of redemptions would leave 64 bits.")
     })?;
 
     // From here on nothing can fail.
-    account.entries += 1;
+    let account = book.account_mut(customer, &redeem.unit);
+    let transaction_id = case.moment.seed.transaction_id(0);
+    let previous = account.append(transaction_id);
     let entry = Entry {
-        transaction_id: case.moment.seed.transaction_id(0),
-        merchant_id: account.merchant_id.clone(),
+        transaction_id,
+        previous,
         customer_id: customer,
         unit_id: redeem.unit.clone(),
         seq: account.entries,
@@ -67,7 +69,7 @@ pub(super) fn judge(
     let entry = book.record(entry);
     let balance = book.balance(customer, &redeem.unit);
     let facts = vec![Fact::PointsRedeemed { entry: entry.clone(), balance }];
-    book.change_customer(customer, case.cause(redeem.skip_notifications), facts, |_| {});
+    book.change_customer(customer, case.cause(redeem.skip_notifications), facts);
     Ok(Accepted { effect: Effect::Applied, entries: vec![entry], config_version: None })
 }
 

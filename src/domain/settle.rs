@@ -12,14 +12,7 @@ pub fn settle_customer(book: &mut Book, customer: CustomerId, now: Instant) {
         expire(book, customer, &unit, due);
     }
     // An early `next_due` has been visited for nothing: make it exact, so that ticks do not come back to it.
-    let early: Vec<UnitId> = book
-        .accounts(customer)
-        .filter(|account| account.next_due.is_some_and(|due| due <= now))
-        .map(|account| account.unit_id.clone())
-        .collect();
-    for unit in early {
-        book.account_mut(customer, &unit).refresh_next_due();
-    }
+    book.refresh_next_due(customer, now);
 }
 
 fn next_expiry(book: &Book, customer: CustomerId, now: Instant) -> Option<(Instant, UnitId)> {
@@ -34,7 +27,7 @@ fn expire(book: &mut Book, customer: CustomerId, unit: &UnitId, due: Instant) {
     let cause = Cause { seed, command: None, occurred_at: due, recorded_at: due, skip_notifications: false };
     let entry = expire_lots(book, customer, unit, due, seed.transaction_id(0), &cause);
     let balance = book.balance(customer, unit);
-    book.change_customer(customer, cause, vec![Fact::PointsExpired { entry, balance }], |_| {});
+    book.change_customer(customer, cause, vec![Fact::PointsExpired { entry, balance }]);
 }
 
 /// Takes the lots that expire at exactly this instant off an account, with one entry for all of them.
@@ -49,10 +42,10 @@ pub(super) fn expire_lots(
     let account = book.account_mut(customer, unit);
     let lots = account.expire(due);
     account.refresh_next_due();
-    account.entries += 1;
+    let previous = account.append(transaction_id);
     let entry = Entry {
         transaction_id,
-        merchant_id: account.merchant_id.clone(),
+        previous,
         customer_id: customer,
         unit_id: unit.clone(),
         seq: account.entries,

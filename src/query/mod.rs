@@ -2,14 +2,16 @@
 
 use crate::domain::command::CustomerRef;
 use crate::domain::command::RefKind;
-use crate::domain::customer::Customer;
+use crate::domain::customer::{Customer, Identifier};
 use crate::domain::fields::{normalise, parse_customer_id};
 use crate::domain::{Account, CustomerId, Entry, MerchantId};
-use crate::store::rows::{read_account, read_customer, read_entry};
+use crate::store::rows::{identity_key, read_customer, read_entry};
+use crate::store::sql_types::Columns;
 use crate::store::{Store, StoreError};
+use uuid::Uuid;
 
 /// How many of the latest entries are shown.
-const LATEST_ENTRIES: i64 = 10;
+const LATEST_ENTRIES: i32 = 10;
 
 /// A customer, the accounts with their lots, and the latest entries of all of them, newest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,19 +33,20 @@ pub async fn customer(
         RefKind::CustomerId => parse_customer_id(&reference.value),
         RefKind::Identifier(kind) => {
             let Some(value) = normalise(kind, &reference.value) else { return Ok(None) };
+            let key = identity_key(&Identifier { merchant_id: merchant.clone(), kind, value });
             let statement = client.prepare_cached(include_str!("sql/customer_of_identifier.sql")).await?;
-            let row = client.query_opt(&statement, &[&merchant.as_str(), &kind.code(), &value]).await?;
+            let row = client.query_opt(&statement, &[&key]).await?;
             row.map(|row| row.try_get(0)).transpose()?.map(CustomerId)
         }
     };
     let Some(CustomerId(id)) = id else { return Ok(None) };
     let statement = client.prepare_cached(include_str!("sql/customer.sql")).await?;
     let Some(row) = client.query_opt(&statement, &[&id, &merchant.as_str()]).await? else { return Ok(None) };
-    let customer = read_customer(&row)?;
-    let statement = client.prepare_cached(include_str!("sql/accounts.sql")).await?;
-    let accounts = client.query(&statement, &[&id]).await?.iter().map(read_account).collect::<Result<_, _>>()?;
+    let state = read_customer(&mut Columns::of(&row))?;
+    let latest = state.accounts.iter().filter_map(|account| account.last_entry);
+    let latest: Vec<Uuid> = latest.map(|entry| entry.0).collect();
     let statement = client.prepare_cached(include_str!("sql/latest_entries.sql")).await?;
-    let entries = client.query(&statement, &[&id, &LATEST_ENTRIES]).await?;
+    let entries = client.query(&statement, &[&latest, &LATEST_ENTRIES]).await?;
     let entries = entries.iter().map(read_entry).collect::<Result<_, _>>()?;
-    Ok(Some(CustomerView { customer, accounts, entries }))
+    Ok(Some(CustomerView { customer: state.customer, accounts: state.accounts, entries }))
 }

@@ -8,66 +8,38 @@ use tokio_postgres::types::Json;
 use uuid::Uuid;
 
 use super::StoreError;
-use super::sql_types::{AsRow, Columns, RowWriter, SqlError, Unstorable};
+use super::sql_types::{AsRow, Columns, RowWriter, SqlError};
 use crate::batch::NewDecision;
 use crate::domain::command::{ContentHash, FieldProblem};
 use crate::domain::{
-    CommandTopic, CustomerId, Decision, Effect, Entry, KeyHash, Position, Rejection, RejectionCode, UnitId,
+    CommandTopic, CustomerId, Decision, Effect, KeyHash, Position, Rejection, RejectionCode, TransactionId,
 };
 
 impl AsRow for NewDecision {
     fn put(&self, row: &mut RowWriter<'_>) -> Result<(), SqlError> {
         let decision = &*self.decision;
-        // The row holds one customer for all of them.
-        if decision.entries.iter().any(|entry| Some(entry.customer_id) != decision.customer_id) {
-            return Err(Unstorable("a decision with an entry of another customer").into());
-        }
         row.value(&Uuid::from_bytes(self.key_hash.0))?;
         row.value(&Uuid::from_bytes(self.content_hash.0))?;
-        row.value(&self.position.topic.code())?;
-        row.value(&self.position.partition)?;
-        row.value(&self.position.offset)?;
-        row.value(&decision.verdict.as_ref().map_or(REJECTED, |effect| effect.code()))?;
-        row.value(&decision.verdict.as_ref().err().map(|rejection| Json(StoredRejection::of(rejection))))?;
         row.value(&decision.customer_id.map(|id| id.0))?;
         row.value(&decision.customer_version)?;
         row.value(&decision.config_version)?;
-        if decision.entries.is_empty() {
-            row.value(&None::<Vec<&str>>)?;
-            row.value(&None::<Vec<i64>>)?;
-        } else {
-            row.array(decision.entries.iter().map(|entry| entry.unit_id.as_str()))?;
-            row.array(decision.entries.iter().map(|entry| entry.seq))?;
-        }
         row.instant(decision.occurred_at)?;
-        row.instant(decision.decided_at)
+        row.instant(decision.decided_at)?;
+        row.value(&self.position.offset)?;
+        row.value(&self.position.partition)?;
+        row.value(&self.position.topic.code())?;
+        row.value(&decision.verdict.as_ref().map_or(REJECTED, |effect| effect.code()))?;
+        if decision.entries.is_empty() {
+            row.value(&None::<Vec<Uuid>>)?;
+        } else {
+            row.array(decision.entries.iter().map(|entry| entry.transaction_id.0))?;
+        }
+        row.value(&decision.verdict.as_ref().err().map(|rejection| Json(StoredRejection::of(rejection))))
     }
 }
 
 /// Stands where an effect would.
 const REJECTED: i16 = 0;
-
-/// A line of the ledger by its key.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct EntryKey {
-    pub customer_id: CustomerId,
-    pub unit_id: UnitId,
-    pub seq: i64,
-}
-
-impl EntryKey {
-    pub fn of(entry: &Entry) -> EntryKey {
-        EntryKey { customer_id: entry.customer_id, unit_id: entry.unit_id.clone(), seq: entry.seq }
-    }
-}
-
-impl AsRow for EntryKey {
-    fn put(&self, row: &mut RowWriter<'_>) -> Result<(), SqlError> {
-        row.value(&self.customer_id.0)?;
-        row.value(&self.unit_id.as_str())?;
-        row.value(&self.seq)
-    }
-}
 
 /// A remembered decision, still without its entries.
 pub(super) struct FoundDecision {
@@ -75,49 +47,40 @@ pub(super) struct FoundDecision {
     pub position: Position,
     pub content_hash: ContentHash,
     pub decision: Decision,
-    pub entries: Vec<EntryKey>,
+    pub entries: Vec<TransactionId>,
 }
 
 pub(super) fn read_decision(row: &Row) -> Result<FoundDecision, StoreError> {
     let mut columns = Columns::of(row);
     let key_hash = KeyHash(columns.take::<Uuid>()?.into_bytes());
     let content_hash = ContentHash(columns.take::<Uuid>()?.into_bytes());
-    let topic = columns.code(CommandTopic::from_code)?;
-    let position = Position { topic, partition: columns.take()?, offset: columns.take()? };
+    let customer_id = columns.take::<Option<Uuid>>()?.map(CustomerId);
+    let customer_version = columns.take()?;
+    let config_version = columns.take()?;
+    let occurred_at = columns.instant()?;
+    let decided_at = columns.instant()?;
+    let offset = columns.take()?;
+    let partition = columns.take()?;
+    let position = Position { topic: columns.code(CommandTopic::from_code)?, partition, offset };
     let effect: i16 = columns.take()?;
+    let entries: Vec<Uuid> = columns.take::<Option<_>>()?.unwrap_or_default();
     let rejection: Option<Json<StoredRejection>> = columns.take()?;
     let verdict = match (effect, Effect::from_code(effect), rejection) {
         (REJECTED, _, Some(Json(rejection))) => Err(rejection.read()?),
         (_, Some(effect), None) => Ok(effect),
         _ => return Err(StoreError::corrupt("a decision that is neither an effect nor a rejection")),
     };
-    let customer_id = columns.take::<Option<Uuid>>()?.map(CustomerId);
-    let customer_version = columns.take()?;
-    let config_version = columns.take()?;
-    let entry_keys = read_entry_keys(&mut columns, customer_id)?;
     let decision = Decision {
         verdict,
         customer_id,
         customer_version,
         config_version,
         entries: Vec::new(),
-        occurred_at: columns.instant()?,
-        decided_at: columns.instant()?,
+        occurred_at,
+        decided_at,
     };
-    Ok(FoundDecision { key_hash, position, content_hash, decision, entries: entry_keys })
-}
-
-fn read_entry_keys(columns: &mut Columns<'_>, customer_id: Option<CustomerId>) -> Result<Vec<EntryKey>, StoreError> {
-    let units: Vec<&str> = columns.take::<Option<_>>()?.unwrap_or_default();
-    let seqs: Vec<i64> = columns.take::<Option<_>>()?.unwrap_or_default();
-    match customer_id {
-        _ if units.is_empty() && seqs.is_empty() => Ok(Vec::new()),
-        Some(customer_id) if units.len() == seqs.len() => {
-            let keys = units.into_iter().zip(seqs);
-            Ok(keys.map(|(unit, seq)| EntryKey { customer_id, unit_id: UnitId::new(unit), seq }).collect())
-        }
-        Some(_) | None => Err(StoreError::corrupt("a decision's entries can't be named")),
-    }
+    let entries = entries.into_iter().map(TransactionId).collect();
+    Ok(FoundDecision { key_hash, position, content_hash, decision, entries })
 }
 
 /// A rejection as `decision.rejection` holds it.

@@ -7,12 +7,12 @@ use futures_util::join;
 use tokio_postgres::Row;
 
 use super::outbox::OutboxValue;
-use super::sql_types::Columns;
+use super::sql_types::{Columns, RowAt};
 use super::statements::Statements;
 use super::{LaneIdentity, StoreError, StoreErrorKind, load};
 use crate::batch::LaneState;
 use crate::domain::config::MerchantConfig;
-use crate::domain::{CommandTopic, Frontier, MerchantId};
+use crate::domain::{CommandTopic, CustomerId, Frontier, MerchantId};
 use crate::fail_point;
 use crate::record::OutboundRecord;
 
@@ -23,6 +23,8 @@ pub struct LaneConnection {
     client: Option<Object>,
     statements: Statements,
     pub(super) phase: Phase,
+    /// Where the open transaction found its customers' rows.
+    pub(super) found_at: HashMap<CustomerId, RowAt>,
 }
 
 /// Where the connection is in a batch.
@@ -49,7 +51,7 @@ pub struct OutboxRow {
 impl LaneConnection {
     pub(super) async fn new(client: Object) -> Result<LaneConnection, StoreError> {
         let statements = Statements::prepare(&client).await?;
-        Ok(LaneConnection { client: Some(client), statements, phase: Phase::Idle })
+        Ok(LaneConnection { client: Some(client), statements, phase: Phase::Idle, found_at: HashMap::new() })
     }
 
     /// Makes the lane ours: whoever had it before can't commit any more. `None` when the lane has no row. Waits for a transaction of the

@@ -8,17 +8,15 @@ use futures_util::join;
 use tokio_postgres::{Row, Statement};
 use uuid::Uuid;
 
-use super::decision_rows::{EntryKey, FoundDecision, read_decision};
+use super::decision_rows::{FoundDecision, read_decision};
 use super::lane::Phase;
-use super::rows::{
-    read_account, read_customer, read_earned_order, read_entry, read_identity, read_settings_version, read_unit_version,
-};
-use super::sql_types::{AsRow, Rows, Timestamptz};
+use super::rows::{identity_key, order_key, read_customer, read_entry, read_settings_version, read_unit_version};
+use super::sql_types::{Columns, RowAt, Timestamptz};
 use super::statements::Statements;
 use super::{LaneConnection, StoreError, StoreErrorKind};
 use crate::batch::{BatchPlan, DueQuery, LaneState, Snapshot};
 use crate::domain::config::{MerchantConfig, SettingsVersion, UnitVersion};
-use crate::domain::{CustomerId, Decision, Entry, KeyHash, MerchantId, Remembered, UnitId};
+use crate::domain::{CustomerId, Decision, Entry, KeyHash, MerchantId, Remembered, TransactionId, UnitId};
 use crate::fail_point;
 
 impl LaneConnection {
@@ -26,11 +24,18 @@ impl LaneConnection {
     /// names. Two round trips: what is named, then what was found through it. What is not named costs no query.
     pub async fn begin(&mut self, lane: i32, state: &LaneState, plan: &BatchPlan) -> Result<Snapshot, StoreError> {
         self.enter(Phase::Idle)?;
-        let snapshot = self.load(lane, state, plan).await;
-        self.leave(snapshot, Phase::Begun).await
+        let loaded = self.load(lane, state, plan).await;
+        let (snapshot, found_at) = self.leave(loaded, Phase::Begun).await?;
+        self.found_at = found_at;
+        Ok(snapshot)
     }
 
-    async fn load(&self, lane: i32, state: &LaneState, plan: &BatchPlan) -> Result<Snapshot, StoreError> {
+    async fn load(
+        &self,
+        lane: i32,
+        state: &LaneState,
+        plan: &BatchPlan,
+    ) -> Result<(Snapshot, HashMap<CustomerId, RowAt>), StoreError> {
         let (client, statements) = self.parts();
         let begun = async {
             client.batch_execute("begin isolation level read committed").await?;
@@ -50,39 +55,36 @@ impl LaneConnection {
             settings_versions(client, statements, &plan.merchants),
             unit_versions(client, statements, &plan.merchants),
             decisions(client, statements, &plan.keys),
-            by_keys(client, &statements.identities, &plan.identifiers),
-            by_keys(client, &statements.earned_orders, &plan.orders),
+            found_by(client, &statements.identities, &plan.identifiers, identity_key),
+            found_by(client, &statements.earned_orders, &plan.orders, order_key),
             due(client, statements, plan.due.as_ref()),
         );
         begun?;
         locked?;
         let configs = configs(settings?, units?)?;
         let decisions = decisions?;
-        let identities = identities?.iter().map(read_identity).collect::<Result<HashMap<_, _>, _>>()?;
-        let earned_orders = orders?.iter().map(read_earned_order).collect::<Result<_, _>>()?;
+        let identities: HashMap<_, _> = identities?.into_iter().map(|(found, id)| (found, CustomerId(id))).collect();
+        let earned_orders = orders?.into_iter().map(|(found, id)| (found, TransactionId(id))).collect();
         let due = due?;
 
-        let found = identities.values().chain(due.iter().map(|(customer, _)| customer));
+        let found = identities.values().chain(&due);
         let mut ids: Vec<Uuid> = plan.customers.iter().chain(found).map(|customer| customer.0).collect();
         ids.sort_unstable();
         ids.dedup();
-        let entry_keys: Vec<EntryKey> = decisions.iter().flat_map(|found| found.entries.iter().cloned()).collect();
-        let (customers, accounts, entries) = join!(
-            by_ids(client, &statements.customers, &ids),
-            by_ids(client, &statements.accounts, &ids),
-            by_keys(client, &statements.entries, &entry_keys),
-        );
+        let entries: Vec<Uuid> = decisions.iter().flat_map(|found| found.entries.iter().map(|entry| entry.0)).collect();
+        let (customers, entries) =
+            join!(by_ids(client, &statements.customers, &ids), by_ids(client, &statements.entries, &entries),);
         let mut snapshot = Snapshot { configs, identities, earned_orders, due, ..Snapshot::default() };
+        let mut found_at = HashMap::with_capacity(ids.len());
         for row in &customers? {
-            let customer = read_customer(row)?;
-            snapshot.customers.insert(customer.customer_id, customer);
-        }
-        for row in &accounts? {
-            let account = read_account(row)?;
-            snapshot.accounts.entry(account.customer_id).or_default().push(account);
+            let mut columns = Columns::of(row);
+            let row_at = columns.take()?;
+            let state = read_customer(&mut columns)?;
+            found_at.insert(state.customer.customer_id, row_at);
+            snapshot.customers.insert(state.customer.customer_id, state);
         }
         snapshot.remembered = remembered(decisions, &entries?)?;
-        Ok(snapshot)
+        Ok((snapshot, found_at))
     }
 }
 
@@ -153,14 +155,14 @@ async fn decisions(
 }
 
 fn remembered(decisions: Vec<FoundDecision>, entries: &[Row]) -> Result<HashMap<KeyHash, Remembered>, StoreError> {
-    let mut by_key: HashMap<EntryKey, Arc<Entry>> = HashMap::with_capacity(entries.len());
+    let mut by_id: HashMap<TransactionId, Arc<Entry>> = HashMap::with_capacity(entries.len());
     for row in entries {
         let entry = read_entry(row)?;
-        by_key.insert(EntryKey::of(&entry), Arc::new(entry));
+        by_id.insert(entry.transaction_id, Arc::new(entry));
     }
     let mut remembered = HashMap::with_capacity(decisions.len());
     for FoundDecision { key_hash, position, content_hash, decision, entries } in decisions {
-        let entries = entries.iter().map(|key| by_key.get(key).cloned()).collect::<Option<Vec<_>>>();
+        let entries = entries.iter().map(|id| by_id.get(id).cloned()).collect::<Option<Vec<_>>>();
         let entries = entries.ok_or_else(|| {
             StoreError::corrupt(format!("the ledger lacks an entry that the command at {position:?} wrote"))
         })?;
@@ -174,14 +176,14 @@ async fn due(
     client: &Object,
     statements: &Statements,
     query: Option<&DueQuery>,
-) -> Result<Vec<(CustomerId, UnitId)>, StoreError> {
+) -> Result<Vec<CustomerId>, StoreError> {
     let Some(query) = query.filter(|query| !query.merchants.is_empty() && query.limit > 0) else {
         return Ok(Vec::new());
     };
     let merchants: Vec<&str> = query.merchants.iter().map(MerchantId::as_str).collect();
     let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
     let rows = client.query(&statements.due, &[&merchants, &Timestamptz(query.until), &limit]).await?;
-    rows.iter().map(|row| Ok((CustomerId(row.try_get(0)?), UnitId::new(row.try_get::<_, &str>(1)?)))).collect()
+    rows.iter().map(|row| Ok(CustomerId(row.try_get(0)?))).collect()
 }
 
 async fn by_merchants(
@@ -203,9 +205,22 @@ async fn by_ids(client: &Object, statement: &Statement, ids: &[Uuid]) -> Result<
     Ok(client.query(statement, &[&ids]).await?)
 }
 
-async fn by_keys<K: AsRow + Sync>(client: &Object, statement: &Statement, keys: &[K]) -> Result<Vec<Row>, StoreError> {
-    if keys.is_empty() {
-        return Ok(Vec::new());
-    }
-    Ok(client.query(statement, &[&Rows(keys)]).await?)
+/// Looks texts up by their digests: each that is there, with the id beside it.
+async fn found_by<K: Clone>(
+    client: &Object,
+    statement: &Statement,
+    named: &[K],
+    key_of: impl Fn(&K) -> Uuid,
+) -> Result<Vec<(K, Uuid)>, StoreError> {
+    let by_key: HashMap<Uuid, &K> = named.iter().map(|named| (key_of(named), named)).collect();
+    let mut keys: Vec<Uuid> = by_key.keys().copied().collect();
+    // So that neighbours in the index are read together.
+    keys.sort_unstable();
+    let rows = by_ids(client, statement, &keys).await?;
+    let found = rows.iter().map(|row| {
+        let key: Uuid = row.try_get(0)?;
+        let named = by_key.get(&key).ok_or_else(|| StoreError::corrupt("a row was found that nobody asked for"))?;
+        Ok(((*named).clone(), row.try_get(1)?))
+    });
+    found.collect()
 }

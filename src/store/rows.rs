@@ -6,65 +6,41 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::StoreError;
-use super::sql_types::{AsRow, Columns, RowWriter, SqlError, Timestamptz};
+use super::sql_types::{AsRow, Columns, RowAt, RowWriter, SqlError, Timestamptz};
 use crate::batch::EarnedOrder;
 use crate::domain::config::{Expiry, Settings, SettingsVersion, UnitVersion, Zone};
 use crate::domain::customer::{Customer, CustomerStatus, Identifier, IdentifierKind};
 use crate::domain::{
-    Account, CommandTopic, CustomerId, Entry, EntryKind, Lot, LotId, LotShare, MerchantId, OrderId, Position,
-    TransactionId, UnitId,
+    Account, CommandTopic, CustomerId, CustomerState, Entry, EntryKind, Instant, Lot, LotId, LotShare, MerchantId,
+    Position, TransactionId, UnitId, lookup_key,
 };
 
-impl AsRow for Identifier {
-    fn put(&self, row: &mut RowWriter<'_>) -> Result<(), SqlError> {
-        row.value(&self.merchant_id.as_str())?;
-        row.value(&self.kind.code())?;
-        row.value(&self.value)
-    }
+/// The key of the table `identity`.
+pub(crate) fn identity_key(identifier: &Identifier) -> Uuid {
+    let parts = [identifier.merchant_id.as_str(), identifier.kind.field(), &identifier.value];
+    Uuid::from_bytes(lookup_key(&parts))
+}
+
+/// The key of the table `earned_order`.
+pub(super) fn order_key(order: &EarnedOrder) -> Uuid {
+    let parts = [order.merchant_id.as_str(), order.order_id.as_str(), order.unit_id.as_str()];
+    Uuid::from_bytes(lookup_key(&parts))
 }
 
 impl AsRow for (Identifier, CustomerId) {
     fn put(&self, row: &mut RowWriter<'_>) -> Result<(), SqlError> {
         let (identifier, customer_id) = self;
-        identifier.put(row)?;
+        row.value(&identity_key(identifier))?;
         row.value(&customer_id.0)
-    }
-}
-
-pub(super) fn read_identity(row: &Row) -> Result<(Identifier, CustomerId), StoreError> {
-    let mut columns = Columns::of(row);
-    let identifier = Identifier {
-        merchant_id: merchant_id(&mut columns)?,
-        kind: columns.code(IdentifierKind::from_code)?,
-        value: columns.take()?,
-    };
-    Ok((identifier, CustomerId(columns.take()?)))
-}
-
-impl AsRow for EarnedOrder {
-    fn put(&self, row: &mut RowWriter<'_>) -> Result<(), SqlError> {
-        row.value(&self.merchant_id.as_str())?;
-        row.value(&self.order_id.as_str())?;
-        row.value(&self.unit_id.as_str())
     }
 }
 
 impl AsRow for (EarnedOrder, TransactionId) {
     fn put(&self, row: &mut RowWriter<'_>) -> Result<(), SqlError> {
         let (order, transaction_id) = self;
-        order.put(row)?;
+        row.value(&order_key(order))?;
         row.value(&transaction_id.0)
     }
-}
-
-pub(super) fn read_earned_order(row: &Row) -> Result<(EarnedOrder, TransactionId), StoreError> {
-    let mut columns = Columns::of(row);
-    let order = EarnedOrder {
-        merchant_id: merchant_id(&mut columns)?,
-        order_id: OrderId::new(columns.take::<&str>()?),
-        unit_id: unit_id(&mut columns)?,
-    };
-    Ok((order, TransactionId(columns.take()?)))
 }
 
 impl AsRow for (MerchantId, Arc<SettingsVersion>) {
@@ -153,165 +129,236 @@ pub(super) fn read_unit_version(row: &Row) -> Result<(MerchantId, UnitId, UnitVe
     Ok((merchant_id, unit_id, version))
 }
 
-impl AsRow for Customer {
+/// A customer's whole row. `row_at` is where it lies, for an update.
+pub(super) struct CustomerRow<'a> {
+    pub row_at: Option<RowAt>,
+    pub state: &'a CustomerState,
+}
+
+impl AsRow for CustomerRow<'_> {
     fn put(&self, row: &mut RowWriter<'_>) -> Result<(), SqlError> {
-        row.value(&self.customer_id.0)?;
-        row.value(&self.merchant_id.as_str())?;
-        row.value(&self.version)?;
-        row.value(&self.status.code())?;
-        row.value(&self.external_id)?;
-        row.value(&self.phone)?;
-        row.value(&self.email)?;
-        row.value(&self.first_name)?;
-        row.value(&self.last_name)?;
-        row.value(&self.birth_date)?;
-        row.value(&self.notify_email)?;
-        row.value(&self.notify_phone)?;
-        row.instant(self.created_at)?;
-        row.instant(self.updated_at)
+        let customer = &self.state.customer;
+        row.value(&self.row_at)?;
+        row.value(&customer.customer_id.0)?;
+        row.value(&customer.version)?;
+        row.instant(customer.created_at)?;
+        row.instant(customer.updated_at)?;
+        row.value(&self.state.next_due().map(Timestamptz))?;
+        row.value(&customer.birth_date)?;
+        row.value(&customer.status.code())?;
+        row.value(&customer.notify_email)?;
+        row.value(&customer.notify_phone)?;
+        row.value(&customer.merchant_id.as_str())?;
+        row.value(&customer.external_id)?;
+        row.value(&customer.phone)?;
+        row.value(&customer.email)?;
+        row.value(&customer.first_name)?;
+        row.value(&customer.last_name)?;
+        put_accounts(row, &self.state.accounts)
     }
 }
 
-pub(crate) fn read_customer(row: &Row) -> Result<Customer, StoreError> {
-    let mut columns = Columns::of(row);
-    Ok(Customer {
+/// What of a customer's row a credit or a redeem changes.
+pub(super) struct CustomerAccountsRow<'a> {
+    pub row_at: RowAt,
+    pub state: &'a CustomerState,
+}
+
+impl AsRow for CustomerAccountsRow<'_> {
+    fn put(&self, row: &mut RowWriter<'_>) -> Result<(), SqlError> {
+        let customer = &self.state.customer;
+        row.value(&self.row_at)?;
+        row.value(&customer.customer_id.0)?;
+        row.value(&customer.version)?;
+        row.instant(customer.updated_at)?;
+        row.value(&self.state.next_due().map(Timestamptz))?;
+        put_accounts(row, &self.state.accounts)
+    }
+}
+
+/// See the views `account` and `lot`.
+fn put_accounts(row: &mut RowWriter<'_>, accounts: &[Account]) -> Result<(), SqlError> {
+    row.array(accounts.iter().map(|account| account.unit_id.as_str()))?;
+    row.packed(accounts.iter().map(account_numbers))?;
+    let lots = (1..).zip(accounts).flat_map(|(place, account)| account.lots.iter().map(move |lot| (place, lot)));
+    row.packed(lots.map(|(place, lot)| lot_numbers(place, lot)))
+}
+
+fn account_numbers(account: &Account) -> [Option<i64>; 10] {
+    let last_entry = account.last_entry.map(|entry| halves(entry.0));
+    [
+        Some(account.entries),
+        last_entry.map(|(high, _)| high),
+        last_entry.map(|(_, low)| low),
+        Some(account.available),
+        Some(account.pending),
+        Some(account.held),
+        Some(account.debt),
+        Some(account.lifetime_earned),
+        Some(account.lifetime_redeemed),
+        account.next_due.map(Instant::micros),
+    ]
+}
+
+fn lot_numbers(place: i64, lot: &Lot) -> [Option<i64>; 7] {
+    let (high, low) = halves(lot.lot_id.0);
+    [
+        Some(place),
+        Some(high),
+        Some(low),
+        Some(lot.amount),
+        Some(lot.remaining),
+        Some(lot.issued_at.micros()),
+        lot.expires_at.map(Instant::micros),
+    ]
+}
+
+pub(crate) fn read_customer(columns: &mut Columns<'_>) -> Result<CustomerState, StoreError> {
+    let customer = Customer {
         customer_id: CustomerId(columns.take()?),
-        merchant_id: merchant_id(&mut columns)?,
         version: columns.take()?,
+        created_at: columns.instant()?,
+        updated_at: columns.instant()?,
+        birth_date: columns.take()?,
         status: columns.code(CustomerStatus::from_code)?,
+        notify_email: columns.take()?,
+        notify_phone: columns.take()?,
+        merchant_id: merchant_id(columns)?,
         external_id: columns.take()?,
         phone: columns.take()?,
         email: columns.take()?,
         first_name: columns.take()?,
         last_name: columns.take()?,
-        birth_date: columns.take()?,
-        notify_email: columns.take()?,
-        notify_phone: columns.take()?,
-        created_at: columns.instant()?,
-        updated_at: columns.instant()?,
-    })
-}
-
-impl AsRow for Account {
-    fn put(&self, row: &mut RowWriter<'_>) -> Result<(), SqlError> {
-        row.value(&self.customer_id.0)?;
-        row.value(&self.unit_id.as_str())?;
-        row.value(&self.merchant_id.as_str())?;
-        row.value(&self.entries)?;
-        row.value(&self.available)?;
-        row.value(&self.pending)?;
-        row.value(&self.held)?;
-        row.value(&self.debt)?;
-        row.value(&self.lifetime_earned)?;
-        row.value(&self.lifetime_redeemed)?;
-        row.value(&self.next_due.map(Timestamptz))?;
-        row.array(self.lots.iter().map(|lot| lot.lot_id.0))?;
-        row.array(self.lots.iter().map(|lot| lot.amount))?;
-        row.array(self.lots.iter().map(|lot| lot.remaining))?;
-        row.array(self.lots.iter().map(|lot| Timestamptz(lot.issued_at)))?;
-        row.array(self.lots.iter().map(|lot| lot.expires_at.map(Timestamptz)))
-    }
-}
-
-pub(crate) fn read_account(row: &Row) -> Result<Account, StoreError> {
-    let mut columns = Columns::of(row);
-    Ok(Account {
-        customer_id: CustomerId(columns.take()?),
-        unit_id: unit_id(&mut columns)?,
-        merchant_id: merchant_id(&mut columns)?,
-        entries: columns.take()?,
-        available: columns.take()?,
-        pending: columns.take()?,
-        held: columns.take()?,
-        debt: columns.take()?,
-        lifetime_earned: columns.take()?,
-        lifetime_redeemed: columns.take()?,
-        next_due: columns.take::<Option<Timestamptz>>()?.map(|due| due.0),
-        lots: read_lots(&mut columns)?,
-    })
-}
-
-fn read_lots(columns: &mut Columns<'_>) -> Result<Vec<Lot>, StoreError> {
-    let ids: Vec<Uuid> = columns.take()?;
-    let amounts: Vec<i64> = columns.take()?;
-    let remaining: Vec<i64> = columns.take()?;
-    let issued_at: Vec<Timestamptz> = columns.take()?;
-    let expires_at: Vec<Option<Timestamptz>> = columns.take()?;
-    if [amounts.len(), remaining.len(), issued_at.len(), expires_at.len()] != [ids.len(); 4] {
-        return Err(StoreError::corrupt("an account's lot arrays are not of one length"));
-    }
-    let lot = |index: usize| Lot {
-        lot_id: LotId(ids[index]),
-        amount: amounts[index],
-        remaining: remaining[index],
-        issued_at: issued_at[index].0,
-        expires_at: expires_at[index].map(|at| at.0),
     };
-    Ok((0..ids.len()).map(lot).collect())
+    let unit_ids: Vec<&str> = columns.take()?;
+    let numbers = columns.packed::<10>()?;
+    if numbers.len() != unit_ids.len() {
+        return Err(StoreError::corrupt("a customer's accounts are not as many as their units"));
+    }
+    let incomplete = || StoreError::corrupt("an account or a lot lacks a number");
+    let accounts = unit_ids.into_iter().zip(numbers).map(|(unit, numbers)| read_account(unit, numbers));
+    let mut accounts = accounts.collect::<Option<Vec<Account>>>().ok_or_else(incomplete)?;
+    for numbers in columns.packed::<7>()? {
+        let (place, lot) = read_lot(numbers).ok_or_else(incomplete)?;
+        let account = usize::try_from(place - 1).ok().and_then(|index| accounts.get_mut(index));
+        account.ok_or_else(|| StoreError::corrupt("a lot belongs to no account"))?.lots.push(lot);
+    }
+    Ok(CustomerState { customer, accounts })
+}
+
+fn read_account(unit: &str, numbers: [Option<i64>; 10]) -> Option<Account> {
+    let [entries, high, low, available, pending, held, debt, lifetime_earned, lifetime_redeemed, next_due] = numbers;
+    Some(Account {
+        unit_id: UnitId::new(unit),
+        entries: entries?,
+        last_entry: high.zip(low).map(|(high, low)| TransactionId(uuid_of(high, low))),
+        available: available?,
+        pending: pending?,
+        held: held?,
+        debt: debt?,
+        lifetime_earned: lifetime_earned?,
+        lifetime_redeemed: lifetime_redeemed?,
+        next_due: next_due.map(Instant::from_micros),
+        lots: Vec::new(),
+    })
+}
+
+fn read_lot([place, high, low, amount, remaining, issued_at, expires_at]: [Option<i64>; 7]) -> Option<(i64, Lot)> {
+    let lot = Lot {
+        lot_id: LotId(uuid_of(high?, low?)),
+        amount: amount?,
+        remaining: remaining?,
+        issued_at: Instant::from_micros(issued_at?),
+        expires_at: expires_at.map(Instant::from_micros),
+    };
+    Some((place?, lot))
+}
+
+/// A UUID as two numbers that hold its bits.
+fn halves(id: Uuid) -> (i64, i64) {
+    let (high, low) = id.as_u64_pair();
+    (high.cast_signed(), low.cast_signed())
+}
+
+fn uuid_of(high: i64, low: i64) -> Uuid {
+    Uuid::from_u64_pair(high.cast_unsigned(), low.cast_unsigned())
 }
 
 impl AsRow for Entry {
     fn put(&self, row: &mut RowWriter<'_>) -> Result<(), SqlError> {
-        row.value(&self.customer_id.0)?;
-        row.value(&self.unit_id.as_str())?;
-        row.value(&self.seq)?;
         row.value(&self.transaction_id.0)?;
-        row.value(&self.merchant_id.as_str())?;
-        row.value(&self.kind.code())?;
+        row.value(&self.previous.map(|entry| entry.0))?;
+        row.value(&self.customer_id.0)?;
+        row.value(&self.seq)?;
         row.value(&self.amount)?;
         row.value(&self.balance_after)?;
-        row.array(self.lots.iter().map(|share| share.lot_id.0))?;
-        row.array(self.lots.iter().map(|share| share.amount))?;
         row.value(&self.unit_version)?;
+        row.instant(self.occurred_at)?;
+        row.instant(self.recorded_at)?;
+        row.value(&self.cause.map(|cause| cause.offset))?;
+        row.value(&self.cause.map(|cause| cause.partition))?;
+        row.value(&self.cause.map(|cause| cause.topic.code()))?;
+        row.value(&self.kind.code())?;
+        row.value(&self.unit_id.as_str())?;
+        if self.lots == [own_lot(self.transaction_id, self.amount)] {
+            row.value(&None::<Vec<i64>>)?;
+        } else {
+            // See the view `entry_lot`.
+            row.packed(self.lots.iter().map(|share| {
+                let (high, low) = halves(share.lot_id.0);
+                [Some(high), Some(low), Some(share.amount)]
+            }))?;
+        }
         row.value(&self.order_id)?;
         row.value(&self.reason)?;
-        row.value(&self.title)?;
-        row.value(&self.cause.map(|cause| cause.topic.code()))?;
-        row.value(&self.cause.map(|cause| cause.partition))?;
-        row.value(&self.cause.map(|cause| cause.offset))?;
-        row.instant(self.occurred_at)?;
-        row.instant(self.recorded_at)
+        row.value(&self.title)
     }
+}
+
+/// What an earning makes. Most entries have this and nothing else, and do not store it.
+fn own_lot(transaction_id: TransactionId, amount: i64) -> LotShare {
+    LotShare { lot_id: LotId(transaction_id.0), amount }
 }
 
 pub(crate) fn read_entry(row: &Row) -> Result<Entry, StoreError> {
     let mut columns = Columns::of(row);
+    let transaction_id = TransactionId(columns.take()?);
+    let previous = columns.take::<Option<Uuid>>()?.map(TransactionId);
     let customer_id = CustomerId(columns.take()?);
-    let unit_id = unit_id(&mut columns)?;
     let seq = columns.take()?;
+    let amount = columns.take()?;
     Ok(Entry {
+        transaction_id,
+        previous,
         customer_id,
-        unit_id,
         seq,
-        transaction_id: TransactionId(columns.take()?),
-        merchant_id: merchant_id(&mut columns)?,
-        kind: columns.code(EntryKind::from_code)?,
-        amount: columns.take()?,
+        amount,
         balance_after: columns.take()?,
-        lots: read_lot_shares(&mut columns)?,
         unit_version: columns.take()?,
+        occurred_at: columns.instant()?,
+        recorded_at: columns.instant()?,
+        cause: read_cause(&mut columns)?,
+        kind: columns.code(EntryKind::from_code)?,
+        unit_id: unit_id(&mut columns)?,
+        lots: read_lot_shares(&mut columns)?.unwrap_or_else(|| vec![own_lot(transaction_id, amount)]),
         order_id: columns.take()?,
         reason: columns.take()?,
         title: columns.take()?,
-        cause: read_cause(&mut columns)?,
-        occurred_at: columns.instant()?,
-        recorded_at: columns.instant()?,
     })
 }
 
-fn read_lot_shares(columns: &mut Columns<'_>) -> Result<Vec<LotShare>, StoreError> {
-    let ids: Vec<Uuid> = columns.take()?;
-    let amounts: Vec<i64> = columns.take()?;
-    if ids.len() != amounts.len() {
-        return Err(StoreError::corrupt("an entry's lot arrays are not of one length"));
-    }
-    Ok(ids.into_iter().zip(amounts).map(|(id, amount)| LotShare { lot_id: LotId(id), amount }).collect())
+fn read_lot_shares(columns: &mut Columns<'_>) -> Result<Option<Vec<LotShare>>, StoreError> {
+    let Some(shares) = columns.packed_or_none::<3>()? else { return Ok(None) };
+    let share =
+        |[high, low, amount]: [Option<i64>; 3]| Some(LotShare { lot_id: LotId(uuid_of(high?, low?)), amount: amount? });
+    let shares = shares.into_iter().map(share).collect::<Option<Vec<_>>>();
+    shares.map(Some).ok_or_else(|| StoreError::corrupt("an entry's lot lacks a number"))
 }
 
 fn read_cause(columns: &mut Columns<'_>) -> Result<Option<Position>, StoreError> {
-    let topic: Option<i16> = columns.take()?;
-    let partition: Option<i32> = columns.take()?;
     let offset: Option<i64> = columns.take()?;
+    let partition: Option<i32> = columns.take()?;
+    let topic: Option<i16> = columns.take()?;
     match (topic.map(CommandTopic::from_code), partition, offset) {
         (None, None, None) => Ok(None),
         (Some(Some(topic)), Some(partition), Some(offset)) => Ok(Some(Position { topic, partition, offset })),

@@ -87,6 +87,38 @@ impl<T: AsRow> AsRow for Arc<T> {
     }
 }
 
+/// Where a row lies (`ctid`). Good only within the transaction that read it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RowAt {
+    block: u32,
+    item: u16,
+}
+
+impl ToSql for RowAt {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, SqlError> {
+        out.put_u32(self.block);
+        out.put_u16(self.item);
+        Ok(IsNull::No)
+    }
+
+    fn accepts(ty: &Type) -> bool {
+        *ty == Type::TID
+    }
+
+    to_sql_checked!();
+}
+
+impl FromSql<'_> for RowAt {
+    fn from_sql(_: &Type, raw: &[u8]) -> Result<Self, SqlError> {
+        let [a, b, c, d, e, f] = *raw else { return Err(Unreadable("a tid that is not 6 bytes long").into()) };
+        Ok(RowAt { block: u32::from_be_bytes([a, b, c, d]), item: u16::from_be_bytes([e, f]) })
+    }
+
+    fn accepts(ty: &Type) -> bool {
+        *ty == Type::TID
+    }
+}
+
 /// Rows as one parameter: an array of a composite type. Its `Debug`, which tokio-postgres may log, shows no values.
 pub(crate) struct Rows<'a, T>(pub &'a [T]);
 
@@ -157,6 +189,28 @@ impl RowWriter<'_> {
         })
     }
 
+    /// Values of `N` numbers each, one after the other in one array.
+    pub fn packed<const N: usize>(&mut self, values: impl Iterator<Item = [Option<i64>; N]>) -> Result<(), SqlError> {
+        let ty = self.next_field()?;
+        if ty != Type::INT8_ARRAY {
+            return Err("packed values for a field that is no bigint[]".into());
+        }
+        let numbers: Vec<Option<i64>> = values.flatten().collect();
+        put_sized(self.out, |out| {
+            put_array_header(&Type::INT8, numbers.len(), out)?;
+            for number in numbers {
+                match number {
+                    Some(number) => {
+                        out.put_i32(8);
+                        out.put_i64(number);
+                    }
+                    None => out.put_i32(-1),
+                }
+            }
+            Ok(IsNull::No)
+        })
+    }
+
     fn next_field(&mut self) -> Result<Type, SqlError> {
         let field = self.fields.next().ok_or("a row has more values than its type")?;
         self.out.put_u32(field.type_().oid());
@@ -206,6 +260,19 @@ impl<'a> Columns<'a> {
 
     pub fn instant(&mut self) -> Result<Instant, StoreError> {
         Ok(self.take::<Timestamptz>()?.0)
+    }
+
+    /// Values of `N` numbers each, from one array.
+    pub fn packed<const N: usize>(&mut self) -> Result<Vec<[Option<i64>; N]>, StoreError> {
+        self.packed_or_none()?.ok_or_else(|| StoreError::corrupt("packed values are null"))
+    }
+
+    pub fn packed_or_none<const N: usize>(&mut self) -> Result<Option<Vec<[Option<i64>; N]>>, StoreError> {
+        let Some(numbers) = self.take::<Option<Vec<Option<i64>>>>()? else { return Ok(None) };
+        match numbers.as_chunks::<N>() {
+            (values, []) => Ok(Some(values.to_vec())),
+            _ => Err(StoreError::corrupt("packed values are incomplete")),
+        }
     }
 
     /// A number that stands for one of our own words.

@@ -3,12 +3,16 @@
 use deadpool_postgres::Object;
 use futures_util::join;
 use tokio_postgres::Statement;
+use uuid::Uuid;
 
 use super::lane::Phase;
-use super::sql_types::{AsRow, Rows, Timestamptz};
+use super::rows::{CustomerAccountsRow, CustomerRow, identity_key};
+use super::sql_types::{AsRow, RowAt, Rows, Timestamptz};
 use super::statements::Statements;
 use super::{LaneConnection, OutboxValue, StoreError, StoreErrorKind};
-use crate::batch::{LaneState, RowChanges};
+use crate::batch::{ChangedCustomer, LaneState, RowChanges};
+use crate::domain::customer::Identifier;
+use crate::domain::{CustomerChange, CustomerState};
 use crate::fail_point;
 
 impl LaneConnection {
@@ -72,28 +76,44 @@ impl LaneConnection {
             Err(StoreError::new(StoreErrorKind::LaneLost, message))
         };
         // Sent in this order, without waiting. The first failure is the one to tell; after it all others fail too.
-        let (written, said, forgotten, advanced) = join!(write_rows(client, statements, rows), say, forget, advance);
+        let (written, said, forgotten, advanced) = join!(self.write_rows(rows), say, forget, advance);
         written.and(said).and(forgotten).and(advanced)
     }
-}
 
-async fn write_rows(client: &Object, statements: &Statements, rows: &RowChanges) -> Result<(), StoreError> {
-    // Identifiers are dropped before they are given to others.
-    let done: [Result<(), StoreError>; 11] = join!(
-        write_all(client, &statements.settings_versions_insert, "settings_version", &rows.settings_versions),
-        write_all(client, &statements.unit_versions_insert, "unit_version", &rows.unit_versions),
-        write_all(client, &statements.customers_insert, "customer", &rows.new_customers),
-        write_all(client, &statements.customers_update, "customer", &rows.changed_customers),
-        write_all(client, &statements.identities_delete, "identity", &rows.dropped_identities),
-        write_all(client, &statements.identities_insert, "identity", &rows.new_identities),
-        write_all(client, &statements.accounts_insert, "account", &rows.new_accounts),
-        write_all(client, &statements.accounts_update, "account", &rows.changed_accounts),
-        write_all(client, &statements.entries_insert, "entry", &rows.entries),
-        write_all(client, &statements.decisions_insert, "decision", &rows.decisions),
-        write_all(client, &statements.earned_orders_insert, "earned_order", &rows.earned_orders),
-    )
-    .into();
-    done.into_iter().collect()
+    async fn write_rows(&self, rows: &RowChanges) -> Result<(), StoreError> {
+        let (client, statements) = self.parts();
+        let (mut created, mut profiles, mut accounts) = (Vec::new(), Vec::new(), Vec::new());
+        for ChangedCustomer { state, change } in &rows.customers {
+            match change {
+                CustomerChange::Created => created.push(CustomerRow { row_at: None, state }),
+                CustomerChange::Profile => profiles.push(CustomerRow { row_at: Some(self.row_at(state)?), state }),
+                CustomerChange::Accounts | CustomerChange::NextDue => {
+                    accounts.push(CustomerAccountsRow { row_at: self.row_at(state)?, state });
+                }
+            }
+        }
+        // Identifiers are dropped before they are given to others.
+        let done: [Result<(), StoreError>; 10] = join!(
+            write_all(client, &statements.settings_versions_insert, "settings_version", &rows.settings_versions),
+            write_all(client, &statements.unit_versions_insert, "unit_version", &rows.unit_versions),
+            write_all(client, &statements.customers_insert, "customer", &created),
+            write_all(client, &statements.customers_update, "customer", &profiles),
+            write_all(client, &statements.accounts_update, "customer", &accounts),
+            delete_identities(client, statements, &rows.dropped_identities),
+            write_all(client, &statements.identities_insert, "identity", &rows.new_identities),
+            write_all(client, &statements.entries_insert, "entry", &rows.entries),
+            write_all(client, &statements.decisions_insert, "decision", &rows.decisions),
+            write_all(client, &statements.earned_orders_insert, "earned_order", &rows.earned_orders),
+        )
+        .into();
+        done.into_iter().collect()
+    }
+
+    fn row_at(&self, state: &CustomerState) -> Result<RowAt, StoreError> {
+        let id = state.customer.customer_id;
+        let found = self.found_at.get(&id).copied();
+        found.ok_or_else(|| StoreError::corrupt(format!("customer {id} was changed without having been loaded")))
+    }
 }
 
 async fn write_all<T: AsRow + Sync>(
@@ -105,13 +125,22 @@ async fn write_all<T: AsRow + Sync>(
     if rows.is_empty() {
         return Ok(());
     }
-    let touched = client.execute(statement, &[&Rows(rows)]).await?;
-    if touched != rows.len() as u64 {
-        let message = format!(
-            "{touched} rows of table {table} instead of {}: rows are missing, or written twice, or somebody else writes them",
-            rows.len()
-        );
-        return Err(StoreError::corrupt(message));
+    check(client.execute(statement, &[&Rows(rows)]).await?, table, rows.len())
+}
+
+async fn delete_identities(client: &Object, statements: &Statements, dropped: &[Identifier]) -> Result<(), StoreError> {
+    if dropped.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let keys: Vec<Uuid> = dropped.iter().map(identity_key).collect();
+    check(client.execute(&statements.identities_delete, &[&keys]).await?, "identity", keys.len())
+}
+
+fn check(touched: u64, table: &str, rows: usize) -> Result<(), StoreError> {
+    if touched == rows as u64 {
+        return Ok(());
+    }
+    Err(StoreError::corrupt(format!(
+        "{touched} rows of table {table} instead of {rows}: rows are missing, or written twice, or somebody else writes them"
+    )))
 }

@@ -2,17 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::batch::ChangeSet;
 use crate::codec::decode::Decoder;
 use crate::codec::encode::Encoder;
-use crate::codec::registry::RegistryClient;
+use crate::codec::registry::{RegistryClient, RegistryError};
 use crate::config::Settings;
 use crate::domain::{CommandTopic, Frontier};
 use crate::kafka::commands::CommandConsumer;
 use crate::kafka::topics::{self, ClusterFacts};
 use crate::record::TopicNames;
+use crate::retry::Backoff;
 use crate::store::Store;
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics;
@@ -77,7 +78,7 @@ impl Shared {
             )));
         }
         let registry = RegistryClient::new(&settings.registry.url);
-        let encoder = Encoder::register(&registry, &names).await?;
+        let encoder = register_schemas(&registry, &names).await?;
         let decoder = Decoder::new(facts.lanes, registry.clone());
         let consumer = CommandConsumer::new(&settings.kafka, &names)?;
         Ok(Arc::new(Shared {
@@ -117,6 +118,23 @@ impl Shared {
         }
         for (_, dead_letter) in &changes.dead_letters {
             metrics::dead_letter(dead_letter.class);
+        }
+    }
+}
+
+/// Waits for a registry that is down or slow: a worker that ended instead would be started again, to find the same.
+async fn register_schemas(registry: &RegistryClient, names: &TopicNames) -> Result<Encoder, RegistryError> {
+    let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+    loop {
+        match Encoder::register(registry, names).await {
+            Err(error @ RegistryError::Unavailable { .. }) => {
+                metrics::registry_waited();
+                if backoff.failures() == 0 {
+                    tracing::warn!(%error, "the worker waits for the schema registry");
+                }
+                tokio::time::sleep(backoff.after_failure(0)).await;
+            }
+            registered => return registered,
         }
     }
 }

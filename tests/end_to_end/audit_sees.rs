@@ -38,10 +38,19 @@ fn a_database_that_was_tampered_with() {
         assert_eq!(copy.database().change(statement, &[]), 1, "{statement}");
         assert_audit_finds(&copy, fault);
     };
-    let account = "(customer_id, unit_id) = (select customer_id, unit_id from account where available > 0 limit 1)";
+    let holder = "customer_id = (select customer_id from customer where accounts[4] > 0 limit 1)";
     let entry = "(customer_id, unit_id, seq) = (select customer_id, unit_id, seq from entry where kind = 1 limit 1)";
-    tampered(&format!("update account set available = available + 1 where {account}"), &["lots"]);
-    tampered(&format!("update account set lot_remaining[1] = lot_remaining[1] - 1 where {account}"), &["lots"]);
+    tampered(&format!("update customer set accounts[4] = accounts[4] + 1 where {holder}"), &["lots"]);
+    tampered(&format!("update customer set lots[5] = lots[5] - 1 where {holder}"), &["lots"]);
+    tampered(&format!("update customer set accounts[2] = accounts[2] + 1 where {holder}"), &["last entry"]);
+    tampered(
+        "update identity set identity_key = gen_random_uuid() where identity_key = (select identity_key from identity limit 1)",
+        &["no identity row"],
+    );
+    tampered(
+        "update earned_order set order_key = gen_random_uuid() where order_key = (select order_key from earned_order limit 1)",
+        &["no row reserves"],
+    );
     tampered(&format!("update entry set amount = amount + 1 where {entry}"), &["amount"]);
     tampered(&format!("delete from entry where {entry}"), &["entr"]);
     tampered(

@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use jiff::civil::date;
-use loyalty_worker::batch::{BatchPlan, LaneState, NewDecision, RowChanges, Snapshot};
+use loyalty_worker::batch::{BatchPlan, ChangedCustomer, LaneState, NewDecision, RowChanges, Snapshot};
 use loyalty_worker::config::PostgresSettings;
 use loyalty_worker::domain::command::{ContentHash, FieldProblem};
 use loyalty_worker::domain::config::{Expiry, Settings, SettingsVersion, UnitVersion, Zone};
 use loyalty_worker::domain::customer::{Customer, CustomerStatus, Identifier, IdentifierKind};
 use loyalty_worker::domain::{
-    Account, CommandTopic, CustomerId, Decision, EarnedOrder, Effect, Entry, EntryKind, Frontier, Instant, KeyHash,
-    Lot, LotId, LotShare, MerchantId, OrderId, Position, Rejection, RejectionCode, TransactionId, UnitId,
+    Account, CommandTopic, CustomerChange, CustomerId, CustomerState, Decision, EarnedOrder, Effect, Entry, EntryKind,
+    Frontier, Instant, KeyHash, Lot, LotId, LotShare, MerchantId, OrderId, Position, Rejection, RejectionCode,
+    TransactionId, UnitId,
 };
 use loyalty_worker::store::{LaneConnection, LaneIdentity, Store};
 use tokio_postgres::NoTls;
@@ -53,6 +54,12 @@ impl Database {
         (connection, state)
     }
 
+    /// Fails unless `table where …` has exactly one row.
+    pub async fn has_row(&self, of: &str) {
+        let quoted = of.replace('\'', "''");
+        self.execute(&format!("do $$ begin assert (select count(*) from {of}) = 1, '{quoted}'; end $$")).await;
+    }
+
     /// Statements of the test's own.
     pub async fn execute(&self, statements: &str) {
         execute(&self.url, statements).await;
@@ -86,13 +93,22 @@ async fn execute(url: &str, statements: &str) {
     connection.await.unwrap().unwrap();
 }
 
-/// One whole batch; the lane's state after it.
+/// One whole batch, which loads the customers that it changes; the lane's state after it.
 pub async fn apply(connection: &mut LaneConnection, state: &LaneState, rows: &RowChanges) -> LaneState {
-    connection.begin(LANE, state, &BatchPlan::default()).await.unwrap();
+    let customers = rows.customers.iter().map(|row| row.state.customer.customer_id).collect();
+    connection.begin(LANE, state, &BatchPlan { customers, ..BatchPlan::default() }).await.unwrap();
     let next = after(state);
     connection.write(LANE, rows, state, &next, None, None).await.unwrap();
     connection.commit().await.unwrap();
     next
+}
+
+pub fn changed(change: CustomerChange, customer: Customer, accounts: Vec<Account>) -> ChangedCustomer {
+    ChangedCustomer { state: CustomerState { customer, accounts }, change }
+}
+
+pub fn created(customer: Customer) -> ChangedCustomer {
+    changed(CustomerChange::Created, customer, Vec::new())
 }
 
 /// What a plan finds.
@@ -202,9 +218,10 @@ pub fn account(number: u128, unit_name: &str, next_due: Option<Instant>, lots: i
         lifetime_earned: i64::MAX,
         lifetime_redeemed: 6,
         entries: 9,
+        last_entry: Some(entry_id(number, unit_name, 9)),
         next_due,
         lots: (0..lots).map(lot).collect(),
-        ..Account::new(merchant("m"), customer_id(number), unit(unit_name))
+        ..Account::new(unit(unit_name))
     }
 }
 
@@ -213,8 +230,8 @@ pub fn entry(number: u128, unit_name: &str, seq: i64) -> Arc<Entry> {
     let is_caused = seq % 2 == 1;
     let text = |text: &str| is_caused.then(|| text.to_owned());
     Arc::new(Entry {
-        transaction_id: TransactionId(Uuid::from_u128(number << 64 | seq as u128)),
-        merchant_id: merchant("m"),
+        transaction_id: entry_id(number, unit_name, seq),
+        previous: (seq > 1).then(|| entry_id(number, unit_name, seq - 1)),
         customer_id: customer_id(number),
         unit_id: unit(unit_name),
         seq,
@@ -230,6 +247,10 @@ pub fn entry(number: u128, unit_name: &str, seq: i64) -> Arc<Entry> {
         occurred_at: at(seq),
         recorded_at: at(seq + 1),
     })
+}
+
+fn entry_id(number: u128, unit_name: &str, seq: i64) -> TransactionId {
+    TransactionId(Uuid::from_u128(number << 64 | u128::from(unit_name.as_bytes()[0]) << 32 | seq as u128))
 }
 
 pub fn accepted(effect: Effect, customer: Option<u128>, entries: Vec<Arc<Entry>>) -> Decision {

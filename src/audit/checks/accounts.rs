@@ -91,10 +91,15 @@ struct Replay {
 impl Replay {
     fn of(account: &AccountRow, entries: &[EntryRow], problem: &mut impl FnMut(String)) -> Replay {
         let mut replay = Replay::default();
+        let mut last = None;
         for (entry, due_seq) in entries.iter().zip(1..) {
             if entry.seq != due_seq {
                 problem(format!("entry {} stands where entry {due_seq} must", entry.seq));
             }
+            if entry.previous != last {
+                problem(format!("entry {} does not follow the one before it", entry.seq));
+            }
+            last = Some(entry.transaction);
             replay.apply(entry, problem);
             if replay.balance != i128::from(entry.balance_after) {
                 problem(format!(
@@ -106,6 +111,9 @@ impl Replay {
             if entry.merchant != account.merchant {
                 problem(format!("entry {} belongs to another merchant", entry.seq));
             }
+        }
+        if account.last_entry != last {
+            problem("its last entry is another".to_owned());
         }
         replay
     }
@@ -198,12 +206,12 @@ fn totals(view: View<'_>) -> Check {
 pub fn orders(view: View<'_>) -> Check {
     let mut check = Check::new("orders", "every order has earned at most once per unit", "orders");
     let mut reserved: HashSet<OrderRow> = view.facts.ledger.orders.iter().copied().collect();
-    let mut earned: HashSet<(Name, Name, Name)> = HashSet::new();
+    let mut earned: HashSet<Uuid> = HashSet::new();
     for entry in view.facts.ledger.entries.iter().filter(|entry| entry.signed() > 0) {
         let Some(order) = entry.order else { continue };
         check.examined += 1;
-        let row = OrderRow { merchant: entry.merchant, order, unit: entry.unit, transaction: entry.transaction };
-        if !earned.insert((row.merchant, row.order, row.unit)) {
+        let row = OrderRow { order, transaction: entry.transaction };
+        if !earned.insert(order) {
             check.fault(|| format!("transaction {} earns for an order that has earned before", entry.transaction));
         } else if !reserved.remove(&row) {
             check.fault(|| {

@@ -105,7 +105,7 @@ fn compare(view: View<'_>, result: &ResultFact, row: &DecisionRow, problem: &mut
         let (told, is) = (shown(result.config_version), shown(row.config_version));
         problem(format!("it names configuration version {told}, the ledger {is}"));
     }
-    let told = result.entries.iter().map(|entry| (entry.unit, entry.seq));
+    let told = result.entries.iter().map(|entry| entry.transaction);
     if !told.eq(row.entries.iter().copied()) {
         problem(format!(
             "it names {} transactions, which are not the ledger's {}",

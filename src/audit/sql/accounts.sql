@@ -1,3 +1,3 @@
-select customer_id, unit_id, merchant_id, entries, available, pending, held, debt, lifetime_earned, lifetime_redeemed, next_due,
-       lot_ids, lot_amounts, lot_remaining, lot_issued_at, lot_expires_at
-from account;
+-- One row for each customer: the audit unpacks the accounts itself, as the customer's states do.
+select customer_id, merchant_id, next_due, unit_ids, accounts, lots
+from customer;

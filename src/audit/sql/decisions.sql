@@ -1,3 +1,3 @@
 select topic, "partition", "offset", effect, rejection ->> 'code' as code, rejection ->> 'message' as message,
-       customer_id, customer_version, config_version, entry_units, entry_seqs, occurred_at, decided_at
+       customer_id, customer_version, config_version, entries, occurred_at, decided_at
 from decision;

@@ -1,1 +1,1 @@
-select merchant_id, kind, value, customer_id from identity;
+select identity_key, customer_id from identity;

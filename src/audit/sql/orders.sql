@@ -1,1 +1,1 @@
-select merchant_id, order_id, unit_id, transaction_id from earned_order;
+select order_key, transaction_id from earned_order;

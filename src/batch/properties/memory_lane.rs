@@ -3,23 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::batch::{BatchPlan, ChangeSet, Configs, DueQuery, RowChanges, Snapshot, plan, run};
+use crate::batch::{BatchPlan, ChangeSet, ChangedCustomer, Configs, DueQuery, RowChanges, Snapshot, plan, run};
 use crate::domain::command::{Content, Delivery};
 use crate::domain::config::MerchantConfig;
-use crate::domain::customer::{Customer, Identifier, IdentifierKind};
+use crate::domain::customer::{Identifier, IdentifierKind};
 use crate::domain::tests::ledger::{Applied, Keeper, Reply};
 use crate::domain::{
-    Account, CustomerId, EarnedOrder, Entry, EntryKind, Event, Instant, KeyHash, LotShare, MerchantId, Remembered,
-    TransactionId, UnitId,
+    Account, CustomerChange, CustomerId, CustomerState, EarnedOrder, Entry, EntryKind, Event, Instant, KeyHash,
+    LotShare, MerchantId, Remembered, TransactionId, UnitId,
 };
 
 /// All rows. What is equal here is equal in the database.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Rows {
     pub configs: BTreeMap<MerchantId, MerchantConfig>,
-    pub customers: BTreeMap<CustomerId, Customer>,
+    pub customers: BTreeMap<CustomerId, CustomerState>,
     pub identities: BTreeMap<Identifier, CustomerId>,
-    pub accounts: BTreeMap<(CustomerId, UnitId), Account>,
     pub entries: BTreeMap<(CustomerId, UnitId), Vec<Arc<Entry>>>,
     pub decisions: BTreeMap<KeyHash, Remembered>,
     pub earned_orders: BTreeMap<EarnedOrder, TransactionId>,
@@ -29,7 +28,7 @@ pub(super) struct Rows {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cut {
     pub commands: usize,
-    /// How many accounts of what is due it settles; 0 asks for none.
+    /// How many of the customers that something is due for it settles; 0 asks for none.
     pub due: usize,
     /// The worker starts again before it: nothing is in memory.
     pub restart: bool,
@@ -45,7 +44,7 @@ pub(super) struct MemoryLane {
     pub events: Vec<Event>,
     pub outcomes: Vec<Reply>,
     /// The last state of each customer that went out.
-    pub states: BTreeMap<CustomerId, (Customer, Vec<Account>)>,
+    pub states: BTreeMap<CustomerId, CustomerState>,
     pub lane_time: Instant,
     /// As a ledger's keeper: whether it starts again before each batch.
     pub restarts: bool,
@@ -98,13 +97,14 @@ impl MemoryLane {
     fn take(&mut self, changes: ChangeSet) {
         assert!(changes.lane_time >= self.lane_time, "lane time went back");
         self.lane_time = changes.lane_time;
+        for ChangedCustomer { state, change } in &changes.rows.customers {
+            assert!(state.accounts.is_sorted_by_key(|account| &account.unit_id), "accounts have one order");
+            if *change > CustomerChange::NextDue {
+                self.states.insert(state.customer.customer_id, state.clone());
+            }
+        }
         self.rows.apply(changes.rows);
         self.events.extend(changes.events);
-        for (customer, accounts) in changes.customer_states {
-            assert_eq!(self.rows.customers.get(&customer.customer_id), Some(&customer), "a state is the row");
-            assert!(accounts.is_sorted_by_key(|account| &account.unit_id), "a state's accounts have one order");
-            self.states.insert(customer.customer_id, (customer, accounts));
-        }
         self.outcomes.extend(changes.outcomes.into_iter().map(|outcome| Reply {
             position: outcome.position,
             original: outcome.original,
@@ -123,23 +123,17 @@ impl Rows {
     fn snapshot(&self, plan: &BatchPlan) -> Snapshot {
         let mut snapshot = Snapshot::default();
         if let Some(query) = &plan.due {
-            let due = self.due(query.until).filter(|account| query.merchants.contains(&account.merchant_id));
-            let mut due: Vec<&Account> = due.collect();
-            due.sort_by_key(|account| (account.next_due, account.customer_id, account.unit_id.clone()));
-            let first = due.into_iter().take(query.limit);
-            snapshot.due = first.map(|account| (account.customer_id, account.unit_id.clone())).collect();
+            let due = self.due(query.until).filter(|state| query.merchants.contains(&state.customer.merchant_id));
+            let mut due: Vec<_> = due.map(|state| (state.next_due(), state.customer.customer_id)).collect();
+            due.sort();
+            snapshot.due = due.into_iter().take(query.limit).map(|(_, id)| id).collect();
         }
         for identifier in &plan.identifiers {
             snapshot.identities.extend(self.identities.get_key_value(identifier).map(|(key, id)| (key.clone(), *id)));
         }
-        let named =
-            plan.customers.iter().chain(snapshot.identities.values()).chain(snapshot.due.iter().map(|(id, _)| id));
-        let ids: BTreeSet<CustomerId> = named.copied().collect();
-        for id in ids {
-            let Some(customer) = self.customers.get(&id) else { continue };
-            snapshot.customers.insert(id, customer.clone());
-            snapshot.accounts.insert(id, self.accounts_of(id));
-        }
+        let named = plan.customers.iter().chain(snapshot.identities.values()).chain(&snapshot.due);
+        let states = named.filter_map(|id| Some((*id, self.customers.get(id)?.clone())));
+        snapshot.customers = states.collect();
         for merchant in &plan.merchants {
             // Empty for one that does not exist.
             snapshot.configs.insert(merchant.clone(), self.configs.get(merchant).cloned().unwrap_or_default());
@@ -154,17 +148,22 @@ impl Rows {
     }
 
     fn apply(&mut self, changes: RowChanges) {
-        let customers = changes.new_customers.iter().chain(&changes.changed_customers).map(|row| row.customer_id);
-        assert!(is_distinct(customers), "a customer is written twice");
-        let accounts = changes.new_accounts.iter().chain(&changes.changed_accounts);
-        assert!(is_distinct(accounts.map(|row| (row.customer_id, &row.unit_id))), "an account is written twice");
-        for customer in changes.new_customers {
-            let id = customer.customer_id;
-            assert!(self.customers.insert(id, customer).is_none(), "a new customer exists");
-        }
-        for customer in changes.changed_customers {
-            let id = customer.customer_id;
-            assert!(self.customers.insert(id, customer).is_some(), "a changed customer does not exist");
+        let ids = changes.customers.iter().map(|row| row.state.customer.customer_id);
+        assert!(is_distinct(ids), "a customer is written twice");
+        for ChangedCustomer { state, change } in changes.customers {
+            let id = state.customer.customer_id;
+            match (self.customers.insert(id, state), change) {
+                (None, CustomerChange::Created) => {}
+                (Some(before), CustomerChange::Profile) => assert!(self.version(id) > before.customer.version),
+                // The database updates the accounts alone.
+                (Some(mut before), change) => {
+                    let after = &self.customers[&id].customer;
+                    assert_eq!(change == CustomerChange::NextDue, before.customer.version == after.version);
+                    (before.customer.version, before.customer.updated_at) = (after.version, after.updated_at);
+                    assert_eq!(before.customer, *after, "{change:?} changed more");
+                }
+                (None, change) => panic!("a customer that does not exist has changed: {change:?}"),
+            }
         }
         for identifier in changes.dropped_identities {
             assert!(self.identities.remove(&identifier).is_some(), "{identifier:?} was nobody's");
@@ -172,14 +171,6 @@ impl Rows {
         for (identifier, holder) in changes.new_identities {
             let before = self.identities.insert(identifier.clone(), holder);
             assert_eq!(before, None, "{identifier:?} was somebody's");
-        }
-        for account in changes.new_accounts {
-            let key = (account.customer_id, account.unit_id.clone());
-            assert!(self.accounts.insert(key, account).is_none(), "a new account exists");
-        }
-        for account in changes.changed_accounts {
-            let key = (account.customer_id, account.unit_id.clone());
-            assert!(self.accounts.insert(key, account).is_some(), "a changed account does not exist");
         }
         for entry in changes.entries {
             self.entries.entry((entry.customer_id, entry.unit_id.clone())).or_default().push(entry);
@@ -200,32 +191,38 @@ impl Rows {
         }
     }
 
-    fn due(&self, until: Instant) -> impl Iterator<Item = &Account> {
-        self.accounts.values().filter(move |account| account.next_due.is_some_and(|due| due <= until))
+    fn version(&self, id: CustomerId) -> i64 {
+        self.customers[&id].customer.version
     }
 
-    fn accounts_of(&self, id: CustomerId) -> Vec<Account> {
-        let accounts = self.accounts.iter().filter(|((customer, _), _)| *customer == id);
-        accounts.map(|(_, account)| account.clone()).collect()
+    fn due(&self, until: Instant) -> impl Iterator<Item = &CustomerState> {
+        self.customers.values().filter(move |state| state.next_due().is_some_and(|due| due <= until))
     }
 
     /// The same without what may differ between splits: how early an account is looked at again.
     pub fn without_next_due(&self) -> Rows {
         let mut rows = self.clone();
-        rows.accounts.values_mut().for_each(|account| account.next_due = None);
+        let accounts = rows.customers.values_mut().flat_map(|state| &mut state.accounts);
+        accounts.for_each(|account| account.next_due = None);
         rows
+    }
+
+    fn accounts(&self) -> impl Iterator<Item = ((CustomerId, UnitId), &Account)> {
+        self.customers
+            .iter()
+            .flat_map(|(id, state)| state.accounts.iter().map(|account| ((*id, account.unit_id.clone()), account)))
     }
 
     /// What must hold of any rows.
     pub fn check(&self) {
-        for (key, account) in &self.accounts {
+        for (key, account) in self.accounts() {
             let lots: i128 = account.lots.iter().map(|lot| i128::from(lot.remaining)).sum();
             assert_eq!(i128::from(account.available), lots, "a balance is the sum of its lots");
             assert!(account.lots.iter().all(|lot| lot.remaining > 0 && lot.remaining <= lot.amount), "{account:?}");
             let due = account.lots.iter().filter_map(|lot| lot.expires_at).min();
             assert!(due.is_none_or(|due| account.next_due.is_some_and(|next| next <= due)), "late: {account:?}");
             let (mut balance, mut earned, mut redeemed) = (0_i64, 0_i64, 0_i64);
-            let entries = self.entries.get(key).map_or(&[][..], Vec::as_slice);
+            let entries = self.entries.get(&key).map_or(&[][..], Vec::as_slice);
             for (seq, entry) in (1..).zip(entries) {
                 assert_eq!(entry.seq, seq, "entries have no gap");
                 assert_eq!(entry.balance_before(), balance, "an entry follows the one before");
@@ -241,10 +238,15 @@ impl Rows {
             }
             assert_eq!((account.entries, account.balance()), (entries.len() as i64, balance), "{account:?}");
             assert_eq!((account.lifetime_earned, account.lifetime_redeemed), (earned, redeemed), "{account:?}");
-            assert!(self.customers.contains_key(&key.0));
+            let chain = entries.windows(2).all(|pair| pair[1].previous == Some(pair[0].transaction_id));
+            assert!(chain && entries[0].previous.is_none(), "entries are a chain");
+            assert_eq!(account.last_entry, entries.last().map(|entry| entry.transaction_id), "{account:?}");
         }
-        assert!(self.entries.keys().all(|key| self.accounts.contains_key(key)), "an entry without an account");
-        let held = self.customers.values().flat_map(|customer| {
+        assert!(
+            self.entries.keys().all(|key| self.accounts().any(|(account, _)| account == *key)),
+            "an entry without an account"
+        );
+        let held = self.customers.values().flat_map(|CustomerState { customer, .. }| {
             IdentifierKind::ALL.into_iter().filter_map(|kind| {
                 let value = customer.identifier(kind)?.to_owned();
                 Some((Identifier { merchant_id: customer.merchant_id.clone(), kind, value }, customer.customer_id))
@@ -272,12 +274,8 @@ impl Keeper for MemoryLane {
         Applied { replies: self.outcomes.split_off(outcomes), events: self.events.split_off(events) }
     }
 
-    fn customer(&self, id: CustomerId) -> Option<Customer> {
+    fn customer(&self, id: CustomerId) -> Option<CustomerState> {
         self.rows.customers.get(&id).cloned()
-    }
-
-    fn accounts(&self, id: CustomerId) -> Vec<Account> {
-        self.rows.accounts_of(id)
     }
 
     fn holder(&self, identifier: &Identifier) -> Option<CustomerId> {
@@ -285,13 +283,12 @@ impl Keeper for MemoryLane {
     }
 
     /// With the entry that would have made it.
-    fn preset(&mut self, account: Account) {
-        let id = account.customer_id;
+    fn preset(&mut self, id: CustomerId, account: Account) {
         let key = (id, account.unit_id.clone());
         let entry = Entry {
             transaction_id: TransactionId(uuid::Uuid::nil()),
-            merchant_id: account.merchant_id.clone(),
-            customer_id: account.customer_id,
+            previous: None,
+            customer_id: id,
             unit_id: account.unit_id.clone(),
             seq: 1,
             kind: EntryKind::EarnAmount,
@@ -306,8 +303,10 @@ impl Keeper for MemoryLane {
             occurred_at: Instant::EPOCH,
             recorded_at: Instant::EPOCH,
         };
-        assert!(self.rows.accounts.insert(key.clone(), account).is_none(), "an account is preset before it is used");
+        let state = self.rows.customers.get_mut(&id).expect("a customer");
+        assert!(state.account(&account.unit_id).is_none(), "an account is preset before it is used");
+        *state.account_mut(&account.unit_id) = account.clone();
+        self.states.insert(id, state.clone());
         self.rows.entries.insert(key, vec![Arc::new(entry)]);
-        self.states.extend(self.customer(id).map(|customer| (id, (customer, self.accounts(id)))));
     }
 }

@@ -4,14 +4,14 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use super::*;
-use crate::batch::{ChangeSet, Outcome};
+use crate::batch::{ChangeSet, ChangedCustomer, Outcome, RowChanges};
 use crate::codec::encode::{EncodeError, MAX_RECORD_BYTES};
 use crate::codec::{EncodeInput, Encoder, JournalBatch, OutgoingReader, outcomes_hash};
 use crate::domain::command::DeadLetter;
 use crate::domain::customer::{Customer, CustomerStatus};
 use crate::domain::{
-    Account, Balance, CustomerId, Decision, Effect, Entry, EntryKind, Event, Fact, Lot, LotId, LotShare, MerchantId,
-    Rejection, RejectionCode, Seed, UnitId,
+    self, Account, Balance, CustomerChange, CustomerId, Decision, Effect, Entry, EntryKind, Event, Fact, Lot, LotId,
+    LotShare, MerchantId, Rejection, RejectionCode, Seed, UnitId,
 };
 use crate::record::{Header, OutTopic, OutboundRecord, TopicNames};
 use uuid::Uuid;
@@ -36,7 +36,7 @@ fn position(offset: i64) -> Position {
 fn entry(lots: usize) -> Arc<Entry> {
     Arc::new(Entry {
         transaction_id: Seed::of_record("t", 0, 1, Instant::from_micros(NOW)).transaction_id(0),
-        merchant_id: MerchantId::new(MERCHANT),
+        previous: None,
         customer_id: CustomerId(Uuid::from_u128(1)),
         unit_id: UnitId::new("points"),
         seq: 2,
@@ -120,7 +120,7 @@ fn changes() -> ChangeSet {
         updated_at: Instant::from_micros(NOW),
     };
     let account = |unit: &str, lots: i64| {
-        let mut account = Account::new(customer.merchant_id.clone(), customer.customer_id, UnitId::new(unit));
+        let mut account = Account::new(UnitId::new(unit));
         for n in 0..lots {
             let lot_id = LotId(Uuid::from_u128(n as u128));
             let expires_at = Some(Instant::from_micros(NOW + lots - n));
@@ -134,7 +134,13 @@ fn changes() -> ChangeSet {
     ChangeSet {
         outcomes: vec![outcome(7, Ok(Effect::Applied)), outcome(8, Err(rejection)), duplicate],
         events: vec![event, config],
-        customer_states: vec![(customer, accounts)],
+        rows: RowChanges {
+            customers: vec![ChangedCustomer {
+                state: domain::CustomerState { customer, accounts },
+                change: CustomerChange::Accounts,
+            }],
+            ..RowChanges::default()
+        },
         dead_letters: vec![(
             position(10),
             DeadLetter { class: DeadLetterClass::UnknownSchema, message: "Register it.".into(), schema_id: Some(77) },

@@ -10,7 +10,7 @@ mod merchant_config;
 
 use super::book::Book;
 use super::command::{Content, Delivery};
-use super::customer::{Customer, Identifier};
+use super::customer::{CustomerState, Identifier};
 use super::judge::{self, Moment};
 use super::{Account, CustomerId, Instant, settle};
 use ledger::{Applied, Keeper, Reply};
@@ -85,19 +85,15 @@ impl Keeper for OneBook {
         applied
     }
 
-    fn customer(&self, id: CustomerId) -> Option<Customer> {
-        self.book.customer(id).cloned()
-    }
-
-    fn accounts(&self, id: CustomerId) -> Vec<Account> {
-        self.book.accounts(id).cloned().collect()
+    fn customer(&self, id: CustomerId) -> Option<CustomerState> {
+        self.book.customers.get(&id).map(|row| row.state.clone())
     }
 
     fn holder(&self, identifier: &Identifier) -> Option<CustomerId> {
         self.book.holder(identifier)
     }
 
-    fn preset(&mut self, account: Account) {
-        *self.book.account_mut(account.customer_id, &account.unit_id) = account.clone();
+    fn preset(&mut self, id: CustomerId, account: Account) {
+        *self.book.account_mut(id, &account.unit_id) = account.clone();
     }
 }

@@ -1,4 +1,4 @@
-select customer_id, merchant_id, version, status, external_id, phone, email, first_name, last_name, birth_date,
-       notify_email, notify_phone, created_at, updated_at
+select customer_id, version, created_at, updated_at, birth_date, status, notify_email, notify_phone, merchant_id, external_id,
+       phone, email, first_name, last_name, unit_ids, accounts, lots
 from customer
 where customer_id = $1 and merchant_id = $2

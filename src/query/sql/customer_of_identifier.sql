@@ -1,1 +1,1 @@
-select customer_id from identity where merchant_id = $1 and kind = $2 and value = $3
+select customer_id from identity where identity_key = $1

@@ -1,14 +1,16 @@
--- From the end of each account's ledger, so that a long history costs nothing; within an account `seq` is the order.
-select e.customer_id, e.unit_id, e.seq, e.transaction_id, e.merchant_id, e.kind, e.amount, e.balance_after, e.lot_ids,
-       e.lot_amounts, e.unit_version, e.order_id, e.reason, e.title, e.cause_topic, e.cause_partition, e.cause_offset,
-       e.occurred_at, e.recorded_at
-from account a
-cross join lateral (
-    select * from entry l
-    where l.customer_id = a.customer_id and l.unit_id = a.unit_id
-    order by l.seq desc
-    limit $2
-) as e
-where a.customer_id = $1
-order by e.recorded_at desc, e.unit_id, e.seq desc
-limit $2
+-- Along each account's chain from its last entry ($1), so that a long history costs nothing.
+with recursive latest as (
+    select e.*, 1 as place
+    from entry e
+    where e.transaction_id = any ($1)
+    union all
+    select e.*, l.place + 1
+    from latest l
+    join entry e on e.transaction_id = l.previous
+    where l.place < $2
+)
+select transaction_id, previous, customer_id, seq, amount, balance_after, unit_version, occurred_at, recorded_at, cause_offset,
+       cause_partition, cause_topic, kind, unit_id, lots, order_id, reason, title
+from latest
+order by recorded_at desc, unit_id, seq desc
+limit $2::int

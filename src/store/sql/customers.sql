@@ -1,4 +1,6 @@
-select customer_id, merchant_id, version, status, external_id, phone, email, first_name, last_name, birth_date,
-       notify_email, notify_phone, created_at, updated_at
+-- With its accounts and their lots. And where the row lies: the transaction that has found it can update it there, since nobody else
+-- writes it and the table can't be rewritten meanwhile.
+select ctid, customer_id, version, created_at, updated_at, birth_date, status, notify_email, notify_phone, merchant_id,
+       external_id, phone, email, first_name, last_name, unit_ids, accounts, lots
 from customer
 where customer_id = any ($1)

@@ -1,8 +1,8 @@
--- Each row is found by its key, then updated where it lies; for `offset 0` see identities.sql. Nobody else writes it meanwhile.
+-- A profile that changed, and with it perhaps the accounts. See accounts_update.sql.
 update customer c
-set version = n.version, status = n.status, external_id = n.external_id, phone = n.phone, email = n.email,
-    first_name = n.first_name, last_name = n.last_name, birth_date = n.birth_date, notify_email = n.notify_email,
-    notify_phone = n.notify_phone, updated_at = n.updated_at
+set version = n.version, updated_at = n.updated_at, next_due = n.next_due, birth_date = n.birth_date, status = n.status,
+    notify_email = n.notify_email, notify_phone = n.notify_phone, external_id = n.external_id, phone = n.phone,
+    email = n.email, first_name = n.first_name, last_name = n.last_name, unit_ids = n.unit_ids, accounts = n.accounts,
+    lots = n.lots
 from unnest($1::customer_row[]) as n
-cross join lateral (select ctid from customer c where c.customer_id = n.customer_id offset 0) as found
-where c.ctid = found.ctid
+where c.ctid = n.row_at and c.customer_id = n.customer_id

@@ -1,3 +1,2 @@
-insert into identity (
-    merchant_id, kind, value, customer_id)
+insert into identity (identity_key, customer_id)
 select * from unnest($1::identity_row[])

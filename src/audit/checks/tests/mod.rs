@@ -190,6 +190,7 @@ fn a_corrupted_account_row() {
     assert_eq!(fails(|row| row.lots[0].remaining -= 1), ["accounts", "totals", "states"]);
     assert_eq!(fails(|row| row.lots = Box::default()), ["accounts", "totals", "states"]);
     assert_eq!(fails(|row| row.entries = 3), ["accounts"]);
+    assert_eq!(fails(|row| row.last_entry = None), ["accounts"]);
     assert_eq!(fails(|row| row.next_due = Some(EXPIRY + 1)), ["accounts"], "time would come too late");
     assert_eq!(fails(|row| row.customer = Uuid::from_u128(5)), ["accounts", "states"]);
     assert_eq!(fails(|row| row.sums.lifetime_redeemed = 0), ["accounts", "states"]);
@@ -203,10 +204,10 @@ fn a_lot_spent_twice() {
 
 #[test]
 fn an_order_that_earned_twice() {
-    let fails = failing(|facts| entry(facts, BEN, 1).order = Some(Name::of("order-1")));
+    let fails = failing(|facts| entry(facts, BEN, 1).order = entry(facts, ANN, 1).order);
     assert_eq!(fails, ["orders"]);
     assert_eq!(failing(|facts| facts.ledger.orders.clear()), ["orders"]);
-    assert_eq!(failing(|facts| facts.ledger.orders[0].order = Name::of("another")), ["orders"]);
+    assert_eq!(failing(|facts| facts.ledger.orders[0].order = Uuid::from_u128(9)), ["orders"]);
 }
 
 #[test]
@@ -280,7 +281,7 @@ fn an_identity_too_many_or_too_few() {
     assert_eq!(failing(|facts| facts.ledger.identities[0].customer = BEN), ["identities"]);
     let fails = failing(|facts| {
         let row = facts.ledger.identities[0];
-        facts.ledger.identities.push(IdentityRow { kind: 3, ..row });
+        facts.ledger.identities.push(IdentityRow { key: Uuid::from_u128(3), ..row });
     });
     assert_eq!(fails, ["identities"]);
 }
@@ -324,6 +325,7 @@ fn snapshot_before_the_second_batch(facts: &mut Facts) {
     ledger.accounts.retain(|row| row.customer == ANN);
     let ann = &mut ledger.accounts[0];
     ann.entries = 1;
+    ann.last_entry = Some(ledger.entries[0].transaction);
     (ann.sums.available, ann.sums.lifetime_redeemed, ann.lots[0].remaining) = (100, 0, 100);
 }
 

@@ -51,7 +51,7 @@ pub fn sound() -> Facts {
         world.event(customer, 1, Some(upsert(offset)), "customer.created", None);
         world.customer(customer, 3);
     }
-    let order = Some(Name::of("order-1"));
+    let order = Some(Uuid::from_u128(1_000));
     let earned = world.entry(ANN, 1, 1, 100, 100, &[(1, 100)], Some(credit(0)), order);
     world.decide(credit(0), 4, Some(ANN), Some(2), Some(1), Some(earned.clone()));
     world.event(ANN, 2, Some(credit(0)), "points.earned", Some(earned));
@@ -163,7 +163,7 @@ impl World {
             customer: result.customer,
             customer_version: result.customer_version,
             config_version: result.config_version,
-            entries: result.entries.iter().map(|entry| (entry.unit, entry.seq)).collect(),
+            entries: result.entries.iter().map(|entry| entry.transaction).collect(),
             occurred_at: result.occurred_at,
             decided_at: result.decided_at,
         });
@@ -243,7 +243,7 @@ impl World {
         balance_after: i64,
         lots: &[(u128, i64)],
         cause: Option<Position>,
-        order: Option<Name>,
+        order: Option<Uuid>,
     ) -> EntryFact {
         let lots: Box<[Share]> =
             lots.iter().map(|&(lot, amount)| Share { lot: Uuid::from_u128(lot), amount }).collect();
@@ -252,11 +252,14 @@ impl World {
         let credit = kind == 1;
         let balance_before = if credit { balance_after - amount } else { balance_after + amount };
         let (occurred_at, recorded_at) = (10, 20);
+        let previous = self.facts.ledger.entries.iter().rfind(|row| row.customer == customer);
+        let previous = previous.map(|row| row.transaction);
         self.facts.ledger.entries.push(EntryRow {
             customer,
             unit,
             seq,
             transaction,
+            previous,
             merchant,
             kind,
             amount,
@@ -268,7 +271,7 @@ impl World {
             recorded_at,
         });
         if let Some(order) = order {
-            self.facts.ledger.orders.push(OrderRow { merchant, order, unit, transaction });
+            self.facts.ledger.orders.push(OrderRow { order, transaction });
         }
         let lots_total = lots.len() as i32;
         EntryFact {
@@ -307,12 +310,9 @@ impl World {
             updated_at: 20,
         };
         self.facts.ledger.customers.push(profile.clone());
-        self.facts.ledger.identities.push(IdentityRow {
-            merchant,
-            kind: 1,
-            value: Name::of(&customer.to_string()),
-            customer,
-        });
+        let identity = IdentityRow { key: Uuid::from_u128(!customer.as_u128()), customer };
+        self.facts.ledger.identities.push(identity);
+        self.facts.ledger.identifiers.push(identity);
         let offset = self.facts.lanes[0].states.len() as i64;
         self.facts.lanes[0].states.push(StateFact { offset, profile, accounts: Box::default() });
     }
@@ -346,6 +346,17 @@ impl World {
         let of_customer = states.iter_mut().find(|state| state.profile.customer == customer);
         of_customer.expect("the customer has a state").accounts = Box::new([state]);
         let next_due = Some(EXPIRY - 100);
-        self.facts.ledger.accounts.push(AccountRow { customer, unit, merchant, entries, sums, next_due, lots });
+        let last_entry = self.facts.ledger.entries.iter().rfind(|row| row.customer == customer);
+        let last_entry = last_entry.map(|row| row.transaction);
+        self.facts.ledger.accounts.push(AccountRow {
+            customer,
+            unit,
+            merchant,
+            entries,
+            last_entry,
+            sums,
+            next_due,
+            lots,
+        });
     }
 }

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use crate::domain::command::Delivery;
 use crate::domain::customer::{Customer, CustomerStatus, Identifier};
-use crate::domain::{Account, Balance, CustomerId, Decision, Entry, Event, Position};
+use crate::domain::{Account, Balance, CustomerId, CustomerState, Decision, Entry, Event, Position};
 pub(crate) use parse::hash;
 use parse::{Line, Names, Parser, Step, identifier, instant};
 
@@ -25,11 +25,10 @@ use parse::{Line, Names, Parser, Step, identifier, instant};
 pub(crate) trait Keeper {
     /// Decides the deliveries in their order, as one batch where there are batches.
     fn apply(&mut self, deliveries: Vec<Delivery>) -> Applied;
-    fn customer(&self, id: CustomerId) -> Option<Customer>;
-    fn accounts(&self, id: CustomerId) -> Vec<Account>;
+    fn customer(&self, id: CustomerId) -> Option<CustomerState>;
     fn holder(&self, identifier: &Identifier) -> Option<CustomerId>;
     /// Puts an account there that no command could make in a test's time.
-    fn preset(&mut self, account: Account);
+    fn preset(&mut self, id: CustomerId, account: Account);
 }
 
 #[derive(Default)]
@@ -67,7 +66,7 @@ pub(crate) fn check(keeper: &mut dyn Keeper, text: &str, batch: usize) {
             }
             Step::Preset { customer, unit, amount } => {
                 flush(keeper, &mut waiting, &mut events, &parser.names);
-                keeper.preset(preset(keeper.customer(customer).expect("a customer"), unit, amount));
+                keeper.preset(customer, preset(unit, amount));
             }
         }
     }
@@ -137,8 +136,9 @@ fn look(keeper: &dyn Keeper, words: &[String], expected: &[String], line: &str, 
         return;
     }
     let id = parser.customer(&words[1]);
-    let account =
-        keeper.accounts(id).into_iter().find(|account| words.get(2).is_some_and(|it| *it == account.unit_id.as_str()));
+    let state = keeper.customer(id);
+    let accounts = || state.iter().flat_map(|state| &state.accounts);
+    let account = accounts().find(|account| words.get(2).is_some_and(|it| *it == account.unit_id.as_str()));
     match words[0].as_str() {
         "history" => {
             let of_customer = events.iter().filter(|event| event.customer_id == Some(id));
@@ -146,12 +146,12 @@ fn look(keeper: &dyn Keeper, words: &[String], expected: &[String], line: &str, 
             assert_eq!(told, expected.join(","), "\n{line}");
         }
         "profile" => {
-            let customer = keeper.customer(id).unwrap_or_else(|| panic!("{line}\nthere is no such customer"));
-            expected.iter().for_each(|item| check_profile(&customer, item, line));
+            let state = state.unwrap_or_else(|| panic!("{line}\nthere is no such customer"));
+            expected.iter().for_each(|item| check_profile(&state.customer, item, line));
         }
         "account" => {
             let account = account.unwrap_or_else(|| panic!("{line}\nthere is no such account"));
-            expected.iter().for_each(|item| check_account(&account, item, line));
+            expected.iter().for_each(|item| check_account(account, item, line));
         }
         _ => {
             let lots = account.map(|account| account.lots_in_spending_order()).unwrap_or_default();
@@ -232,9 +232,9 @@ fn at_full_length(lot: &str) -> String {
     }
 }
 
-fn preset(customer: Customer, unit: crate::domain::UnitId, amount: i64) -> Account {
+fn preset(unit: crate::domain::UnitId, amount: i64) -> Account {
     use crate::domain::{Instant, Lot, LotId};
-    let mut account = Account::new(customer.merchant_id, customer.customer_id, unit);
+    let mut account = Account::new(unit);
     let lot = Lot {
         lot_id: LotId(uuid::Uuid::nil()),
         amount,
@@ -243,6 +243,6 @@ fn preset(customer: Customer, unit: crate::domain::UnitId, amount: i64) -> Accou
         expires_at: None,
     };
     account.credit(lot).expect("a preset account is in range");
-    account.entries = 1;
+    account.append(crate::domain::TransactionId(uuid::Uuid::nil()));
     account
 }

@@ -1,5 +1,0 @@
-select customer_id, unit_id, merchant_id, entries, available, pending, held, debt, lifetime_earned, lifetime_redeemed,
-       next_due, lot_ids, lot_amounts, lot_remaining, lot_issued_at, lot_expires_at
-from account
-where customer_id = $1
-order by unit_id
