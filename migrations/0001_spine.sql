@@ -90,6 +90,9 @@ return encode(int8send(high) || int8send(low), 'hex')::uuid;
 -- lots leave the array: the ledger has them.
 create table customer (
     customer_id  uuid primary key,        -- time-ordered, made from the position of the command that created it
+    external_key uuid,                    -- lookup_key(merchant_id, 'external_id', external_id); null where that is null
+    phone_key    uuid,                    -- in the same way; the values are normalised
+    email_key    uuid,
     version      bigint      not null,    -- +1 with every change of anything here
     created_at   timestamptz not null,
     updated_at   timestamptz not null,
@@ -110,6 +113,10 @@ create table customer (
 ) with (fillfactor = 75);
 -- Compressing a row that has outgrown its page would cost more than the update.
 alter table customer alter column accounts set storage external, alter column lots set storage external;
+-- Identifiers are unique within their merchant. That is the single writer's care, as all else is, and these need not check it again.
+create index customer_external_key on customer (external_key) where external_key is not null;
+create index customer_phone_key on customer (phone_key) where phone_key is not null;
+create index customer_email_key on customer (email_key) where email_key is not null;
 -- With the whole order of what is due, so that a limit stops the scan early: a merchant's points expire by the hundred thousand at
 -- one midnight.
 create index customer_due on customer (merchant_id, next_due, customer_id) where next_due is not null;
@@ -132,14 +139,6 @@ select c.merchant_id, c.customer_id, c.unit_ids[c.lots[l]] as unit_id, uuid_of(c
        'epoch'::timestamptz + c.lots[l + 5] * interval '1 microsecond' as issued_at,
        'epoch'::timestamptz + c.lots[l + 6] * interval '1 microsecond' as expires_at  -- null: never
 from customer c, generate_series(1, cardinality(c.lots), 7) as l;
-
--- Who has an identifier: lookup_key(merchant_id, kind, value), the kind being external_id, phone or email, the value normalised.
--- The index holds the whole row, so that a look-up reads the index alone.
-create table identity (
-    identity_key uuid not null,
-    customer_id  uuid not null,
-    primary key (identity_key) include (customer_id)
-);
 
 -- The ledger. Append-only, in the order of time, and each account's entries are a chain from its last to its first: a second index
 -- by account would be one random page for each entry.
@@ -206,15 +205,14 @@ create type unit_version_row as (
     scale smallint, expiry_days int, min_held bigint, min_amount bigint
 );
 create type customer_row as (
-    row_at tid, customer_id uuid, version bigint, created_at timestamptz, updated_at timestamptz, next_due timestamptz,
-    birth_date date, status smallint, notify_email boolean, notify_phone boolean, merchant_id text, external_id text,
+    row_at tid, customer_id uuid, external_key uuid, phone_key uuid, email_key uuid, version bigint, created_at timestamptz,
+    updated_at timestamptz, next_due timestamptz, birth_date date, status smallint, notify_email boolean, notify_phone boolean, merchant_id text, external_id text,
     phone text, email text, first_name text, last_name text, unit_ids text[], accounts bigint[], lots bigint[]
 );
 create type customer_accounts_row as (
     row_at tid, customer_id uuid, version bigint, updated_at timestamptz, next_due timestamptz, unit_ids text[],
     accounts bigint[], lots bigint[]
 );
-create type identity_row as (identity_key uuid, customer_id uuid);
 create type entry_row as (
     transaction_id uuid, previous uuid, customer_id uuid, seq bigint, amount bigint, balance_after bigint,
     unit_version bigint, occurred_at timestamptz, recorded_at timestamptz, cause_offset bigint, cause_partition int,

@@ -75,12 +75,8 @@ async fn every_new_row_comes_back() {
                 full_customer(1),
                 vec![account(1, "points", Some(at(5)), 3), account(1, "stamps", None, 2)],
             ),
-            created(bare_customer(2)),
-        ],
-        new_identities: vec![
-            (identifier("m", IdentifierKind::ExternalId, "x"), customer_id(1)),
-            (identifier("m", IdentifierKind::Email, "x"), customer_id(2)),
-            (identifier("n", IdentifierKind::ExternalId, "x"), customer_id(3)),
+            created(Customer { email: Some("bare@example.com".to_owned()), ..bare_customer(2) }),
+            created(bare_customer(3)),
         ],
         entries,
         decisions,
@@ -96,7 +92,8 @@ async fn every_new_row_comes_back() {
         keys: rows.decisions.iter().map(|new| new.key_hash).collect(),
         identifiers: vec![
             identifier("m", IdentifierKind::ExternalId, "nobody"),
-            identifier("m", IdentifierKind::Email, "x"),
+            identifier("m", IdentifierKind::Email, "bare@example.com"),
+            identifier("n", IdentifierKind::ExternalId, "external 1"),
         ],
         customers: vec![customer_id(1), customer_id(99)],
         orders: vec![order("o1"), order("o2")],
@@ -115,10 +112,9 @@ async fn every_new_row_comes_back() {
             Remembered { position: new.position, content_hash: new.content_hash, decision: new.decision.clone() };
         assert_eq!(snapshot.remembered[&new.key_hash], expected);
     }
-    assert_eq!(snapshot.identities.len(), 1);
-    assert_eq!(snapshot.identities[&identifier("m", IdentifierKind::Email, "x")], customer_id(2));
+    assert_eq!(snapshot.identities[&identifier("m", IdentifierKind::Email, "bare@example.com")], customer_id(2));
     assert_eq!(snapshot.customers.len(), 2, "the one that is named, and the one that the identifier led to");
-    for row in &rows.customers {
+    for row in &rows.customers[..2] {
         assert_eq!(snapshot.customers[&row.state.customer.customer_id], row.state);
     }
     assert_eq!(snapshot.earned_orders.len(), 1);
@@ -132,44 +128,45 @@ async fn every_new_row_comes_back() {
 async fn every_changed_row_comes_back() {
     let database = Database::new().await;
     let (mut connection, state) = database.owner().await;
-    let (given, kept) =
-        (identifier("m", IdentifierKind::Phone, "given"), identifier("m", IdentifierKind::Phone, "kept"));
+    let given = identifier("m", IdentifierKind::Phone, "given");
     let accounts = |lots| vec![account(1, "points", None, lots), account(1, "stamps", None, 1)];
     let rows = RowChanges {
         customers: vec![
-            changed(CustomerChange::Created, full_customer(1), accounts(3)),
-            created(full_customer(2)),
+            changed(CustomerChange::Created, with_phone(full_customer(1), "given"), accounts(3)),
+            created(with_phone(full_customer(2), "kept")),
             created(full_customer(3)),
+            created(full_customer(4)),
         ],
-        new_identities: vec![(given.clone(), customer_id(1)), (kept.clone(), customer_id(2))],
         ..RowChanges::default()
     };
     let state = apply(&mut connection, &state, &rows).await;
 
     let profile = Customer { version: 8, created_at: at(0), updated_at: at(9), ..bare_customer(1) };
-    let credited = Customer { version: 8, updated_at: at(9), ..full_customer(2) };
+    let receiver = Customer { version: 8, updated_at: at(9), ..with_phone(full_customer(2), "given") };
+    let credited = Customer { version: 8, updated_at: at(9), ..full_customer(4) };
     let rows = RowChanges {
         customers: vec![
+            changed(CustomerChange::Profile, receiver, Vec::new()),
             changed(CustomerChange::Profile, profile, accounts(5)),
-            changed(CustomerChange::Accounts, credited, vec![account(2, "points", Some(at(5)), 1)]),
+            changed(CustomerChange::Accounts, credited, vec![account(4, "points", Some(at(5)), 1)]),
             changed(CustomerChange::NextDue, full_customer(3), vec![account(3, "points", Some(at(6)), 1)]),
         ],
-        dropped_identities: vec![given.clone()],
-        new_identities: vec![(given.clone(), customer_id(2))],
         ..RowChanges::default()
     };
     let state = apply(&mut connection, &state, &rows).await;
 
     let plan = BatchPlan {
-        identifiers: vec![given.clone(), kept.clone()],
-        customers: vec![customer_id(1), customer_id(3)],
+        identifiers: vec![given.clone(), identifier("m", IdentifierKind::Phone, "kept")],
+        customers: vec![customer_id(1), customer_id(3), customer_id(4)],
         ..plan()
     };
     let snapshot = load(&mut connection, &state, &plan).await;
     for row in rows.customers {
         assert_eq!(snapshot.customers[&row.state.customer.customer_id], row.state);
     }
-    assert_eq!((snapshot.identities[&given], snapshot.identities[&kept]), (customer_id(2), customer_id(2)));
+    assert_eq!(snapshot.identities.get(&given), Some(&customer_id(2)));
+    let gone = identifier("m", IdentifierKind::Phone, "kept");
+    assert_eq!(snapshot.identities.get(&gone), None);
 }
 
 #[tokio::test]
@@ -328,13 +325,6 @@ async fn writes_that_do_not_fit_are_refused_with_their_kind() {
     let cases = [
         (customer(changed(CustomerChange::Accounts, full_customer(1), Vec::new())), StoreErrorKind::Corrupt),
         (customer(changed(CustomerChange::Profile, full_customer(1), Vec::new())), StoreErrorKind::Corrupt),
-        (
-            RowChanges {
-                dropped_identities: vec![identifier("m", IdentifierKind::Email, "x")],
-                ..RowChanges::default()
-            },
-            StoreErrorKind::Corrupt,
-        ),
         (RowChanges { decisions: vec![decision()], ..RowChanges::default() }, StoreErrorKind::Data),
         (customer(created(zero)), StoreErrorKind::Data),
         (customer(created(late)), StoreErrorKind::Data),
@@ -424,7 +414,6 @@ async fn a_customer_is_found_by_identifier_or_id() {
     let accounts = vec![account(1, "points", Some(at(5)), 2), stamps];
     let rows = RowChanges {
         customers: vec![changed(CustomerChange::Created, full_customer(1), accounts.clone())],
-        new_identities: vec![(identifier("m", IdentifierKind::ExternalId, "x1"), customer_id(1))],
         entries: (1..=9).map(|seq| entry(1, "points", seq)).chain((1..=4).map(|seq| entry(1, "stamps", seq))).collect(),
         ..RowChanges::default()
     };
@@ -432,7 +421,7 @@ async fn a_customer_is_found_by_identifier_or_id() {
     let by_id = CustomerRef { kind: RefKind::CustomerId, value: customer_id(1).to_string() };
     let identified =
         |value: &str| CustomerRef { kind: RefKind::Identifier(IdentifierKind::ExternalId), value: value.to_owned() };
-    for reference in [by_id.clone(), identified("x1")] {
+    for reference in [by_id.clone(), identified("external 1")] {
         let view = query::customer(&database.store, &merchant("m"), &reference).await.unwrap().unwrap();
         assert_eq!(view.customer, full_customer(1));
         assert_eq!(view.accounts, accounts);
@@ -446,6 +435,10 @@ async fn a_customer_is_found_by_identifier_or_id() {
     for (name, reference) in [("n", &by_id), ("m", &nobody)] {
         assert!(query::customer(&database.store, &merchant(name), reference).await.unwrap().is_none());
     }
+}
+
+fn with_phone(customer: Customer, phone: &str) -> Customer {
+    Customer { phone: Some(phone.to_owned()), ..customer }
 }
 
 fn plan() -> BatchPlan {

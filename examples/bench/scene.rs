@@ -41,22 +41,19 @@ pub fn base(stack: &Stack, worker: &Path, name: &str, customers: u64) -> Result<
     let id = "x'0190000000008000'::bigint, (x'8000000000000000'::bigint | i)";
     for insert in [
         format!(
-            "insert into customer (customer_id, merchant_id, version, status, external_id, email, first_name, notify_email, \
+            "insert into customer (customer_id, external_key, email_key, merchant_id, version, status, external_id, email, first_name, notify_email, \
              notify_phone, created_at, updated_at, unit_ids, accounts, lots) \
-             select id, merchant, 2, 1, 'c-' || i, 'c' || i || '@example.com', 'Customer', true, false, now(), now(), \
+             select id, lookup_key(merchant, 'external_id', 'c-' || i), lookup_key(merchant, 'email', 'c' || i || '@example.com'), \
+             merchant, 2, 1, 'c-' || i, 'c' || i || '@example.com', 'Customer', true, false, now(), now(), \
              array['points'], array[1, {id}, 1000, 0, 0, 0, 1000, 0, null], \
              array[1, {id}, 1000, 1000, (extract(epoch from now()) * 1000000)::bigint, null] {of_all}"
-        ),
-        format!("insert into identity select lookup_key(merchant, 'external_id', 'c-' || i), id {of_all} order by 1"),
-        format!(
-            "insert into identity select lookup_key(merchant, 'email', 'c' || i || '@example.com'), id {of_all} order by 1"
         ),
         format!(
             "insert into entry (transaction_id, customer_id, unit_id, seq, kind, amount, balance_after, occurred_at, recorded_at) \
              select id, id, 'points', 1, 1, 1000, 1000, now(), now() {of_all}"
         ),
         // Only what is full: of empty tables Postgres would take it from here that they stay so.
-        "vacuum analyze customer, identity, entry".to_owned(),
+        "vacuum analyze customer, entry".to_owned(),
     ] {
         check_signals()?;
         database.execute(&insert)?;

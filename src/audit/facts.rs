@@ -21,9 +21,7 @@ pub struct Ledger {
     pub entries: Vec<EntryRow>,
     pub customers: Vec<CustomerFact>,
     pub accounts: Vec<AccountRow>,
-    pub identities: Vec<IdentityRow>,
-    /// The identities that there must be.
-    pub identifiers: Vec<IdentityRow>,
+    pub identifiers: Vec<IdentifierRow>,
     pub orders: Vec<OrderRow>,
     pub configs: Vec<ConfigVersion>,
 }
@@ -280,10 +278,12 @@ pub struct EntryRow {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct IdentityRow {
-    /// Of merchant, kind and value.
-    pub key: Uuid,
+pub struct IdentifierRow {
     pub customer: Uuid,
+    /// By which it is looked up.
+    pub key: Option<Uuid>,
+    /// What that must be.
+    pub due: Option<Uuid>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

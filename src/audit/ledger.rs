@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use super::AuditError;
 use super::facts::{
-    AccountRow, ConfigVersion, CustomerFact, DecisionRow, EntryRow, IdentityRow, LaneRow, Ledger, LotFact, Name, Names,
-    OrderRow, RejectionFact, Share, Sums,
+    AccountRow, ConfigVersion, CustomerFact, DecisionRow, EntryRow, IdentifierRow, LaneRow, Ledger, LotFact, Name,
+    Names, OrderRow, RejectionFact, Share, Sums,
 };
 use crate::domain::{CommandTopic, Frontier, Position};
 
@@ -59,8 +59,7 @@ pub async fn read(snapshot: &Transaction<'_>) -> Result<(Ledger, Names), AuditEr
         entries: rows(snapshot, include_str!("sql/entries.sql"), |row| entry(row, names_of)).await?,
         customers: rows(snapshot, include_str!("sql/customers.sql"), |row| customer(row, names_of)).await?,
         accounts: rows(snapshot, include_str!("sql/accounts.sql"), |row| accounts(row, names_of)).await?.concat(),
-        identities: rows(snapshot, include_str!("sql/identities.sql"), identity).await?,
-        identifiers: rows(snapshot, include_str!("sql/identifiers.sql"), identity).await?,
+        identifiers: rows(snapshot, include_str!("sql/identifiers.sql"), identifier).await?,
         orders: rows(snapshot, include_str!("sql/orders.sql"), order).await?,
         configs: rows(snapshot, include_str!("sql/configs.sql"), |row| config(row, names_of)).await?,
     };
@@ -202,8 +201,8 @@ fn uuid(high: i64, low: i64) -> Uuid {
     Uuid::from_u64_pair(high.cast_unsigned(), low.cast_unsigned())
 }
 
-fn identity(row: &Row) -> Result<IdentityRow, tokio_postgres::Error> {
-    Ok(IdentityRow { key: row.try_get(0)?, customer: row.try_get(1)? })
+fn identifier(row: &Row) -> Result<IdentifierRow, tokio_postgres::Error> {
+    Ok(IdentifierRow { customer: row.try_get(0)?, key: row.try_get(1)?, due: row.try_get(2)? })
 }
 
 fn order(row: &Row) -> Result<OrderRow, tokio_postgres::Error> {

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use super::plan::EarnedOrder;
 use crate::domain::command::{Command, ContentHash, DeadLetter};
 use crate::domain::config::{SettingsVersion, UnitVersion};
-use crate::domain::customer::Identifier;
 use crate::domain::{
-    Balance, CustomerChange, CustomerId, CustomerState, Decision, Entry, Event, Frontier, Instant, KeyHash, MerchantId,
-    Position, Seed, TransactionId, UnitId,
+    Balance, CustomerChange, CustomerState, Decision, Entry, Event, Frontier, Instant, KeyHash, MerchantId, Position,
+    Seed, TransactionId, UnitId,
 };
 
 /// Everything that one batch changes and says.
@@ -38,8 +37,6 @@ impl Default for Instant {
 pub struct RowChanges {
     /// In the order of their first change.
     pub customers: Vec<ChangedCustomer>,
-    pub new_identities: Vec<(Identifier, CustomerId)>,
-    pub dropped_identities: Vec<Identifier>,
     pub entries: Vec<Arc<Entry>>,
     pub decisions: Vec<NewDecision>,
     pub earned_orders: Vec<(EarnedOrder, TransactionId)>,

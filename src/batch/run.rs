@@ -151,18 +151,6 @@ fn close_book(mut book: Book, configs: &mut Configs, changes: &mut ChangeSet) {
     rows.earned_orders = book.new_orders;
     rows.settings_versions = book.new_settings;
     rows.unit_versions = book.new_units;
-    for (identifier, holder) in book.identity_changes {
-        let before = book.identities.get(&identifier).copied();
-        if before == holder {
-            continue;
-        }
-        if before.is_some() {
-            rows.dropped_identities.push(identifier.clone());
-        }
-        if let Some(holder) = holder {
-            rows.new_identities.push((identifier, holder));
-        }
-    }
     for id in book.changed {
         if let Some(CustomerRow { state, change: Some(change) }) = book.customers.remove(&id) {
             rows.customers.push(ChangedCustomer { state, change });

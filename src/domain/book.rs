@@ -3,7 +3,7 @@
 //! It knows no rule. Rows are looked up by key and never iterated by a hash map's order; what changed is remembered in the order of the
 //! changes, so that everything that comes out of a batch has one order.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::command::Command;
@@ -20,9 +20,8 @@ const IN_BOOK: &str = "a customer is changed only after it was found in the book
 pub struct Book {
     pub(crate) configs: HashMap<MerchantId, MerchantConfig>,
     pub(crate) remembered: HashMap<KeyHash, Remembered>,
+    /// Who has an identifier now.
     pub(crate) identities: HashMap<Identifier, CustomerId>,
-    /// Identifiers that changed hands: who has them now.
-    pub(crate) identity_changes: BTreeMap<Identifier, Option<CustomerId>>,
     pub(crate) customers: HashMap<CustomerId, CustomerRow>,
     /// Customers in the order of their first change.
     pub(crate) changed: Vec<CustomerId>,
@@ -56,23 +55,15 @@ impl Book {
     }
 
     pub(crate) fn holder(&self, identifier: &Identifier) -> Option<CustomerId> {
-        match self.identity_changes.get(identifier) {
-            Some(holder) => *holder,
-            None => self.identities.get(identifier).copied(),
-        }
+        self.identities.get(identifier).copied()
     }
 
     pub(crate) fn give_identifier(&mut self, identifier: Identifier, holder: CustomerId) {
-        self.identity_changes.insert(identifier, Some(holder));
+        self.identities.insert(identifier, holder);
     }
 
-    /// Takes an identifier from its holder. The batch may not have named it, as it stands in the customer's row only: that it was stored
-    /// before must be known, or it would stay stored.
-    pub(crate) fn free_identifier(&mut self, identifier: Identifier, holder: CustomerId) {
-        if !self.identity_changes.contains_key(&identifier) {
-            self.identities.insert(identifier.clone(), holder);
-        }
-        self.identity_changes.insert(identifier, None);
+    pub(crate) fn free_identifier(&mut self, identifier: &Identifier) {
+        self.identities.remove(identifier);
     }
 
     pub(crate) fn customer(&self, id: CustomerId) -> Option<&Customer> {

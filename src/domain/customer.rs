@@ -4,7 +4,7 @@ use jiff::civil::Date;
 
 use super::{Account, CustomerId, Instant, MerchantId, UnitId};
 
-/// What can name a customer within a merchant, each for itself unique.
+/// What can name a customer within a merchant, each for itself unique. Rows have them in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum IdentifierKind {
     ExternalId,
@@ -142,6 +142,14 @@ impl Customer {
             IdentifierKind::Phone => self.phone.as_deref(),
             IdentifierKind::Email => self.email.as_deref(),
         }
+    }
+
+    /// Its identifiers, each as it is known within its merchant.
+    pub fn identifiers(&self) -> impl Iterator<Item = Identifier> {
+        IdentifierKind::ALL.into_iter().filter_map(|kind| {
+            let value = self.identifier(kind)?.to_owned();
+            Some(Identifier { merchant_id: self.merchant_id.clone(), kind, value })
+        })
     }
 
     pub fn set_identifier(&mut self, kind: IdentifierKind, value: Option<String>) {

@@ -146,7 +146,7 @@ fn update(book: &mut Book, case: &Case<'_>, upsert: &CustomerUpsert, profile: Pr
     for kind in IdentifierKind::ALL {
         if before.identifier(kind) != after.identifier(kind) {
             if let Some(old) = before.identifier(kind) {
-                book.free_identifier(identifier(case, kind, old.to_owned()), id);
+                book.free_identifier(&identifier(case, kind, old.to_owned()));
             }
             if let Some(new) = after.identifier(kind) {
                 book.give_identifier(identifier(case, kind, new.to_owned()), id);

@@ -1,14 +1,14 @@
 //! The read side: what a person wants to know of one customer. It reads beside the writers and locks nothing.
 
-use crate::domain::command::CustomerRef;
-use crate::domain::command::RefKind;
+use uuid::Uuid;
+
+use crate::domain::command::{CustomerRef, RefKind};
 use crate::domain::customer::{Customer, Identifier};
 use crate::domain::fields::{normalise, parse_customer_id};
 use crate::domain::{Account, CustomerId, Entry, MerchantId};
 use crate::store::rows::{identity_key, read_customer, read_entry};
 use crate::store::sql_types::Columns;
 use crate::store::{Store, StoreError};
-use uuid::Uuid;
 
 /// How many of the latest entries are shown.
 const LATEST_ENTRIES: i32 = 10;
@@ -29,19 +29,16 @@ pub async fn customer(
     reference: &CustomerRef,
 ) -> Result<Option<CustomerView>, StoreError> {
     let client = store.client().await?;
-    let id = match reference.kind {
-        RefKind::CustomerId => parse_customer_id(&reference.value),
+    let (id, key) = match reference.kind {
+        RefKind::CustomerId => (parse_customer_id(&reference.value), None),
         RefKind::Identifier(kind) => {
             let Some(value) = normalise(kind, &reference.value) else { return Ok(None) };
-            let key = identity_key(&Identifier { merchant_id: merchant.clone(), kind, value });
-            let statement = client.prepare_cached(include_str!("sql/customer_of_identifier.sql")).await?;
-            let row = client.query_opt(&statement, &[&key]).await?;
-            row.map(|row| row.try_get(0)).transpose()?.map(CustomerId)
+            (None, Some(identity_key(&Identifier { merchant_id: merchant.clone(), kind, value })))
         }
     };
-    let Some(CustomerId(id)) = id else { return Ok(None) };
+    let id = id.map(|CustomerId(id)| id);
     let statement = client.prepare_cached(include_str!("sql/customer.sql")).await?;
-    let Some(row) = client.query_opt(&statement, &[&id, &merchant.as_str()]).await? else { return Ok(None) };
+    let Some(row) = client.query_opt(&statement, &[&merchant.as_str(), &id, &key]).await? else { return Ok(None) };
     let state = read_customer(&mut Columns::of(&row))?;
     let latest = state.accounts.iter().filter_map(|account| account.last_entry);
     let latest: Vec<Uuid> = latest.map(|entry| entry.0).collect();

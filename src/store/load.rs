@@ -14,14 +14,17 @@ use super::rows::{identity_key, order_key, read_customer, read_entry, read_setti
 use super::sql_types::{Columns, RowAt, Timestamptz};
 use super::statements::Statements;
 use super::{LaneConnection, StoreError, StoreErrorKind};
-use crate::batch::{BatchPlan, DueQuery, LaneState, Snapshot};
+use crate::batch::{BatchPlan, DueQuery, EarnedOrder, LaneState, Snapshot};
 use crate::domain::config::{MerchantConfig, SettingsVersion, UnitVersion};
-use crate::domain::{CustomerId, Decision, Entry, KeyHash, MerchantId, Remembered, TransactionId, UnitId};
+use crate::domain::customer::{Identifier, IdentifierKind};
+use crate::domain::{
+    CustomerId, CustomerState, Decision, Entry, KeyHash, MerchantId, Remembered, TransactionId, UnitId,
+};
 use crate::fail_point;
 
 impl LaneConnection {
     /// Begins a batch's transaction: locks the lane row, makes sure that epoch and batch are as `state` has them, and loads what the plan
-    /// names. Two round trips: what is named, then what was found through it. What is not named costs no query.
+    /// names. One round trip, and a second one for what duplicates wrote or what is due. What is not named costs no query.
     pub async fn begin(&mut self, lane: i32, state: &LaneState, plan: &BatchPlan) -> Result<Snapshot, StoreError> {
         self.enter(Phase::Idle)?;
         let loaded = self.load(lane, state, plan).await;
@@ -49,39 +52,36 @@ impl LaneConnection {
         };
         // Sent in this order, without waiting; each statement sees what was committed when it runs, and so, after the lock, everything of
         // the owner before. `join` and not `try_join`: after a failure all others fail too, and the first is the one to tell.
-        let (begun, locked, settings, units, decisions, identities, orders, due) = join!(
+        let (begun, locked, settings, units, decisions, customers, orders, due) = join!(
             begun,
             locked,
             settings_versions(client, statements, &plan.merchants),
             unit_versions(client, statements, &plan.merchants),
             decisions(client, statements, &plan.keys),
-            found_by(client, &statements.identities, &plan.identifiers, identity_key),
-            found_by(client, &statements.earned_orders, &plan.orders, order_key),
+            customers(client, statements, &plan.customers, &plan.identifiers),
+            earned_orders(client, statements, &plan.orders),
             due(client, statements, plan.due.as_ref()),
         );
         begun?;
         locked?;
         let configs = configs(settings?, units?)?;
         let decisions = decisions?;
-        let identities: HashMap<_, _> = identities?.into_iter().map(|(found, id)| (found, CustomerId(id))).collect();
-        let earned_orders = orders?.into_iter().map(|(found, id)| (found, TransactionId(id))).collect();
+        let mut found = customers?;
         let due = due?;
 
-        let found = identities.values().chain(&due);
-        let mut ids: Vec<Uuid> = plan.customers.iter().chain(found).map(|customer| customer.0).collect();
-        ids.sort_unstable();
-        ids.dedup();
+        // What the duplicates wrote, and who is due: most batches have neither.
         let entries: Vec<Uuid> = decisions.iter().flat_map(|found| found.entries.iter().map(|entry| entry.0)).collect();
-        let (customers, entries) =
-            join!(by_ids(client, &statements.customers, &ids), by_ids(client, &statements.entries, &entries),);
-        let mut snapshot = Snapshot { configs, identities, earned_orders, due, ..Snapshot::default() };
-        let mut found_at = HashMap::with_capacity(ids.len());
-        for row in &customers? {
-            let mut columns = Columns::of(row);
-            let row_at = columns.take()?;
-            let state = read_customer(&mut columns)?;
-            found_at.insert(state.customer.customer_id, row_at);
-            snapshot.customers.insert(state.customer.customer_id, state);
+        let (entries, due_customers) =
+            join!(by_ids(client, &statements.entries, &entries), self::customers(client, statements, &due, &[]));
+        found.extend(due_customers?);
+
+        let mut snapshot = Snapshot { configs, earned_orders: orders?, due, ..Snapshot::default() };
+        let mut found_at = HashMap::with_capacity(found.len());
+        for (row_at, state) in found {
+            let id = state.customer.customer_id;
+            found_at.insert(id, row_at);
+            snapshot.identities.extend(state.customer.identifiers().map(|identifier| (identifier, id)));
+            snapshot.customers.insert(id, state);
         }
         snapshot.remembered = remembered(decisions, &entries?)?;
         Ok((snapshot, found_at))
@@ -205,22 +205,48 @@ async fn by_ids(client: &Object, statement: &Statement, ids: &[Uuid]) -> Result<
     Ok(client.query(statement, &[&ids]).await?)
 }
 
-/// Looks texts up by their digests: each that is there, with the id beside it.
-async fn found_by<K: Clone>(
+/// Customers by id or by an identifier, and where their rows lie.
+async fn customers(
     client: &Object,
-    statement: &Statement,
-    named: &[K],
-    key_of: impl Fn(&K) -> Uuid,
-) -> Result<Vec<(K, Uuid)>, StoreError> {
-    let by_key: HashMap<Uuid, &K> = named.iter().map(|named| (key_of(named), named)).collect();
-    let mut keys: Vec<Uuid> = by_key.keys().copied().collect();
-    // So that neighbours in the index are read together.
-    keys.sort_unstable();
-    let rows = by_ids(client, statement, &keys).await?;
+    statements: &Statements,
+    ids: &[CustomerId],
+    identifiers: &[Identifier],
+) -> Result<Vec<(RowAt, CustomerState)>, StoreError> {
+    if ids.is_empty() && identifiers.is_empty() {
+        return Ok(Vec::new());
+    }
+    // Sorted, so that neighbours in an index are read together.
+    let sorted = |mut keys: Vec<Uuid>| {
+        keys.sort_unstable();
+        keys
+    };
+    let of_kind = |kind: IdentifierKind| {
+        let of_kind = identifiers.iter().filter(|identifier| identifier.kind == kind);
+        sorted(of_kind.map(identity_key).collect())
+    };
+    let [external, phone, email] = IdentifierKind::ALL.map(of_kind);
+    let ids = sorted(ids.iter().map(|id| id.0).collect());
+    let rows = client.query(&statements.customers, &[&ids, &external, &phone, &email]).await?;
     let found = rows.iter().map(|row| {
-        let key: Uuid = row.try_get(0)?;
-        let named = by_key.get(&key).ok_or_else(|| StoreError::corrupt("a row was found that nobody asked for"))?;
-        Ok(((*named).clone(), row.try_get(1)?))
+        let mut columns = Columns::of(row);
+        Ok((columns.take()?, read_customer(&mut columns)?))
+    });
+    found.collect()
+}
+
+async fn earned_orders(
+    client: &Object,
+    statements: &Statements,
+    orders: &[EarnedOrder],
+) -> Result<HashMap<EarnedOrder, TransactionId>, StoreError> {
+    let by_key: HashMap<Uuid, &EarnedOrder> = orders.iter().map(|order| (order_key(order), order)).collect();
+    let mut keys: Vec<Uuid> = by_key.keys().copied().collect();
+    keys.sort_unstable();
+    let rows = by_ids(client, &statements.earned_orders, &keys).await?;
+    let found = rows.iter().map(|row| {
+        let order = by_key.get(&row.try_get(0)?).copied();
+        let order = order.ok_or_else(|| StoreError::corrupt("an order was found that nobody asked for"))?;
+        Ok((order.clone(), TransactionId(row.try_get(1)?)))
     });
     found.collect()
 }

@@ -15,7 +15,7 @@ use crate::domain::{
     Position, TransactionId, UnitId, lookup_key,
 };
 
-/// The key of the table `identity`.
+/// The key by which a customer is found: `external_key`, `phone_key` or `email_key`.
 pub(crate) fn identity_key(identifier: &Identifier) -> Uuid {
     let parts = [identifier.merchant_id.as_str(), identifier.kind.field(), &identifier.value];
     Uuid::from_bytes(lookup_key(&parts))
@@ -25,14 +25,6 @@ pub(crate) fn identity_key(identifier: &Identifier) -> Uuid {
 pub(super) fn order_key(order: &EarnedOrder) -> Uuid {
     let parts = [order.merchant_id.as_str(), order.order_id.as_str(), order.unit_id.as_str()];
     Uuid::from_bytes(lookup_key(&parts))
-}
-
-impl AsRow for (Identifier, CustomerId) {
-    fn put(&self, row: &mut RowWriter<'_>) -> Result<(), SqlError> {
-        let (identifier, customer_id) = self;
-        row.value(&identity_key(identifier))?;
-        row.value(&customer_id.0)
-    }
 }
 
 impl AsRow for (EarnedOrder, TransactionId) {
@@ -140,6 +132,13 @@ impl AsRow for CustomerRow<'_> {
         let customer = &self.state.customer;
         row.value(&self.row_at)?;
         row.value(&customer.customer_id.0)?;
+        let mut keys = [None; 3];
+        for identifier in customer.identifiers() {
+            keys[identifier.kind as usize] = Some(identity_key(&identifier));
+        }
+        for key in keys {
+            row.value(&key)?;
+        }
         row.value(&customer.version)?;
         row.instant(customer.created_at)?;
         row.instant(customer.updated_at)?;

@@ -28,7 +28,7 @@ statements! {
     lane_lock lane_take_over lane_advance
     outbox_unpublished outbox_insert outbox_forget
     merchants settings_versions unit_versions
-    decisions entries identities earned_orders due customers
-    customers_insert customers_update accounts_update identities_delete identities_insert
+    decisions entries earned_orders due customers
+    customers_insert customers_update accounts_update
     entries_insert decisions_insert earned_orders_insert settings_versions_insert unit_versions_insert
 }

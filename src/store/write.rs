@@ -3,15 +3,12 @@
 use deadpool_postgres::Object;
 use futures_util::join;
 use tokio_postgres::Statement;
-use uuid::Uuid;
 
 use super::lane::Phase;
-use super::rows::{CustomerAccountsRow, CustomerRow, identity_key};
+use super::rows::{CustomerAccountsRow, CustomerRow};
 use super::sql_types::{AsRow, RowAt, Rows, Timestamptz};
-use super::statements::Statements;
 use super::{LaneConnection, OutboxValue, StoreError, StoreErrorKind};
 use crate::batch::{ChangedCustomer, LaneState, RowChanges};
-use crate::domain::customer::Identifier;
 use crate::domain::{CustomerChange, CustomerState};
 use crate::fail_point;
 
@@ -92,15 +89,12 @@ impl LaneConnection {
                 }
             }
         }
-        // Identifiers are dropped before they are given to others.
-        let done: [Result<(), StoreError>; 10] = join!(
+        let done: [Result<(), StoreError>; 8] = join!(
             write_all(client, &statements.settings_versions_insert, "settings_version", &rows.settings_versions),
             write_all(client, &statements.unit_versions_insert, "unit_version", &rows.unit_versions),
             write_all(client, &statements.customers_insert, "customer", &created),
             write_all(client, &statements.customers_update, "customer", &profiles),
             write_all(client, &statements.accounts_update, "customer", &accounts),
-            delete_identities(client, statements, &rows.dropped_identities),
-            write_all(client, &statements.identities_insert, "identity", &rows.new_identities),
             write_all(client, &statements.entries_insert, "entry", &rows.entries),
             write_all(client, &statements.decisions_insert, "decision", &rows.decisions),
             write_all(client, &statements.earned_orders_insert, "earned_order", &rows.earned_orders),
@@ -126,14 +120,6 @@ async fn write_all<T: AsRow + Sync>(
         return Ok(());
     }
     check(client.execute(statement, &[&Rows(rows)]).await?, table, rows.len())
-}
-
-async fn delete_identities(client: &Object, statements: &Statements, dropped: &[Identifier]) -> Result<(), StoreError> {
-    if dropped.is_empty() {
-        return Ok(());
-    }
-    let keys: Vec<Uuid> = dropped.iter().map(identity_key).collect();
-    check(client.execute(&statements.identities_delete, &[&keys]).await?, "identity", keys.len())
 }
 
 fn check(touched: u64, table: &str, rows: usize) -> Result<(), StoreError> {

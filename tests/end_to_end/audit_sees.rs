@@ -44,8 +44,8 @@ fn a_database_that_was_tampered_with() {
     tampered(&format!("update customer set lots[5] = lots[5] - 1 where {holder}"), &["lots"]);
     tampered(&format!("update customer set accounts[2] = accounts[2] + 1 where {holder}"), &["last entry"]);
     tampered(
-        "update identity set identity_key = gen_random_uuid() where identity_key = (select identity_key from identity limit 1)",
-        &["no identity row"],
+        "update customer set phone_key = gen_random_uuid() where customer_id = (select customer_id from customer limit 1)",
+        &["is not its identifier's"],
     );
     tampered(
         "update earned_order set order_key = gen_random_uuid() where order_key = (select order_key from earned_order limit 1)",

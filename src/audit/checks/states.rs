@@ -1,10 +1,10 @@
 //! The compacted topic's last states equal the rows, and identities point where the customers say.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use uuid::Uuid;
 
-use super::super::facts::{AccountFact, AccountRow, CustomerFact, IdentityRow, LaneFacts, LotFact, StateFact};
+use super::super::facts::{AccountFact, AccountRow, CustomerFact, IdentifierRow, LaneFacts, LotFact, StateFact};
 use super::super::report::Check;
 use super::View;
 
@@ -106,22 +106,18 @@ fn compare_accounts(view: View<'_>, states: &[AccountFact], rows: &[AccountRow],
     }
 }
 
-/// Who has an identifier, from both sides.
+/// Who has an identifier, and whether it leads there.
 pub fn identities(view: View<'_>) -> Check {
-    let mut check = Check::new("identities", "identities are the customers' identifiers, both ways", "identities");
-    let mut rows: HashSet<IdentityRow> = view.facts.ledger.identities.iter().copied().collect();
-    check.examined = rows.len() as u64;
-    for identifier in &view.facts.ledger.identifiers {
-        if !rows.remove(identifier) {
-            check.fault(|| {
-                format!("customer {} has an identifier that no identity row leads from", identifier.customer)
-            });
+    let mut check = Check::new("identities", "every identifier leads to its one customer", "identifiers");
+    let mut holders: HashMap<Uuid, Uuid> = HashMap::new();
+    for IdentifierRow { customer, key, due } in &view.facts.ledger.identifiers {
+        check.examined += 1;
+        if key != due {
+            check.fault(|| format!("customer {customer} is looked up by a key that is not its identifier's"));
         }
-    }
-    let mut left: Vec<IdentityRow> = rows.into_iter().collect();
-    left.sort_unstable();
-    for row in left {
-        check.fault(|| format!("an identifier leads to customer {}, who does not have it", row.customer));
+        if let Some(other) = due.and_then(|due| holders.insert(due, *customer)) {
+            check.fault(|| format!("customers {other} and {customer} have the same identifier"));
+        }
     }
     check
 }

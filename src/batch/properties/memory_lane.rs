@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::batch::{BatchPlan, ChangeSet, ChangedCustomer, Configs, DueQuery, RowChanges, Snapshot, plan, run};
 use crate::domain::command::{Content, Delivery};
 use crate::domain::config::MerchantConfig;
-use crate::domain::customer::{Identifier, IdentifierKind};
+use crate::domain::customer::Identifier;
 use crate::domain::tests::ledger::{Applied, Keeper, Reply};
 use crate::domain::{
     Account, CustomerChange, CustomerId, CustomerState, EarnedOrder, Entry, EntryKind, Event, Instant, KeyHash,
@@ -18,7 +18,6 @@ use crate::domain::{
 pub(super) struct Rows {
     pub configs: BTreeMap<MerchantId, MerchantConfig>,
     pub customers: BTreeMap<CustomerId, CustomerState>,
-    pub identities: BTreeMap<Identifier, CustomerId>,
     pub entries: BTreeMap<(CustomerId, UnitId), Vec<Arc<Entry>>>,
     pub decisions: BTreeMap<KeyHash, Remembered>,
     pub earned_orders: BTreeMap<EarnedOrder, TransactionId>,
@@ -128,12 +127,14 @@ impl Rows {
             due.sort();
             snapshot.due = due.into_iter().take(query.limit).map(|(_, id)| id).collect();
         }
-        for identifier in &plan.identifiers {
-            snapshot.identities.extend(self.identities.get_key_value(identifier).map(|(key, id)| (key.clone(), *id)));
+        for (id, state) in &self.customers {
+            let mut identifiers = state.customer.identifiers();
+            let is_named = identifiers.any(|identifier| plan.identifiers.contains(&identifier));
+            if is_named || plan.customers.contains(id) || snapshot.due.contains(id) {
+                snapshot.identities.extend(state.customer.identifiers().map(|identifier| (identifier, *id)));
+                snapshot.customers.insert(*id, state.clone());
+            }
         }
-        let named = plan.customers.iter().chain(snapshot.identities.values()).chain(&snapshot.due);
-        let states = named.filter_map(|id| Some((*id, self.customers.get(id)?.clone())));
-        snapshot.customers = states.collect();
         for merchant in &plan.merchants {
             // Empty for one that does not exist.
             snapshot.configs.insert(merchant.clone(), self.configs.get(merchant).cloned().unwrap_or_default());
@@ -164,13 +165,6 @@ impl Rows {
                 }
                 (None, change) => panic!("a customer that does not exist has changed: {change:?}"),
             }
-        }
-        for identifier in changes.dropped_identities {
-            assert!(self.identities.remove(&identifier).is_some(), "{identifier:?} was nobody's");
-        }
-        for (identifier, holder) in changes.new_identities {
-            let before = self.identities.insert(identifier.clone(), holder);
-            assert_eq!(before, None, "{identifier:?} was somebody's");
         }
         for entry in changes.entries {
             self.entries.entry((entry.customer_id, entry.unit_id.clone())).or_default().push(entry);
@@ -246,13 +240,8 @@ impl Rows {
             self.entries.keys().all(|key| self.accounts().any(|(account, _)| account == *key)),
             "an entry without an account"
         );
-        let held = self.customers.values().flat_map(|CustomerState { customer, .. }| {
-            IdentifierKind::ALL.into_iter().filter_map(|kind| {
-                let value = customer.identifier(kind)?.to_owned();
-                Some((Identifier { merchant_id: customer.merchant_id.clone(), kind, value }, customer.customer_id))
-            })
-        });
-        assert_eq!(held.collect::<BTreeMap<_, _>>(), self.identities, "identities are the customers' identifiers");
+        let identifiers = self.customers.values().flat_map(|state| state.customer.identifiers());
+        assert!(is_distinct(identifiers), "an identifier is two customers'");
     }
 }
 
@@ -279,7 +268,9 @@ impl Keeper for MemoryLane {
     }
 
     fn holder(&self, identifier: &Identifier) -> Option<CustomerId> {
-        self.rows.identities.get(identifier).copied()
+        let mut customers = self.rows.customers.values();
+        let holder = customers.find(|state| state.customer.identifiers().any(|held| held == *identifier));
+        holder.map(|state| state.customer.customer_id)
     }
 
     /// With the entry that would have made it.

@@ -1,6 +1,8 @@
--- A profile that changed, and with it perhaps the accounts. See accounts_update.sql.
+-- A profile that changed, and with it perhaps the accounts. See accounts_update.sql. An identifier may pass from one customer to another
+-- within a batch, in any order: the indexes do not insist on uniqueness.
 update customer c
-set version = n.version, updated_at = n.updated_at, next_due = n.next_due, birth_date = n.birth_date, status = n.status,
+set external_key = n.external_key, phone_key = n.phone_key, email_key = n.email_key, version = n.version,
+    updated_at = n.updated_at, next_due = n.next_due, birth_date = n.birth_date, status = n.status,
     notify_email = n.notify_email, notify_phone = n.notify_phone, external_id = n.external_id, phone = n.phone,
     email = n.email, first_name = n.first_name, last_name = n.last_name, unit_ids = n.unit_ids, accounts = n.accounts,
     lots = n.lots

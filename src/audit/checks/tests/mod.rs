@@ -276,12 +276,14 @@ fn a_state_that_is_not_the_row() {
 }
 
 #[test]
-fn an_identity_too_many_or_too_few() {
-    assert_eq!(failing(|facts| facts.ledger.identities.truncate(1)), ["identities"]);
-    assert_eq!(failing(|facts| facts.ledger.identities[0].customer = BEN), ["identities"]);
+fn an_identifier_that_leads_elsewhere() {
+    let key = Some(Uuid::from_u128(3));
+    assert_eq!(failing(|facts| facts.ledger.identifiers[0].key = None), ["identities"]);
+    assert_eq!(failing(|facts| facts.ledger.identifiers[0].key = key), ["identities"]);
+    assert_eq!(failing(|facts| facts.ledger.identifiers[0].due = None), ["identities"]);
     let fails = failing(|facts| {
-        let row = facts.ledger.identities[0];
-        facts.ledger.identities.push(IdentityRow { key: Uuid::from_u128(3), ..row });
+        let one = facts.ledger.identifiers[0];
+        facts.ledger.identifiers.push(IdentifierRow { customer: BEN, ..one });
     });
     assert_eq!(fails, ["identities"]);
 }

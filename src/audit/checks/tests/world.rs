@@ -310,9 +310,8 @@ impl World {
             updated_at: 20,
         };
         self.facts.ledger.customers.push(profile.clone());
-        let identity = IdentityRow { key: Uuid::from_u128(!customer.as_u128()), customer };
-        self.facts.ledger.identities.push(identity);
-        self.facts.ledger.identifiers.push(identity);
+        let key = Some(Uuid::from_u128(!customer.as_u128()));
+        self.facts.ledger.identifiers.push(IdentifierRow { customer, key, due: key });
         let offset = self.facts.lanes[0].states.len() as i64;
         self.facts.lanes[0].states.push(StateFact { offset, profile, accounts: Box::default() });
     }

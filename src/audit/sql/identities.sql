@@ -1,1 +1,0 @@
-select identity_key, customer_id from identity;

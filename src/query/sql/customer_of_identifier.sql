@@ -1,1 +1,0 @@
-select customer_id from identity where identity_key = $1
