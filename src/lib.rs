@@ -10,7 +10,7 @@
 //! batch::plan          which keys the batch touches                                 BatchPlan        (pure)
 //! store (begin)        BEGIN; lock the lane row; load what the plan names           Snapshot
 //! batch::run           fold the commands, in order, by the rules of domain          ChangeSet        (pure)
-//! codec::encode        every outgoing record's bytes, before anything commits       Vec<OutboundRecord>
+//! codec::encode        every outgoing record's bytes, before anything commits       OutboundRecords
 //! store (write)        the rows, the outbox row, the frontier; COMMIT
 //! kafka::publisher     one Kafka transaction: records and offsets; COMMIT
 //! ```

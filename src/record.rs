@@ -1,5 +1,7 @@
 //! Records as they come from Kafka and as they go there: bytes with an address, before and after all meaning.
 
+use std::borrow::Cow;
+
 use crate::domain::{CommandTopic, Instant, Position};
 
 /// A record as fetched, not yet understood.
@@ -14,11 +16,10 @@ pub struct InboundRecord {
     pub headers: Vec<Header>,
 }
 
-/// One Kafka header.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+/// One Kafka header, as fetched.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
     pub name: String,
-    #[serde(with = "serde_bytes")]
     pub value: Vec<u8>,
 }
 
@@ -48,15 +49,96 @@ impl OutTopic {
     }
 }
 
-/// A record that is ready to be sent: its bytes exist before the batch commits, so that nothing can fail afterwards.
+/// A record to send. It borrows from what it is made of, or from the [`OutboundRecords`] that hold it.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct OutboundRecord {
+pub struct OutboundRecord<'a> {
     pub topic: OutTopic,
-    #[serde(with = "serde_bytes")]
-    pub key: Vec<u8>,
-    #[serde(with = "serde_bytes")]
-    pub value: Option<Vec<u8>>,
-    pub headers: Vec<Header>,
+    #[serde(borrow, with = "serde_bytes")]
+    pub key: Cow<'a, [u8]>,
+    #[serde(borrow, with = "serde_bytes")]
+    pub value: Option<Cow<'a, [u8]>>,
+    #[serde(borrow)]
+    pub headers: Vec<OutboundHeader<'a>>,
+}
+
+/// A header to send.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct OutboundHeader<'a> {
+    #[serde(borrow)]
+    pub name: Cow<'a, str>,
+    #[serde(borrow, with = "serde_bytes")]
+    pub value: Cow<'a, [u8]>,
+}
+
+impl<'a> OutboundHeader<'a> {
+    pub fn new(name: &'a str, value: &'a (impl AsRef<[u8]> + ?Sized)) -> Self {
+        OutboundHeader { name: name.into(), value: value.as_ref().into() }
+    }
+}
+
+/// The records of one batch, in their order, ready to be sent: their bytes exist before the batch commits, so that nothing can fail
+/// afterwards. One buffer holds all of them, one after the other in postcard's format: so the outbox stores it, and the publisher
+/// reads it, without taking it apart.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct OutboundRecords {
+    bytes: Vec<u8>,
+    counts: [usize; OutTopic::ALL.len()],
+}
+
+impl OutboundRecords {
+    pub fn push(&mut self, record: &OutboundRecord<'_>) {
+        self.counts[record.topic as usize] += 1;
+        let bytes = std::mem::take(&mut self.bytes);
+        self.bytes = postcard::to_extend(record, bytes)
+            .expect("slices and their fields have known lengths, so postcard can't fail");
+    }
+
+    /// Reads what [`OutboundRecords::as_bytes`] gave. An error tells what is damaged.
+    pub fn from_bytes(bytes: Vec<u8>) -> Result<OutboundRecords, postcard::Error> {
+        let mut counts = [0; OutTopic::ALL.len()];
+        let mut rest = bytes.as_slice();
+        while !rest.is_empty() {
+            let (record, after) = postcard::take_from_bytes::<OutboundRecord>(rest)?;
+            counts[record.topic as usize] += 1;
+            rest = after;
+        }
+        Ok(OutboundRecords { bytes, counts })
+    }
+
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = OutboundRecord<'_>> {
+        let mut rest = self.bytes.as_slice();
+        std::iter::from_fn(move || {
+            if rest.is_empty() {
+                return None;
+            }
+            let (record, after) =
+                postcard::take_from_bytes(rest).expect("the buffer holds what was pushed, or was read before");
+            rest = after;
+            Some(record)
+        })
+    }
+
+    pub fn len(&self) -> usize {
+        self.counts.iter().sum()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    pub fn count(&self, topic: OutTopic) -> usize {
+        self.counts[topic as usize]
+    }
+}
+
+impl std::fmt::Debug for OutboundRecords {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
 }
 
 /// The lane of a key among so many: murmur2, as Java's default partitioner, so that every sender agrees.

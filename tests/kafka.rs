@@ -1,7 +1,6 @@
 //! `kafka` against a real broker: `KAFKA_BOOTSTRAP` says where. Every test has topics and a group of its own.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -16,7 +15,7 @@ use loyalty_worker::kafka::publisher::{PublishErrorKind, PublishJob, PublishRepo
 use loyalty_worker::kafka::sender::CommandSender;
 use loyalty_worker::kafka::ticks::TickWriter;
 use loyalty_worker::kafka::topics::{self, TopicProblem, TopicProblemKind};
-use loyalty_worker::record::{Header, OutTopic, OutboundRecord, TopicNames, lane_of};
+use loyalty_worker::record::{Header, OutTopic, OutboundHeader, OutboundRecord, OutboundRecords, TopicNames, lane_of};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::Consumer;
@@ -172,14 +171,11 @@ async fn a_publisher_publishes_records_and_offsets_together() {
     let (publisher, mut reports) = kafka.publisher(&consumer, 2).await;
     assert_eq!(consumer.committed(2).unwrap(), Committed::Never);
 
-    let header = Header { name: "kind".into(), value: b"credit.amount".to_vec() };
-    let records: Arc<[OutboundRecord]> = [
-        outbound(OutTopic::Results, "m", Some("accepted"), vec![header]),
-        outbound(OutTopic::Customers, "c", None, vec![]),
-        outbound(OutTopic::Journal, "", Some(""), vec![]),
-    ]
-    .into();
-    publisher.submit(PublishJob { batch: 1, frontier: Frontier([1, 2, 3, 4, 5]), records: Arc::clone(&records) });
+    let mut records = outbound(OutTopic::Results, "m", Some("accepted"), &[("kind", "credit.amount")]);
+    for (topic, key, value) in [(OutTopic::Customers, "c", None), (OutTopic::Journal, "", Some(""))] {
+        records.push(&outbound(topic, key, value, &[]).iter().next().unwrap());
+    }
+    publisher.submit(PublishJob { batch: 1, frontier: Frontier([1, 2, 3, 4, 5]), records: records.clone() });
     let published = next_published(&mut reports).await;
     assert_eq!((published.batch, published.batches, published.records), (1, 1, 3));
     assert_eq!(
@@ -190,7 +186,7 @@ async fn a_publisher_publishes_records_and_offsets_together() {
 
     // What waits is published together, in order; `finish` leaves nothing behind.
     for batch in 2..=5 {
-        publisher.submit(PublishJob { batch, frontier: Frontier([batch; 5]), records: Arc::clone(&records) });
+        publisher.submit(PublishJob { batch, frontier: Frontier([batch; 5]), records: records.clone() });
     }
     blocking(move || publisher.finish()).await;
     let mut batches = 1;
@@ -217,7 +213,7 @@ async fn a_fenced_publisher_reports_it_and_publishes_nothing() {
     let job = |batch, value| PublishJob {
         batch,
         frontier: Frontier([batch; 5]),
-        records: [outbound(OutTopic::Results, "m", Some(value), vec![])].into(),
+        records: outbound(OutTopic::Results, "m", Some(value), &[]),
     };
     old.submit(job(7, "old"));
     match old_reports.recv().await {
@@ -253,7 +249,7 @@ async fn members_hand_lanes_over() {
     // While the group has members, B's metadata commits all the same.
     let consumer = kafka.consumer();
     let (publisher, mut reports) = kafka.publisher(&consumer, 0).await;
-    publisher.submit(PublishJob { batch: 1, frontier: Frontier([1; 5]), records: [].into() });
+    publisher.submit(PublishJob { batch: 1, frontier: Frontier([1; 5]), records: OutboundRecords::default() });
     assert_eq!(next_published(&mut reports).await.batch, 1);
 
     blocking(move || group.leave()).await;
@@ -464,8 +460,15 @@ fn offsets(fetched: &[Fetched]) -> Vec<i64> {
     records.collect()
 }
 
-fn outbound(topic: OutTopic, key: &str, value: Option<&str>, headers: Vec<Header>) -> OutboundRecord {
-    OutboundRecord { topic, key: key.into(), value: value.map(Into::into), headers }
+fn outbound(topic: OutTopic, key: &str, value: Option<&str>, headers: &[(&str, &str)]) -> OutboundRecords {
+    let mut records = OutboundRecords::default();
+    records.push(&OutboundRecord {
+        topic,
+        key: key.as_bytes().into(),
+        value: value.map(|value| value.as_bytes().into()),
+        headers: headers.iter().map(|(name, value)| OutboundHeader::new(name, value)).collect(),
+    });
+    records
 }
 
 async fn blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> T {

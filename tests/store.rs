@@ -10,7 +10,7 @@ use loyalty_worker::domain::command::{CustomerRef, RefKind};
 use loyalty_worker::domain::customer::{Customer, IdentifierKind};
 use loyalty_worker::domain::{Account, CustomerChange, Effect, Frontier, Instant, Lot, Remembered, TransactionId};
 use loyalty_worker::query;
-use loyalty_worker::record::{OutTopic, OutboundRecord};
+use loyalty_worker::record::{OutTopic, OutboundRecord, OutboundRecords};
 use loyalty_worker::store::{LaneConnection, OutboxRow, OutboxValue, StoreErrorKind};
 use uuid::Uuid;
 
@@ -196,7 +196,7 @@ async fn who_takes_over_waits_for_the_owners_transaction() {
     owner.begin(LANE, &state, &plan()).await.unwrap();
     let next = after(&state);
     let commit = async {
-        owner.write(LANE, &RowChanges::default(), &state, &next, None, None).await.unwrap();
+        write(&mut owner, &RowChanges::default(), &state, &next).await.unwrap();
         owner.commit().await.unwrap();
     };
     let (taken, ()) = join!(heir.take_over(LANE), commit);
@@ -210,7 +210,7 @@ async fn what_was_not_committed_is_gone_with_its_connection() {
     let (mut connection, state) = database.owner().await;
     connection.begin(LANE, &state, &plan()).await.unwrap();
     let rows = RowChanges { customers: vec![created(full_customer(1))], ..RowChanges::default() };
-    connection.write(LANE, &rows, &state, &after(&state), None, None).await.unwrap();
+    write(&mut connection, &rows, &state, &after(&state)).await.unwrap();
     drop(connection);
 
     let (mut connection, taken) = database.owner().await;
@@ -229,7 +229,7 @@ async fn a_step_that_was_dropped_is_rolled_back_before_anything_else() {
         assert!(poll!(begin.as_mut()).is_pending());
     }
     assert_eq!(refused(&mut connection, &state).await, StoreErrorKind::Transient);
-    assert!(connection.write(LANE, &RowChanges::default(), &state, &after(&state), None, None).await.is_err());
+    assert!(connection.write(&RowChanges::default()).await.is_err());
     assert!(connection.commit().await.is_err());
     connection.rollback().await.unwrap();
     apply(&mut connection, &state, &RowChanges::default()).await;
@@ -240,14 +240,18 @@ async fn the_outbox_holds_what_is_not_published() {
     let database = Database::new().await;
     let (mut connection, mut state) = database.owner().await;
     let records = |batch: i64| {
-        let key = batch.to_string().into_bytes();
-        vec![OutboundRecord { topic: OutTopic::Results, key, value: Some(vec![7; 5000]), headers: Vec::new() }]
+        let key = batch.to_string().into_bytes().into();
+        let value = Some(vec![7; 5000].into());
+        let mut records = OutboundRecords::default();
+        records.push(&OutboundRecord { topic: OutTopic::Results, key, value, headers: Vec::new() });
+        records
     };
     for forget in [None, None, Some(1)] {
         connection.begin(LANE, &state, &plan()).await.unwrap();
         let next = after(&state);
         let outbox = OutboxValue::encode(&records(next.batch));
-        connection.write(LANE, &RowChanges::default(), &state, &next, Some(&outbox), forget).await.unwrap();
+        connection.write(&RowChanges::default()).await.unwrap();
+        connection.advance(LANE, &state, &next, Some(&outbox), forget).await.unwrap();
         connection.commit().await.unwrap();
         state = next;
     }
@@ -331,7 +335,7 @@ async fn writes_that_do_not_fit_are_refused_with_their_kind() {
     ];
     for (rows, kind) in cases {
         connection.begin(LANE, &state, &plan()).await.unwrap();
-        let error = connection.write(LANE, &rows, &state, &after(&state), None, None).await.unwrap_err();
+        let error = write(&mut connection, &rows, &state, &after(&state)).await.unwrap_err();
         assert_eq!(error.kind, kind, "{error}");
         // COMMIT would answer as if all were well.
         assert!(connection.commit().await.is_err());
@@ -351,7 +355,7 @@ async fn a_second_writer_is_noticed() {
         database.execute("update customer set first_name = 'Somebody else'").await;
         let rows =
             RowChanges { customers: vec![changed(change, full_customer(1), Vec::new())], ..RowChanges::default() };
-        let error = connection.write(LANE, &rows, &state, &after(&state), None, None).await.unwrap_err();
+        let error = write(&mut connection, &rows, &state, &after(&state)).await.unwrap_err();
         assert_eq!(error.kind, StoreErrorKind::Corrupt, "{error}");
     }
 }

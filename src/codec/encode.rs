@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
+use uuid::Uuid;
 
 use super::registry::{self, RegistryClient, RegistryError};
 use super::to_wire::{self, Topics};
@@ -13,7 +14,7 @@ use super::{framing, schemas, serializer};
 use crate::batch::{ChangeSet, ChangedCustomer, Outcome};
 use crate::domain::command::DeadLetter;
 use crate::domain::{CommandTopic, CustomerChange, CustomerState, Event, Instant, Position, RULES_VERSION};
-use crate::record::{Header, InboundRecord, OutTopic, OutboundRecord, TopicNames};
+use crate::record::{InboundRecord, OutTopic, OutboundHeader, OutboundRecord, OutboundRecords, TopicNames};
 
 /// No record may be larger: brokers take 1 MiB by default, and a batch that can't be published would stop its lane.
 pub const MAX_RECORD_BYTES: usize = 900 * 1024;
@@ -72,6 +73,7 @@ pub enum EncodeError {
 /// An outgoing schema as the registry numbers it.
 #[derive(Debug, Clone)]
 struct Labelled {
+    topic: OutTopic,
     id: u32,
     name: String,
 }
@@ -91,7 +93,7 @@ impl Encoder {
     pub fn with_ids<E>(mut id_of: impl FnMut(OutTopic, &'static str) -> Result<u32, E>) -> Result<Encoder, E> {
         let mut label = |topic| {
             let schema = schemas::outgoing(topic).expect("only dead letters have no schema");
-            Ok(Labelled { id: id_of(topic, schema.text)?, name: schema.full_name() })
+            Ok(Labelled { topic, id: id_of(topic, schema.text)?, name: schema.full_name() })
         };
         Ok(Encoder {
             results: label(OutTopic::Results)?,
@@ -102,73 +104,77 @@ impl Encoder {
     }
 
     /// All records of one batch, in the order in which they are published.
-    pub fn encode(&self, batch: &EncodeInput<'_>) -> Result<Vec<OutboundRecord>, EncodeError> {
+    pub fn encode(&self, batch: &EncodeInput<'_>) -> Result<OutboundRecords, EncodeError> {
         let topics = Topics::new(batch.names);
         let ChangeSet { outcomes, events, rows, dead_letters, .. } = batch.changes;
-        let mut records =
-            Vec::with_capacity(outcomes.len() + events.len() + rows.customers.len() + dead_letters.len() + 1);
+        let mut out = Out::default();
         for outcome in outcomes {
-            records.push(self.result(outcome, &topics)?);
+            self.result(&mut out, outcome, &topics)?;
         }
         for event in events {
-            records.push(self.event(event, &topics)?);
+            self.event(&mut out, event, &topics)?;
         }
         for ChangedCustomer { state, .. } in rows.customers.iter().filter(|row| row.change > CustomerChange::NextDue) {
-            let CustomerState { customer, accounts } = state;
-            let state = to_wire::customer_state(customer, accounts);
-            let key = format!("{}/{}", customer.merchant_id, customer.customer_id);
-            let cause = || format!("customer {}", customer.customer_id);
-            let value = value(OutTopic::Customers, &self.customers, 512, &state, cause)?;
-            let headers = vec![header("schema", self.customers.name.as_str())];
-            records.push(OutboundRecord { topic: OutTopic::Customers, key: key.into(), value: Some(value), headers });
+            self.customer(&mut out, state)?;
         }
         if !dead_letters.is_empty() {
             let consumed: HashMap<Position, &InboundRecord> =
                 batch.records.iter().map(|record| (record.position, record)).collect();
             for (position, reason) in dead_letters {
                 let original = consumed.get(position).ok_or(EncodeError::NotConsumed(*position))?;
-                records.push(dead_letter(original, reason, batch.group, &topics));
+                dead_letter(&mut out, original, reason, batch.group, &topics);
             }
         }
-        records.push(self.journal(batch, &topics)?);
-        Ok(records)
+        self.journal(&mut out, batch, &topics)?;
+        Ok(out.records)
     }
 
-    fn result(&self, outcome: &Outcome, topics: &Topics) -> Result<OutboundRecord, EncodeError> {
+    fn result(&self, out: &mut Out, outcome: &Outcome, topics: &Topics) -> Result<(), EncodeError> {
         let envelope = &outcome.command.envelope;
         let record = to_wire::result(outcome, topics);
-        let value = value(OutTopic::Results, &self.results, 512, &record, || format!("{:?}", outcome.position))?;
+        let value = out.value(&self.results, &record, || format!("{:?}", outcome.position))?;
+        let customer = record.customer_id.map(|id| Hyphenated::of(id.0));
         let mut headers = Vec::with_capacity(8);
-        headers.push(header("type", outcome.command.body.kind()));
-        headers.push(header("merchant", envelope.merchant_id.as_str()));
-        headers.push(header("status", to_wire::status(outcome)));
+        headers.push(OutboundHeader::new("type", outcome.command.body.kind()));
+        headers.push(OutboundHeader::new("merchant", envelope.merchant_id.as_str()));
+        headers.push(OutboundHeader::new("status", to_wire::status(outcome)));
         if let Err(rejection) = &outcome.decision.verdict {
-            headers.push(header("code", rejection.code.code()));
+            headers.push(OutboundHeader::new("code", rejection.code.code()));
         }
-        headers.extend(envelope.source.as_deref().map(|source| header("source", source)));
-        headers.extend(record.customer_id.map(|id| header("customer-id", id.to_string())));
-        headers.push(header("schema", self.results.name.as_str()));
-        headers.extend(outcome.command.traceparent.as_deref().map(|trace| header("traceparent", trace)));
-        let key = envelope.merchant_id.as_str().into();
-        Ok(OutboundRecord { topic: OutTopic::Results, key, value: Some(value), headers })
+        headers.extend(envelope.source.as_deref().map(|source| OutboundHeader::new("source", source)));
+        headers.extend(customer.as_ref().map(|id| OutboundHeader::new("customer-id", &id.0)));
+        headers.push(OutboundHeader::new("schema", &self.results.name));
+        headers.extend(outcome.command.traceparent.as_deref().map(|trace| OutboundHeader::new("traceparent", trace)));
+        out.push(OutTopic::Results, envelope.merchant_id.as_str(), value, headers);
+        Ok(())
     }
 
-    fn event(&self, event: &Event, topics: &Topics) -> Result<OutboundRecord, EncodeError> {
+    fn event(&self, out: &mut Out, event: &Event, topics: &Topics) -> Result<(), EncodeError> {
         let record = to_wire::event(event, topics);
-        let value = value(OutTopic::Events, &self.events, 512, &record, || format!("event {}", event.event_id))?;
+        let value = out.value(&self.events, &record, || format!("event {}", event.event_id))?;
+        let (customer, id) = (event.customer_id.map(|id| Hyphenated::of(id.0)), Hyphenated::of(event.event_id.0));
         let mut headers = Vec::with_capacity(7);
-        headers.push(header("type", event.fact.type_name()));
-        headers.push(header("merchant", event.merchant_id.as_str()));
-        headers.extend(event.source.as_deref().map(|source| header("source", source)));
-        headers.extend(event.customer_id.map(|id| header("customer-id", id.to_string())));
-        headers.push(header("event-id", event.event_id.to_string()));
-        headers.push(header("schema", self.events.name.as_str()));
-        headers.extend(event.traceparent.as_deref().map(|trace| header("traceparent", trace)));
-        let key = event.merchant_id.as_str().into();
-        Ok(OutboundRecord { topic: OutTopic::Events, key, value: Some(value), headers })
+        headers.push(OutboundHeader::new("type", event.fact.type_name()));
+        headers.push(OutboundHeader::new("merchant", event.merchant_id.as_str()));
+        headers.extend(event.source.as_deref().map(|source| OutboundHeader::new("source", source)));
+        headers.extend(customer.as_ref().map(|id| OutboundHeader::new("customer-id", &id.0)));
+        headers.push(OutboundHeader::new("event-id", &id.0));
+        headers.push(OutboundHeader::new("schema", &self.events.name));
+        headers.extend(event.traceparent.as_deref().map(|trace| OutboundHeader::new("traceparent", trace)));
+        out.push(OutTopic::Events, event.merchant_id.as_str(), value, headers);
+        Ok(())
     }
 
-    fn journal(&self, batch: &EncodeInput<'_>, topics: &Topics) -> Result<OutboundRecord, EncodeError> {
+    fn customer(&self, out: &mut Out, state: &CustomerState) -> Result<(), EncodeError> {
+        let CustomerState { customer, accounts } = state;
+        let record = to_wire::customer_state(customer, accounts);
+        let value = out.value(&self.customers, &record, || format!("customer {}", customer.customer_id))?;
+        let key = format!("{}/{}", customer.merchant_id, customer.customer_id);
+        out.push(OutTopic::Customers, &key, value, vec![OutboundHeader::new("schema", &self.customers.name)]);
+        Ok(())
+    }
+
+    fn journal(&self, out: &mut Out, batch: &EncodeInput<'_>, topics: &Topics) -> Result<(), EncodeError> {
         let journal = batch.journal;
         let record = Journal {
             lane: journal.lane,
@@ -191,69 +197,97 @@ impl Encoder {
             settings: journal.settings.iter().map(|(key, value)| (key.into(), value.into())).collect(),
             outcomes_hash: journal.outcomes_hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into(),
         };
-        let cause = || format!("batch {}", journal.batch);
-        let value = value(OutTopic::Journal, &self.journal, 512, &record, cause)?;
-        let key = batch.lane.to_string().into();
-        let headers = vec![header("schema", self.journal.name.as_str())];
-        Ok(OutboundRecord { topic: OutTopic::Journal, key, value: Some(value), headers })
+        let value = out.value(&self.journal, &record, || format!("batch {}", journal.batch))?;
+        let headers = vec![OutboundHeader::new("schema", &self.journal.name)];
+        out.push(OutTopic::Journal, &batch.lane.to_string(), value, headers);
+        Ok(())
     }
 }
 
-fn value<T: Serialize>(
-    topic: OutTopic,
-    schema: &Labelled,
-    capacity: usize,
-    record: &T,
-    cause: impl FnOnce() -> String,
-) -> Result<Vec<u8>, EncodeError> {
-    let mut written = Ok(());
-    let value = framing::confluent(schema.id, capacity, |out| written = serializer::append(out, record));
-    written.map_err(|_| EncodeError::Unsupported(topic))?;
-    if value.len() > MAX_RECORD_BYTES {
-        return Err(EncodeError::TooLarge { topic, cause: cause(), bytes: value.len() });
+/// Where the records go, and the room in which each value is made.
+#[derive(Default)]
+struct Out {
+    records: OutboundRecords,
+    room: Vec<u8>,
+}
+
+/// A value that was made in [`Out::room`].
+struct Value(Vec<u8>);
+
+impl Out {
+    fn value<T: Serialize>(
+        &mut self,
+        schema: &Labelled,
+        record: &T,
+        cause: impl FnOnce() -> String,
+    ) -> Result<Value, EncodeError> {
+        let mut written = Ok(());
+        let room = std::mem::take(&mut self.room);
+        let value = framing::confluent(schema.id, room, |out| written = serializer::append(out, record));
+        written.map_err(|_| EncodeError::Unsupported(schema.topic))?;
+        if value.len() > MAX_RECORD_BYTES {
+            return Err(EncodeError::TooLarge { topic: schema.topic, cause: cause(), bytes: value.len() });
+        }
+        Ok(Value(value))
     }
-    Ok(value)
+
+    fn push(&mut self, topic: OutTopic, key: &str, Value(value): Value, headers: Vec<OutboundHeader<'_>>) {
+        let record =
+            OutboundRecord { topic, key: key.as_bytes().into(), value: Some(value.as_slice().into()), headers };
+        self.records.push(&record);
+        self.room = value;
+    }
+}
+
+/// A UUID as text, without an allocation.
+struct Hyphenated([u8; uuid::fmt::Hyphenated::LENGTH]);
+
+impl Hyphenated {
+    fn of(id: Uuid) -> Hyphenated {
+        let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+        id.hyphenated().encode_lower(&mut text);
+        Hyphenated(text)
+    }
 }
 
 /// The record as it came, with where and why. What a broker would refuse to take back is left out and named; the original stays where
 /// it is, until its topic's retention has passed.
-fn dead_letter(record: &InboundRecord, reason: &DeadLetter, group: &str, topics: &Topics) -> OutboundRecord {
+fn dead_letter(out: &mut Out, record: &InboundRecord, reason: &DeadLetter, group: &str, topics: &Topics) {
     let InboundRecord { position, key, value, headers, .. } = record;
     let mut omitted = Vec::new();
     let kept_headers: usize = headers.iter().map(|header| header.name.len() + header.value.len()).sum();
-    let mut out: Vec<Header> = Vec::with_capacity(headers.len() + 8);
+    let mut all: Vec<OutboundHeader<'_>> = Vec::with_capacity(headers.len() + 8);
     if kept_headers > MAX_KEPT_HEADERS {
         omitted.push("headers");
     } else {
-        out.extend(headers.iter().cloned());
+        all.extend(headers.iter().map(|header| OutboundHeader::new(&header.name, &header.value)));
     }
-    let key = key.clone().unwrap_or_default();
+    let key = key.as_deref().unwrap_or_default();
     let key = if key.len() > MAX_KEPT_KEY {
         omitted.push("key");
-        Vec::new()
+        &[]
     } else {
         key
     };
-    let value = value.clone().filter(|value| {
+    let value = value.as_deref().filter(|value| {
         let fits = value.len() <= MAX_RECORD_BYTES;
         if !fits {
             omitted.push("value");
         }
         fits
     });
-    out.push(header("__connect.errors.topic", topics.name(position.topic)));
-    out.push(header("__connect.errors.partition", position.partition.to_string()));
-    out.push(header("__connect.errors.offset", position.offset.to_string()));
-    out.push(header("__connect.errors.class.name", reason.class.code()));
-    out.push(header("__connect.errors.exception.message", reason.message.as_str()));
-    out.extend(reason.schema_id.map(|id| header("loyalty.schema-id", id.to_string())));
-    out.push(header("loyalty.group", group));
+    let (partition, offset) = (position.partition.to_string(), position.offset.to_string());
+    let (schema_id, omitted) = (reason.schema_id.map(|id| id.to_string()), omitted.join(","));
+    all.push(OutboundHeader::new("__connect.errors.topic", topics.name(position.topic)));
+    all.push(OutboundHeader::new("__connect.errors.partition", &partition));
+    all.push(OutboundHeader::new("__connect.errors.offset", &offset));
+    all.push(OutboundHeader::new("__connect.errors.class.name", reason.class.code()));
+    all.push(OutboundHeader::new("__connect.errors.exception.message", &reason.message));
+    all.extend(schema_id.as_ref().map(|id| OutboundHeader::new("loyalty.schema-id", id)));
+    all.push(OutboundHeader::new("loyalty.group", group));
     if !omitted.is_empty() {
-        out.push(header("loyalty.omitted", omitted.join(",")));
+        all.push(OutboundHeader::new("loyalty.omitted", &omitted));
     }
-    OutboundRecord { topic: OutTopic::DeadLetters, key, value, headers: out }
-}
-
-fn header(name: &str, value: impl Into<Vec<u8>>) -> Header {
-    Header { name: name.to_owned(), value: value.into() }
+    let topic = OutTopic::DeadLetters;
+    out.records.push(&OutboundRecord { topic, key: key.into(), value: value.map(Into::into), headers: all });
 }

@@ -8,7 +8,6 @@
 
 /// What stands before every value that a registry's schema describes.
 const CONFLUENT_MAGIC: u8 = 0;
-const CONFLUENT_HEADER: usize = 5;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Framed<'a> {
@@ -38,9 +37,9 @@ pub fn split(value: &[u8]) -> Result<Framed<'_>, &'static str> {
     }
 }
 
-/// A value in Confluent's wire format; `write` appends the datum.
-pub fn confluent(schema_id: u32, capacity: usize, write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
-    let mut value = Vec::with_capacity(CONFLUENT_HEADER + capacity);
+/// A value in Confluent's wire format, in the room that is given; `write` appends the datum.
+pub fn confluent(schema_id: u32, mut value: Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    value.clear();
     value.push(CONFLUENT_MAGIC);
     value.extend_from_slice(&schema_id.to_be_bytes());
     write(&mut value);

@@ -64,16 +64,16 @@ impl LaneProducer {
     }
 
     /// Hands a record over; where the producer's queue is full, waits until there is room.
-    pub(super) fn produce(&self, record: &OutboundRecord) -> Result<(), PublishError> {
+    pub(super) fn produce(&self, record: &OutboundRecord<'_>) -> Result<(), PublishError> {
         let headers = (!record.headers.is_empty()).then(|| {
             record.headers.iter().fold(OwnedHeaders::new_with_capacity(record.headers.len()), |headers, header| {
-                headers.insert(Header { key: &header.name, value: Some(&header.value) })
+                headers.insert(Header { key: &header.name, value: Some(&*header.value) })
             })
         });
         let mut outgoing = BaseRecord {
             topic: self.topic(record.topic),
             partition: Some(self.lane),
-            key: Some(record.key.as_slice()),
+            key: Some(&*record.key),
             payload: record.value.as_deref(),
             timestamp: None,
             headers,

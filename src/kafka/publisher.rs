@@ -22,7 +22,7 @@ pub use super::producer::{PublishError, PublishErrorKind};
 use crate::config::KafkaSettings;
 use crate::domain::{CommandTopic, Frontier};
 use crate::fail_point;
-use crate::record::{OutboundRecord, TopicNames};
+use crate::record::{OutboundRecords, TopicNames};
 
 /// One applied batch.
 #[derive(Debug, Clone)]
@@ -30,7 +30,7 @@ pub struct PublishJob {
     pub batch: i64,
     /// The lane's positions after the batch.
     pub frontier: Frontier,
-    pub records: Arc<[OutboundRecord]>,
+    pub records: OutboundRecords,
 }
 
 #[derive(Debug)]
@@ -273,7 +273,7 @@ impl Thread {
                 if index == records / 2 {
                     fail_point::reached("half-produced");
                 }
-                producer.produce(record)?;
+                producer.produce(&record)?;
             }
             Ok(())
         })?;

@@ -14,7 +14,7 @@ use crate::batch::LaneState;
 use crate::domain::config::MerchantConfig;
 use crate::domain::{CommandTopic, CustomerId, Frontier, MerchantId};
 use crate::fail_point;
-use crate::record::OutboundRecord;
+use crate::record::OutboundRecords;
 
 /// A connection of the pool that one lane has to itself, with its statements prepared. A step that fails rolls its transaction back. The
 /// connection goes back to the pool when it is dropped, unless something was left open on it: then it is closed, and Postgres rolls back.
@@ -35,8 +35,10 @@ pub(super) enum Phase {
     Busy,
     /// A transaction has begun, and its lane row is locked.
     Begun,
-    /// It has written everything.
+    /// It has written what the batch changed.
     Written,
+    /// It has written everything.
+    Advanced,
 }
 
 /// One applied batch that is not known to be published.
@@ -45,7 +47,7 @@ pub struct OutboxRow {
     pub batch: i64,
     pub before: Frontier,
     pub after: Frontier,
-    pub records: Vec<OutboundRecord>,
+    pub records: OutboundRecords,
 }
 
 impl LaneConnection {
@@ -101,7 +103,7 @@ impl LaneConnection {
     /// Commits the batch. After any error its effect is unknown, and recovery finds out: so all of them are of the kind `Transient`.
     pub async fn commit(&mut self) -> Result<(), StoreError> {
         // COMMIT after a statement that failed answers as if all were well, and rolls back. Hence the phase.
-        self.enter(Phase::Written)?;
+        self.enter(Phase::Advanced)?;
         let (client, _) = self.parts();
         client.batch_execute("commit").await.map_err(|error| {
             let error = StoreError::from(error);
@@ -121,7 +123,7 @@ impl LaneConnection {
         Ok(())
     }
 
-    /// Deletes what is known to be published from the outbox, by itself. [`LaneConnection::write`] does it in passing.
+    /// Deletes what is known to be published from the outbox, by itself. [`LaneConnection::advance`] does it in passing.
     pub async fn forget_published(&mut self, lane: i32, through: i64) -> Result<(), StoreError> {
         fail_point::reached("before-outbox-delete");
         let (client, statements) = self.parts();

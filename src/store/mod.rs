@@ -1,8 +1,8 @@
 //! Postgres: the one write transaction of a batch, what it loads, and the outbox.
 //!
 //! A lane holds one connection for as long as it has its owner, and does one thing at a time on it: [`LaneConnection::begin`] (locks the
-//! lane row, checks that the lane is still ours, loads what the plan names), [`LaneConnection::write`], [`LaneConnection::commit`]. Each
-//! of the first two is one or two round trips, however much the batch touches: all statements are prepared, and those of a round are
+//! lane row, checks that the lane is still ours, loads what the plan names), [`LaneConnection::write`], [`LaneConnection::advance`],
+//! [`LaneConnection::commit`]. Each is one round trip, or two, however much the batch touches: all statements are prepared, and those of a round are
 //! sent without waiting for each other's answers.
 //!
 //! What this module does not do: it never retries, never decides what an error means for the lane, never reads a clock, and never looks

@@ -1,9 +1,9 @@
 //! What a batch has to say, as one value of its outbox row: a byte for the format, then an LZ4 block with its length before it, of
-//! postcard. A worker reads every format that was ever released, so that an outbox outlives an update.
+//! [`OutboundRecords`]. A worker reads every format that was ever released, so that an outbox outlives an update.
 //!
 //! Damage that breaks the form is an error. Damage that does not is left to Postgres' own checksums.
 
-use crate::record::OutboundRecord;
+use crate::record::OutboundRecords;
 
 const POSTCARD_LZ4: u8 = 1;
 
@@ -20,15 +20,13 @@ pub struct OutboxValue(Vec<u8>);
 pub struct DamagedOutbox(String);
 
 impl OutboxValue {
-    pub fn encode(records: &[OutboundRecord]) -> OutboxValue {
-        let plain =
-            postcard::to_stdvec(records).expect("slices and their fields have known lengths, so postcard can't fail");
+    pub fn encode(records: &OutboundRecords) -> OutboxValue {
         let mut bytes = vec![POSTCARD_LZ4];
-        bytes.extend_from_slice(&lz4_flex::block::compress_prepend_size(&plain));
+        bytes.extend_from_slice(&lz4_flex::block::compress_prepend_size(records.as_bytes()));
         OutboxValue(bytes)
     }
 
-    pub fn decode(bytes: &[u8]) -> Result<Vec<OutboundRecord>, DamagedOutbox> {
+    pub fn decode(bytes: &[u8]) -> Result<OutboundRecords, DamagedOutbox> {
         let (format, block) = bytes.split_first().ok_or_else(|| DamagedOutbox("it is empty".to_owned()))?;
         if *format != POSTCARD_LZ4 {
             return Err(DamagedOutbox(format!("its format is {format}")));
@@ -42,8 +40,7 @@ impl OutboxValue {
         if plain.len() != size {
             return Err(DamagedOutbox(format!("{} bytes instead of {size}", plain.len())));
         }
-        let (records, rest) = postcard::take_from_bytes(&plain).map_err(|error| damaged(&error))?;
-        if rest.is_empty() { Ok(records) } else { Err(DamagedOutbox(format!("{} bytes too many", rest.len()))) }
+        OutboundRecords::from_bytes(plain).map_err(|error| damaged(&error))
     }
 
     pub fn as_bytes(&self) -> &[u8] {
@@ -60,29 +57,39 @@ impl std::fmt::Debug for OutboxValue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Header, OutTopic};
+    use crate::record::{OutTopic, OutboundHeader, OutboundRecord};
 
-    fn records() -> Vec<OutboundRecord> {
-        let record = |topic, value: Option<&str>| OutboundRecord {
-            topic,
-            key: b"merchant-1".to_vec(),
-            value: value.map(|value| value.as_bytes().to_vec()),
-            headers: vec![Header { name: "traceparent".to_owned(), value: vec![0, 255] }],
-        };
-        vec![
-            record(OutTopic::Results, Some("a result")),
-            record(OutTopic::Customers, None),
-            record(OutTopic::Journal, Some("")),
-            record(OutTopic::Events, Some(&"an event ".repeat(1000))),
-        ]
+    fn records() -> OutboundRecords {
+        let event = "an event ".repeat(1000);
+        let of_topics = [
+            (OutTopic::Results, Some("a result")),
+            (OutTopic::Customers, None),
+            (OutTopic::Journal, Some("")),
+            (OutTopic::Events, Some(event.as_str())),
+        ];
+        let mut records = OutboundRecords::default();
+        for (topic, value) in of_topics {
+            records.push(&OutboundRecord {
+                topic,
+                key: b"merchant-1".into(),
+                value: value.map(|value| value.as_bytes().into()),
+                headers: vec![OutboundHeader::new("traceparent", &[0, 255])],
+            });
+        }
+        records
     }
 
     #[test]
     fn what_is_encoded_is_decoded() {
         let value = OutboxValue::encode(&records());
         assert!(value.as_bytes().len() < 1000, "{value:?}");
-        assert_eq!(OutboxValue::decode(value.as_bytes()), Ok(records()));
-        assert_eq!(OutboxValue::decode(OutboxValue::encode(&[]).as_bytes()), Ok(Vec::new()));
+        let decoded = OutboxValue::decode(value.as_bytes()).unwrap();
+        assert_eq!(decoded, records());
+        let topics: Vec<OutTopic> = decoded.iter().map(|record| record.topic).collect();
+        assert_eq!(topics, [OutTopic::Results, OutTopic::Customers, OutTopic::Journal, OutTopic::Events]);
+        assert_eq!((decoded.len(), decoded.count(OutTopic::Events), decoded.count(OutTopic::DeadLetters)), (4, 1, 0));
+        let none = OutboundRecords::default();
+        assert_eq!(OutboxValue::decode(OutboxValue::encode(&none).as_bytes()), Ok(none));
     }
 
     #[test]
@@ -105,9 +112,11 @@ mod tests {
     /// So that an update never meets an outbox that it can't read: these bytes were written by the first release.
     #[test]
     fn the_format_stays_readable() {
+        let bytes = [1, 8, 0, 0, 0, 0x80, 3, 1, 1, 1, 2, 2, 3, 0];
+        let records = OutboxValue::decode(&bytes).unwrap();
+        let value = Some([2, 3].as_slice().into());
         let record =
-            OutboundRecord { topic: OutTopic::DeadLetters, key: vec![1], value: Some(vec![2, 3]), headers: vec![] };
-        let bytes = [1, 9, 0, 0, 0, 0x90, 1, 3, 1, 1, 1, 2, 2, 3, 0];
-        assert_eq!(OutboxValue::decode(&bytes), Ok(vec![record]));
+            OutboundRecord { topic: OutTopic::DeadLetters, key: [1].as_slice().into(), value, headers: vec![] };
+        assert_eq!(records.iter().collect::<Vec<_>>(), [record]);
     }
 }

@@ -1,4 +1,4 @@
-//! The second half of a batch's transaction: its rows, its outbox row and the lane's progress, in one round trip.
+//! The second half of a batch's transaction: its rows in one round trip, its outbox row and the lane's progress in another.
 
 use deadpool_postgres::Object;
 use futures_util::join;
@@ -13,30 +13,34 @@ use crate::domain::{CustomerChange, CustomerState};
 use crate::fail_point;
 
 impl LaneConnection {
-    /// Writes everything of the batch that was begun, and moves the lane from `state` to `next`. Outbox rows that are known to be
-    /// published, up to and with `forget_published_through`, go in passing.
-    ///
-    /// Each table takes one statement, which must touch exactly as many rows as it was given: the single writer knows what is there.
-    pub async fn write(
+    /// Writes what the batch that was begun changes. Each table takes one statement, which must touch exactly as many rows as it was
+    /// given: the single writer knows what is there. All of them are sent when this is polled first.
+    pub async fn write(&mut self, rows: &RowChanges) -> Result<(), StoreError> {
+        self.enter(Phase::Begun)?;
+        let written = self.write_rows(rows).await;
+        self.leave(written, Phase::Written).await
+    }
+
+    /// Writes the outbox row, and moves the lane from `state` to `next`. Outbox rows that are known to be published, up to and with
+    /// `forget_published_through`, go in passing.
+    pub async fn advance(
         &mut self,
         lane: i32,
-        rows: &RowChanges,
         state: &LaneState,
         next: &LaneState,
         outbox: Option<&OutboxValue>,
         forget_published_through: Option<i64>,
     ) -> Result<(), StoreError> {
-        self.enter(Phase::Begun)?;
-        let written = self.write_batch(lane, rows, state, next, outbox, forget_published_through).await;
-        self.leave(written, Phase::Written).await?;
+        self.enter(Phase::Written)?;
+        let advanced = self.advance_lane(lane, state, next, outbox, forget_published_through).await;
+        self.leave(advanced, Phase::Advanced).await?;
         fail_point::reached("before-commit");
         Ok(())
     }
 
-    async fn write_batch(
+    async fn advance_lane(
         &self,
         lane: i32,
-        rows: &RowChanges,
         state: &LaneState,
         next: &LaneState,
         outbox: Option<&OutboxValue>,
@@ -73,8 +77,8 @@ impl LaneConnection {
             Err(StoreError::new(StoreErrorKind::LaneLost, message))
         };
         // Sent in this order, without waiting. The first failure is the one to tell; after it all others fail too.
-        let (written, said, forgotten, advanced) = join!(self.write_rows(rows), say, forget, advance);
-        written.and(said).and(forgotten).and(advanced)
+        let (said, forgotten, advanced) = join!(say, forget, advance);
+        said.and(forgotten).and(advanced)
     }
 
     async fn write_rows(&self, rows: &RowChanges) -> Result<(), StoreError> {

@@ -69,19 +69,33 @@ impl LaneMemory {
         let started = Clock::now();
         let mut deliveries = Vec::with_capacity(records.len());
         for record in records {
-            deliveries.push(decode_one(shared, record).await);
-        }
-        for delivery in &mut deliveries {
-            if let Some(reason) = self.skipped.get(&delivery.position) {
-                delivery.content = Content::DeadLetter(DeadLetter {
-                    class: DeadLetterClass::Skipped,
-                    message: format!("The operator gave this record up: {reason}"),
-                    schema_id: None,
-                });
-            }
+            deliveries.push(self.unless_skipped(decode_one(shared, record).await));
         }
         metrics::stage_seconds(Stage::Decode, started.elapsed());
         deliveries
+    }
+
+    /// The same without waiting: `None` where the schema registry must be asked.
+    pub fn decode_known(&self, shared: &Shared, records: &[InboundRecord]) -> Option<Vec<Delivery>> {
+        let started = Clock::now();
+        let decode = |record: &InboundRecord| {
+            let topic_id = &shared.facts.topic_ids[record.position.topic.index()];
+            shared.decoder.decode(record, topic_id).ok().map(|delivery| self.unless_skipped(delivery))
+        };
+        let deliveries = records.iter().map(decode).collect();
+        metrics::stage_seconds(Stage::Decode, started.elapsed());
+        deliveries
+    }
+
+    fn unless_skipped(&self, mut delivery: Delivery) -> Delivery {
+        if let Some(reason) = self.skipped.get(&delivery.position) {
+            delivery.content = Content::DeadLetter(DeadLetter {
+                class: DeadLetterClass::Skipped,
+                message: format!("The operator gave this record up: {reason}"),
+                schema_id: None,
+            });
+        }
+        delivery
     }
 
     /// Opens the batch's transaction, loads what it touches and decides it.

@@ -73,7 +73,8 @@ async fn try_beginning(
         records,
         journal: &journal,
     })?;
-    connection.write(lane, &decided.changes.rows, state, &decided.next, None, None).await?;
+    connection.write(&decided.changes.rows).await?;
+    connection.advance(lane, state, &decided.next, None, None).await?;
     connection.rollback().await?;
     Ok(())
 }

@@ -9,11 +9,11 @@ use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 use super::Shared;
 use super::apply::LaneMemory;
+use super::intake::Intake;
 use crate::batch::{Inbox, LaneState};
 use crate::domain::{CommandTopic, Frontier, Instant};
 use crate::kafka::KafkaFailure;
 use crate::kafka::commands::Committed;
-use crate::kafka::lane_queues::LaneQueues;
 use crate::kafka::publisher::{PublishErrorKind, PublishJob, PublishReport, Publisher};
 use crate::kafka::ranges::RangeReader;
 use crate::record::OutTopic;
@@ -24,8 +24,7 @@ pub(super) struct Session {
     pub connection: LaneConnection,
     pub memory: LaneMemory,
     pub state: LaneState,
-    pub inbox: Inbox,
-    pub queues: LaneQueues,
+    pub intake: Intake,
     pub wake: Arc<Notify>,
     pub publisher: Publisher,
     pub reports: UnboundedReceiver<PublishReport>,
@@ -108,7 +107,7 @@ pub(super) async fn recover(shared: &Arc<Shared>, lane: i32) -> Result<Session, 
 
     let published = state.batch;
     for row in to_publish {
-        publisher.submit(PublishJob { batch: row.batch, frontier: row.after, records: row.records.into() });
+        publisher.submit(PublishJob { batch: row.batch, frontier: row.after, records: row.records });
         await_published(&mut reports, row.batch).await?;
     }
     connection.forget_published(lane, published).await?;
@@ -125,8 +124,7 @@ pub(super) async fn recover(shared: &Arc<Shared>, lane: i32) -> Result<Session, 
         connection,
         memory,
         state,
-        inbox,
-        queues,
+        intake: Intake::new(inbox, queues),
         wake,
         publisher,
         reports,
@@ -302,7 +300,7 @@ mod tests {
         let frontier = Frontier([0; CommandTopic::COUNT]);
         batches
             .into_iter()
-            .map(|batch| OutboxRow { batch, before: frontier, after: frontier, records: Vec::new() })
+            .map(|batch| OutboxRow { batch, before: frontier, after: frontier, records: Default::default() })
             .collect()
     }
 

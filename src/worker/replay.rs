@@ -104,7 +104,8 @@ async fn apply_again(
             batch.outcomes_hash
         )));
     }
-    connection.write(memory.lane, &decided.changes.rows, state, &decided.next, None, None).await?;
+    connection.write(&decided.changes.rows).await?;
+    connection.advance(memory.lane, state, &decided.next, None, None).await?;
     connection.commit().await?;
     *state = decided.next;
     Ok(decided.changes.outcomes.len() as u64)

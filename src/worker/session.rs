@@ -7,16 +7,18 @@ use tokio::sync::watch;
 
 use super::Shared;
 use super::apply::{ApplyError, Decided};
+use super::intake::TakenBatch;
 use super::probe;
 use super::recovery::{InFlight, LaneFailure, Session, publish_failure};
 use crate::batch::{LaneState, Taken};
 use crate::codec::encode::{EncodeInput, JournalBatch};
 use crate::codec::outcomes_hash::outcomes_hash;
+use crate::domain::command::Delivery;
 use crate::domain::{CommandTopic, Instant};
 use crate::fail_point;
-use crate::kafka::lane_queues::{Fetched, IntakeError};
+use crate::kafka::lane_queues::IntakeError;
 use crate::kafka::publisher::{PublishJob, PublishReport, Published};
-use crate::record::{InboundRecord, OutTopic, OutboundRecord};
+use crate::record::{InboundRecord, OutTopic, OutboundRecords};
 use crate::store::StoreErrorKind;
 use crate::store::outbox::OutboxValue;
 use crate::telemetry::metrics::{self, Stage, Step};
@@ -33,8 +35,6 @@ pub(super) enum LaneOrder {
     GiveUp,
 }
 
-/// Records that wait in memory per topic at most; the rest waits in the client's queues and on the broker.
-const READ_AHEAD: usize = 4000;
 /// A broker whose clock is further ahead than this would drag the lane's time with it.
 const CLOCK_TOLERANCE_S: i64 = 60 * 60;
 /// Beyond this a blocking Kafka call is taken for dead; the process ends and its lanes go to others.
@@ -59,7 +59,7 @@ pub(super) async fn work(
             LaneOrder::Finish if session.unpublished() == 0 => return session.forget_published().await,
             LaneOrder::Finish | LaneOrder::Pause => {}
             LaneOrder::Work => {
-                session.read()?;
+                session.intake.read().map_err(|error| intake_failure(session.memory.lane, &error))?;
                 if session.unpublished() < shared.settings.worker.max_unpublished_batches as i64 {
                     if let Some(taken) = session.take(shared) {
                         session.apply(shared, taken).await?;
@@ -69,7 +69,7 @@ pub(super) async fn work(
                 }
             }
         }
-        let patience = session.inbox.patience_ends().map(|at| shared.started + at);
+        let patience = session.intake.patience_ends().map(|at| shared.started + at);
         tokio::select! {
             () = session.wake.notified() => {}
             Some(report) = session.reports.recv() => session.note(report)?,
@@ -92,56 +92,22 @@ impl Session {
         self.state.batch - self.published
     }
 
-    /// Reads what the client has fetched, without waiting.
-    fn read(&mut self) -> Result<(), LaneFailure> {
-        let mut fetched = Vec::new();
-        for topic in CommandTopic::ALL {
-            let room = READ_AHEAD.saturating_sub(self.inbox.waiting(topic));
-            if room == 0 {
-                continue;
-            }
-            self.queues.read(topic, room, &mut fetched).map_err(|error| intake_failure(self.memory.lane, &error))?;
-            let was_full = fetched.len() >= room;
-            for fetched in fetched.drain(..) {
-                match fetched {
-                    Fetched::Record(record) => self.inbox.push(record),
-                    Fetched::End { next } => self.inbox.reached_end(topic, next),
-                }
-            }
-            // The client knows the topic's end with each fetch; the end-of-partition event comes one empty fetch later.
-            let next = self.inbox.read_up_to(topic);
-            if !was_full && !self.inbox.is_at_end(topic) && self.queues.cached_end(topic).is_some_and(|end| end <= next)
-            {
-                self.inbox.reached_end(topic, next);
-            }
-        }
-        Ok(())
-    }
-
-    /// The next batch: what is there, without waiting for more. Time's own work goes on without records.
-    fn take(&mut self, shared: &Shared) -> Option<Taken> {
-        let taken = self.inbox.take(shared.settings.worker.max_batch_commands, shared.started.elapsed());
-        for topic in taken.iter().flat_map(|taken| &taken.passed_over) {
-            metrics::passed_over(*topic);
-            tracing::warn!(
-                lane = self.memory.lane,
-                topic = topic.suffix(),
-                "silent though the broker holds more: passed over"
-            );
-        }
-        taken.or_else(|| {
+    /// The next batch, or what time has left over.
+    fn take(&mut self, shared: &Shared) -> Option<TakenBatch> {
+        self.intake.take(shared, self.memory.lane).or_else(|| {
             let frontier = self.state.frontier;
-            let empty = Taken { records: Vec::new(), before: frontier, after: frontier, passed_over: Vec::new() };
-            self.state.due_pending.then_some(empty)
+            let taken = Taken { records: Vec::new(), before: frontier, after: frontier, passed_over: Vec::new() };
+            self.state.due_pending.then_some(TakenBatch { taken, deliveries: None })
         })
     }
 
     /// One batch: from its records to a committed transaction, and on to the publisher.
-    async fn apply(&mut self, shared: &Arc<Shared>, taken: Taken) -> Result<(), LaneFailure> {
+    async fn apply(&mut self, shared: &Arc<Shared>, batch: TakenBatch) -> Result<(), LaneFailure> {
         fail_point::reached("after-poll");
         let lane = self.memory.lane;
+        let TakenBatch { taken, deliveries } = batch;
         check_clock(lane, &taken.records)?;
-        let applied = self.write(shared, &taken).await;
+        let applied = self.write(shared, &taken, deliveries).await;
         let (next, records) = match applied {
             Ok(written) => written,
             Err(error) if is_poisoned(&error) => {
@@ -153,60 +119,74 @@ impl Session {
             Err(error) => return Err(LaneFailure::Halt(error.to_string())),
         };
         self.state = next;
-        let mut in_flight = InFlight { batch: self.state.batch, oldest: None, records: Default::default() };
-        in_flight.oldest = taken.records.iter().map(|record| record.timestamp).min();
-        for record in &records {
-            in_flight.records[record.topic as usize] += 1;
-        }
-        self.in_flight.push_back(in_flight);
-        self.publisher.submit(PublishJob {
+        self.in_flight.push_back(InFlight {
             batch: self.state.batch,
-            frontier: self.state.frontier,
-            records: records.into(),
+            oldest: taken.records.iter().map(|record| record.timestamp).min(),
+            records: OutTopic::ALL.map(|topic| records.count(topic)),
         });
+        self.publisher.submit(PublishJob { batch: self.state.batch, frontier: self.state.frontier, records });
         metrics::unpublished_batches(lane, self.unpublished());
         Ok(())
     }
 
+    /// Reads, decides and writes, in one transaction of Postgres. While Postgres is at work on the rows, the batch's records are made
+    /// and the next batch is understood: neither needs what Postgres answers.
     async fn write(
         &mut self,
         shared: &Arc<Shared>,
         taken: &Taken,
-    ) -> Result<(LaneState, Vec<OutboundRecord>), ApplyError> {
-        let deliveries = self.memory.decode(shared, &taken.records).await;
+        deliveries: Option<Vec<Delivery>>,
+    ) -> Result<(LaneState, OutboundRecords), ApplyError> {
+        let Session { connection, memory, intake, state, published, .. } = self;
+        let deliveries = match deliveries {
+            Some(deliveries) => deliveries,
+            None => memory.decode(shared, &taken.records).await,
+        };
         let due_limit = shared.settings.worker.max_due_per_batch;
         let Decided { changes, next, skipped } =
-            self.memory.decide(&mut self.connection, &self.state, deliveries, taken.after, due_limit).await?;
+            memory.decide(connection, state, deliveries, taken.after, due_limit).await?;
 
-        // The bytes are made before the commit: afterwards nothing may fail but the connection.
-        let started = Clock::now();
-        let journal = JournalBatch {
-            lane: self.memory.lane,
-            batch: next.batch,
-            lane_time_before: self.state.lane_time,
-            ranges: shared.ranges(&taken.before, &taken.after),
-            due_settled: changes.due_settled,
-            skipped,
-            settings: shared.journaled_settings(),
-            outcomes_hash: outcomes_hash(&changes),
+        let lane = memory.lane;
+        let write = async {
+            let started = Clock::now();
+            let written = connection.write(&changes.rows).await;
+            metrics::stage_seconds(Stage::Write, started.elapsed());
+            written
         };
-        let records = shared.encoder.encode(&EncodeInput {
-            changes: &changes,
-            lane: self.memory.lane,
-            names: &shared.names,
-            group: &shared.settings.kafka.group,
-            records: &taken.records,
-            journal: &journal,
-        })?;
-        let outbox = OutboxValue::encode(&records);
-        metrics::stage_seconds(Stage::Encode, started.elapsed());
+        // The bytes are made before the commit: afterwards nothing may fail but the connection.
+        let encode = async {
+            let started = Clock::now();
+            let journal = JournalBatch {
+                lane,
+                batch: next.batch,
+                lane_time_before: state.lane_time,
+                ranges: shared.ranges(&taken.before, &taken.after),
+                due_settled: changes.due_settled,
+                skipped,
+                settings: shared.journaled_settings(),
+                outcomes_hash: outcomes_hash(&changes),
+            };
+            let records = shared.encoder.encode(&EncodeInput {
+                changes: &changes,
+                lane,
+                names: &shared.names,
+                group: &shared.settings.kafka.group,
+                records: &taken.records,
+                journal: &journal,
+            })?;
+            let outbox = OutboxValue::encode(&records);
+            metrics::stage_seconds(Stage::Encode, started.elapsed());
+            intake.take_ahead(shared, memory);
+            Ok::<_, ApplyError>((records, outbox))
+        };
+        // `write` is polled first, which sends the rows.
+        let (written, encoded) = tokio::join!(biased; write, encode);
+        written?;
+        let (records, outbox) = encoded?;
 
         let started = Clock::now();
-        let forget = Some(self.published);
-        self.connection.write(self.memory.lane, &changes.rows, &self.state, &next, Some(&outbox), forget).await?;
-        metrics::stage_seconds(Stage::Write, started.elapsed());
-        let started = Clock::now();
-        self.connection.commit().await?;
+        connection.advance(lane, state, &next, Some(&outbox), Some(*published)).await?;
+        connection.commit().await?;
         metrics::stage_seconds(Stage::Commit, started.elapsed());
         shared.count(&changes);
         Ok((next, records))
@@ -250,11 +230,11 @@ impl Session {
     fn report(&self, shared: &Shared) {
         let lane = self.memory.lane;
         for topic in CommandTopic::ALL {
-            if let Some(end) = self.queues.cached_end(topic) {
+            if let Some(end) = self.intake.cached_end(topic) {
                 metrics::lag_records(lane, topic, (end - self.state.frontier.next(topic)).max(0));
             }
         }
-        metrics::lag_age_seconds(lane, self.inbox.oldest().map_or(Duration::ZERO, elapsed_since));
+        metrics::lag_age_seconds(lane, self.intake.oldest().map_or(Duration::ZERO, elapsed_since));
         if self.publisher.busy_for().is_some_and(|busy| busy > WATCHDOG) {
             tracing::error!(
                 lane,

@@ -51,7 +51,7 @@ fn a_new_schema_waits_for_the_registry(stack: &OwnStack, addresses: &Stack) {
     let id = RegistryClient::new(&addresses.registry_url).register(&subject, &credit_with_a_note()).expect("registers");
 
     stack.kill("registry");
-    let mut value = framing::confluent(id, 64, |out| out.extend(wire::datum(&credit_of_ada(waiting.merchant))));
+    let mut value = framing::confluent(id, Vec::new(), |out| out.extend(wire::datum(&credit_of_ada(waiting.merchant))));
     value.push(0); // the note is null
     let key = Some(waiting.merchant.as_bytes());
     let position = waiting.topics.write("credit", ByHand { key, value: Some(&value), ..ByHand::default() });

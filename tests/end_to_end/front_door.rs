@@ -178,7 +178,7 @@ fn avro_and_json_mean_the_same_and_traces_pass_through() {
         }),
     };
     let ids = registry::schema_ids(&installation.stack.registry_url, &installation.prefix).expect("registered");
-    let value = framing::confluent(ids[2], 64, |out| out.extend(wire::datum(&command)));
+    let value = framing::confluent(ids[2], Vec::new(), |out| out.extend(wire::datum(&command)));
     let avro = ByHand { key: Some(shop.merchant.as_bytes()), value: Some(&value), ..ByHand::default() };
     let position = shop.topics.write("credit", avro);
     let second = shop.answers.await_answer(&position);
@@ -198,7 +198,7 @@ fn what_cannot_be_answered_becomes_a_dead_letter() {
     let command = shop.credit("order-1", "ada", 70).to_string().into_bytes();
     let nobodys =
         json!({ "envelope": { "merchant_id": "", "idempotency_key": "k" }, "command": {} }).to_string().into_bytes();
-    let unknown_schema = framing::confluent(4_000_000, 4, |out| out.extend(b"some"));
+    let unknown_schema = framing::confluent(4_000_000, Vec::new(), |out| out.extend(b"some"));
     let headers = [("traceparent".to_owned(), b"00-1".to_vec()), ("mine".to_owned(), vec![0xff, 0])];
     let with = |key, value, partition| ByHand { key: Some(key), value, headers: &headers, partition };
     let cases = [

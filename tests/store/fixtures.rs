@@ -14,7 +14,7 @@ use loyalty_worker::domain::{
     Frontier, Instant, KeyHash, Lot, LotId, LotShare, MerchantId, OrderId, Position, Rejection, RejectionCode,
     TransactionId, UnitId,
 };
-use loyalty_worker::store::{LaneConnection, LaneIdentity, Store};
+use loyalty_worker::store::{LaneConnection, LaneIdentity, Store, StoreError};
 use tokio_postgres::NoTls;
 use uuid::Uuid;
 
@@ -98,9 +98,20 @@ pub async fn apply(connection: &mut LaneConnection, state: &LaneState, rows: &Ro
     let customers = rows.customers.iter().map(|row| row.state.customer.customer_id).collect();
     connection.begin(LANE, state, &BatchPlan { customers, ..BatchPlan::default() }).await.unwrap();
     let next = after(state);
-    connection.write(LANE, rows, state, &next, None, None).await.unwrap();
+    write(connection, rows, state, &next).await.unwrap();
     connection.commit().await.unwrap();
     next
+}
+
+/// All that a batch writes, but for its outbox.
+pub async fn write(
+    connection: &mut LaneConnection,
+    rows: &RowChanges,
+    state: &LaneState,
+    next: &LaneState,
+) -> Result<(), StoreError> {
+    connection.write(rows).await?;
+    connection.advance(LANE, state, next, None, None).await
 }
 
 pub fn changed(change: CustomerChange, customer: Customer, accounts: Vec<Account>) -> ChangedCustomer {

@@ -13,7 +13,7 @@ use crate::domain::{
     self, Account, Balance, CustomerChange, CustomerId, Decision, Effect, Entry, EntryKind, Event, Fact, Lot, LotId,
     LotShare, MerchantId, Rejection, RejectionCode, Seed, UnitId,
 };
-use crate::record::{Header, OutTopic, OutboundRecord, TopicNames};
+use crate::record::{Header, OutTopic, OutboundRecord, OutboundRecords, TopicNames};
 use uuid::Uuid;
 use wire::{CustomerState, EventRecord, Journal, ResultRecord};
 
@@ -162,11 +162,7 @@ fn journal(changes: &ChangeSet) -> JournalBatch {
     }
 }
 
-fn encode(
-    encoder: &Encoder,
-    changes: &ChangeSet,
-    records: &[InboundRecord],
-) -> Result<Vec<OutboundRecord>, EncodeError> {
+fn encode(encoder: &Encoder, changes: &ChangeSet, records: &[InboundRecord]) -> Result<OutboundRecords, EncodeError> {
     encoder.encode(&EncodeInput {
         changes,
         lane: 3,
@@ -185,7 +181,7 @@ fn original() -> InboundRecord {
     }
 }
 
-fn headers(record: &OutboundRecord) -> Vec<String> {
+fn headers(record: &OutboundRecord<'_>) -> Vec<String> {
     record.headers.iter().map(|header| format!("{}={}", header.name, String::from_utf8_lossy(&header.value))).collect()
 }
 
@@ -193,14 +189,15 @@ fn headers(record: &OutboundRecord) -> Vec<String> {
 fn a_batch_in_its_order() {
     let (encoder, reader) = encoder_and_reader();
     let changes = changes();
-    let records = encode(&encoder, &changes, &[original()]).unwrap();
+    let encoded = encode(&encoder, &changes, &[original()]).unwrap();
+    let records: Vec<_> = encoded.iter().collect();
     let topics: Vec<OutTopic> = records.iter().map(|record| record.topic).collect();
     use OutTopic::{Customers, DeadLetters, Events, Results};
     assert_eq!(topics, [Results, Results, Results, Events, Events, Customers, DeadLetters, OutTopic::Journal]);
     let value = |index: usize| records[index].value.as_deref().unwrap();
 
     let result: ResultRecord<'static> = reader.read(value(0)).unwrap();
-    assert_eq!(records[0].key, b"m-1");
+    assert_eq!(*records[0].key, *b"m-1");
     assert_eq!((result.status.as_ref(), result.effect.as_deref()), ("accepted", Some("applied")));
     assert_eq!(result.command_kind, "credit.amount");
     assert_eq!((result.command.topic.as_ref(), result.command.offset), ("loyalty.credit", 7));
@@ -240,13 +237,13 @@ fn a_batch_in_its_order() {
     assert_eq!(json["occurred_at"], "2023-11-14T22:13:20Z");
 
     let state: CustomerState<'static> = reader.read(value(5)).unwrap();
-    assert_eq!(records[5].key, b"m-1/00000000-0000-0000-0000-000000000001");
+    assert_eq!(*records[5].key, *b"m-1/00000000-0000-0000-0000-000000000001");
     assert_eq!(state.birth_date.as_deref(), Some("2000-02-29"));
     assert_eq!((state.accounts[0].lots.len(), state.accounts[0].lots_total), (64, 70));
     assert_eq!(state.accounts[0].lots[0].lot_id.0, Uuid::from_u128(69), "the earliest expiry first");
 
     let dead = &records[6];
-    assert_eq!((dead.key.as_slice(), dead.value.as_deref()), (b"m-1".as_slice(), Some(b"original".as_slice())));
+    assert_eq!((&*dead.key, dead.value.as_deref()), (b"m-1".as_slice(), Some(b"original".as_slice())));
     let partition = position(0).partition;
     assert_eq!(
         headers(dead),
@@ -263,7 +260,7 @@ fn a_batch_in_its_order() {
     );
 
     let journal: Journal<'static> = reader.read(value(7)).unwrap();
-    assert_eq!(records[7].key, b"3");
+    assert_eq!(*records[7].key, *b"3");
     assert_eq!((journal.batch, journal.ranges[0].to, journal.due_settled), (12, 11, 2));
     assert_eq!(journal.outcomes_hash.len(), 64);
 }
@@ -277,7 +274,8 @@ fn a_dead_letter_that_no_broker_would_take_back_is_cut() {
         headers: vec![Header { name: "h".into(), value: vec![0; 40_000] }],
         ..original()
     };
-    let records = encode(&encoder, &changes(), &[big]).unwrap();
+    let encoded = encode(&encoder, &changes(), &[big]).unwrap();
+    let records: Vec<_> = encoded.iter().collect();
     let dead = &records[6];
     assert_eq!((dead.key.len(), &dead.value), (0, &None));
     assert_eq!(headers(dead).last().unwrap(), "loyalty.omitted=headers,key,value");

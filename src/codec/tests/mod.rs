@@ -44,7 +44,7 @@ pub fn avro<T: serde::Serialize>(topic: CommandTopic, command: &T) -> InboundRec
 }
 
 pub fn avro_as(id: u32, topic: CommandTopic, datum: &[u8]) -> InboundRecord {
-    record(topic, framing::confluent(id, datum.len(), |out| out.extend_from_slice(datum)))
+    record(topic, framing::confluent(id, Vec::new(), |out| out.extend_from_slice(datum)))
 }
 
 pub fn content(record: &InboundRecord) -> Content {
