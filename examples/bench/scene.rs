@@ -66,7 +66,11 @@ pub fn set(stack: &Stack, worker: &Path, name: &str, base: &str, lanes: i32) -> 
     let name = format!("{name}-{lanes}");
     let installation = Installation::copying(stack, worker, &name, &name, base)?;
     installation.prepare(lanes)?;
-    Database::connect(&stack.postgres_url)?.execute("checkpoint")?;
+    let database = Database::connect(&stack.database_url(&installation.database)?)?;
+    // As they are while a worker has been at work for a while.
+    database.execute("create extension pg_prewarm")?;
+    database.execute("select pg_prewarm(oid) from pg_class where relkind in ('r', 'i') and relnamespace = 'public'::regnamespace")?;
+    database.execute("checkpoint")?;
 
     let prefix = installation.topic_prefix.as_str();
     let results = observe::consumer(&stack.bootstrap, prefix, &["results"], lanes, Offset::Beginning)?;

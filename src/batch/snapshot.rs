@@ -12,7 +12,7 @@ use crate::domain::{CustomerId, CustomerState, KeyHash, MerchantId, Remembered, 
 pub struct Snapshot {
     pub configs: HashMap<MerchantId, MerchantConfig>,
     pub remembered: HashMap<KeyHash, Remembered>,
-    /// The identifiers of the customers below: all that were named and are somebody's are among them.
+    /// Of the identifiers that the plan names, whose they are.
     pub identities: HashMap<Identifier, CustomerId>,
     /// Every customer that the plan names by id, that an identifier led to, or that something is due for.
     pub customers: HashMap<CustomerId, CustomerState>,

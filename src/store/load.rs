@@ -80,7 +80,12 @@ impl LaneConnection {
         for (row_at, state) in found {
             let id = state.customer.customer_id;
             found_at.insert(id, row_at);
-            snapshot.identities.extend(state.customer.identifiers().map(|identifier| (identifier, id)));
+            let named = |kind: IdentifierKind| {
+                let held = (state.customer.merchant_id.as_str(), kind, state.customer.identifier(kind)?);
+                let of = |named: &Identifier| (named.merchant_id.as_str(), named.kind, named.value.as_str()).cmp(&held);
+                plan.identifiers.binary_search_by(of).ok().map(|place| plan.identifiers[place].clone())
+            };
+            snapshot.identities.extend(IdentifierKind::ALL.into_iter().filter_map(named).map(|found| (found, id)));
             snapshot.customers.insert(id, state);
         }
         snapshot.remembered = remembered(decisions, &entries?)?;
