@@ -69,7 +69,9 @@ pub fn set(stack: &Stack, worker: &Path, name: &str, base: &str, lanes: i32) -> 
     let database = Database::connect(&stack.database_url(&installation.database)?)?;
     // As they are while a worker has been at work for a while.
     database.execute("create extension pg_prewarm")?;
-    database.execute("select pg_prewarm(oid) from pg_class where relkind in ('r', 'i') and relnamespace = 'public'::regnamespace")?;
+    database.execute(
+        "select pg_prewarm(oid) from pg_class where relkind in ('r', 'i') and relnamespace = 'public'::regnamespace",
+    )?;
     database.execute("checkpoint")?;
 
     let prefix = installation.topic_prefix.as_str();

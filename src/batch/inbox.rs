@@ -21,6 +21,8 @@ struct TopicQueue {
 #[derive(Debug)]
 pub struct Inbox {
     topics: [TopicQueue; CommandTopic::COUNT],
+    /// Where the topics ended for the broker after everything that waits here had been read; `None` when something came since.
+    ends: Option<[i64; CommandTopic::COUNT]>,
     frontier: Frontier,
     patience: Duration,
 }
@@ -38,21 +40,41 @@ pub struct Taken {
 
 impl Inbox {
     pub fn new(frontier: Frontier, patience: Duration) -> Inbox {
-        Inbox { topics: Default::default(), frontier, patience }
+        Inbox { topics: Default::default(), ends: None, frontier, patience }
     }
 
     pub fn push(&mut self, record: InboundRecord) {
+        self.ends = None;
         let topic = &mut self.topics[record.position.topic.index()];
         topic.end = None;
         topic.silent_since = None;
         topic.records.push_back(record);
     }
 
-    /// The topic has been read to its end: `next` is the offset that the next record will have, or a later one.
+    /// The topic has been read to an end: `next` is the offset that the next record will have, or a later one. That it still ends there
+    /// only [`ends_are`](Self::ends_are) can tell: the topics are fetched by themselves, one later than the other, and a record
+    /// of one may have been written after a record of the other that is not fetched yet.
     pub fn reached_end(&mut self, topic: CommandTopic, next: i64) {
         let queue = &mut self.topics[topic.index()];
         queue.end = Some(next);
         queue.silent_since = None;
+    }
+
+    /// Whether nothing can be taken before it is known where the topics end.
+    pub fn is_unsure(&self) -> bool {
+        self.ends.is_none()
+            && self.topics.iter().any(|queue| queue.records.is_empty())
+            && self.topics.iter().any(|queue| !queue.records.is_empty())
+    }
+
+    /// Where the topics end for the broker, asked after everything that waits here had been read: what is written later is younger.
+    pub fn ends_are(&mut self, ends: [i64; CommandTopic::COUNT]) {
+        self.ends = Some(ends);
+        for topic in CommandTopic::ALL {
+            if self.is_read(topic) {
+                self.topics[topic.index()].silent_since = None;
+            }
+        }
     }
 
     /// How many records of the topic wait.
@@ -66,19 +88,21 @@ impl Inbox {
         queue.records.back().map_or(self.frontier.next(topic), |last| last.position.offset + 1)
     }
 
-    /// Whether more of the topic must be read before its silence means anything.
-    pub fn is_at_end(&self, topic: CommandTopic) -> bool {
-        self.topics[topic.index()].end.is_some()
+    /// Whether everything is here that the topic held when the broker was asked.
+    fn is_read(&self, topic: CommandTopic) -> bool {
+        let read = self.read_up_to(topic).max(self.topics[topic.index()].end.unwrap_or(0));
+        self.ends.is_some_and(|ends| read >= ends[topic.index()])
     }
 
-    /// Takes up to `most` records: always the oldest head, ties by the topics' rank. It stops where a topic has nothing to offer and its end is
-    /// not known, since an older record may follow there, unless the topic has been silent beyond the patience.
+    /// Takes up to `most` records: always the oldest head, ties by the topics' rank. It stops where a topic has nothing to offer and the
+    /// broker may hold more of it, since an older record may follow there, unless the topic has been silent beyond the patience.
     /// None when there is nothing to take. `now` is any clock that never goes back.
     pub fn take(&mut self, most: usize, now: Duration) -> Option<Taken> {
         let mut passed_over = Vec::new();
         for topic in CommandTopic::ALL {
+            let is_behind = self.ends.is_some() && !self.is_read(topic);
             let queue = &mut self.topics[topic.index()];
-            if queue.records.is_empty() && queue.end.is_none() {
+            if queue.records.is_empty() && is_behind {
                 let since = *queue.silent_since.get_or_insert(now);
                 if now.saturating_sub(since) >= self.patience {
                     passed_over.push(topic);
@@ -89,8 +113,7 @@ impl Inbox {
         let mut records = Vec::new();
         while records.len() < most {
             let must_wait = CommandTopic::ALL.into_iter().any(|topic| {
-                let queue = &self.topics[topic.index()];
-                queue.records.is_empty() && queue.end.is_none() && !passed_over.contains(&topic)
+                self.topics[topic.index()].records.is_empty() && !self.is_read(topic) && !passed_over.contains(&topic)
             });
             let Some(topic) = self.oldest_head().filter(|_| !must_wait) else { break };
             if let Some(record) = self.topics[topic.index()].records.pop_front() {
@@ -136,13 +159,8 @@ impl Inbox {
 pub fn merge(ranges: [Vec<InboundRecord>; CommandTopic::COUNT]) -> Vec<InboundRecord> {
     let most = ranges.iter().map(Vec::len).sum();
     let mut inbox = Inbox::new(Frontier([0; CommandTopic::COUNT]), Duration::ZERO);
-    for (topic, records) in CommandTopic::ALL.into_iter().zip(ranges) {
-        for record in records {
-            inbox.push(record);
-        }
-        let end = inbox.read_up_to(topic);
-        inbox.reached_end(topic, end);
-    }
+    ranges.into_iter().flatten().for_each(|record| inbox.push(record));
+    inbox.ends_are(CommandTopic::ALL.map(|topic| inbox.read_up_to(topic)));
     inbox.take(most, Duration::ZERO).map_or_else(Vec::new, |taken| taken.records)
 }
 
@@ -170,10 +188,8 @@ mod tests {
         for &(topic, offset, millis) in records {
             inbox.push(record(topic, offset, millis));
         }
-        for &topic in ended {
-            let end = inbox.read_up_to(topic);
-            inbox.reached_end(topic, end);
-        }
+        let beyond = |topic| i64::from(!ended.contains(&topic));
+        inbox.ends_are(CommandTopic::ALL.map(|topic| inbox.read_up_to(topic) + beyond(topic)));
         inbox
     }
 
@@ -201,8 +217,10 @@ mod tests {
         let mut inbox = inbox_with(&[(Redeem, 0, 30)], &[MerchantConfig, CustomerUpsert, Ticks]);
         assert!(inbox.take(9, now).is_none(), "a credit that is older may follow");
         inbox.push(record(Credit, 0, 20));
-        assert_eq!(order(inbox.take(9, now)), "credit/0/0", "and so may the next one");
-        inbox.reached_end(Credit, 1);
+        assert!(inbox.is_unsure() && inbox.take(9, now).is_none(), "it took time to come, and so may others");
+        inbox.ends_are([0, 0, 2, 1, 0]);
+        assert_eq!(order(inbox.take(9, now)), "credit/0/0", "one more is on its way");
+        inbox.reached_end(Credit, 2); // it was the mark of a transaction
         assert_eq!(order(inbox.take(9, now)), "redeem/0/0");
     }
 

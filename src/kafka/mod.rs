@@ -10,6 +10,7 @@
 pub mod client;
 pub mod commands;
 mod describe;
+pub mod ends;
 pub mod group;
 pub mod lane_queues;
 mod producer;

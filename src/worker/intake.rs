@@ -1,6 +1,6 @@
 //! What a lane takes next: its records as the client fetched them, in batches, and the next batch understood ahead of its turn.
 
-use std::time::Duration;
+use std::time::{Duration, Instant as Clock};
 
 use super::Shared;
 use super::apply::LaneMemory;
@@ -12,11 +12,15 @@ use crate::telemetry::metrics;
 
 /// Records that wait in memory per topic at most; the rest waits in the client's queues and on the broker.
 const READ_AHEAD: usize = 4000;
+/// After the brokers did not say where the topics end.
+const ASK_AGAIN: Duration = Duration::from_millis(200);
 
 pub(super) struct Intake {
     inbox: Inbox,
     queues: LaneQueues,
     ahead: Option<TakenBatch>,
+    /// The brokers did not say where the topics end: when they are asked again.
+    ask_after: Option<Clock>,
 }
 
 /// A batch that was taken, and its records as they were understood.
@@ -28,7 +32,7 @@ pub(super) struct TakenBatch {
 
 impl Intake {
     pub fn new(inbox: Inbox, queues: LaneQueues) -> Intake {
-        Intake { inbox, queues, ahead: None }
+        Intake { inbox, queues, ahead: None, ask_after: None }
     }
 
     /// Reads what the client has fetched, without waiting.
@@ -40,25 +44,35 @@ impl Intake {
                 continue;
             }
             self.queues.read(topic, room, &mut fetched)?;
-            let was_full = fetched.len() >= room;
             for fetched in fetched.drain(..) {
                 match fetched {
                     Fetched::Record(record) => self.inbox.push(record),
                     Fetched::End { next } => self.inbox.reached_end(topic, next),
                 }
             }
-            // The client knows the topic's end with each fetch; the end-of-partition event comes one empty fetch later.
-            let next = self.inbox.read_up_to(topic);
-            if !was_full && !self.inbox.is_at_end(topic) && self.queues.cached_end(topic).is_some_and(|end| end <= next)
-            {
-                self.inbox.reached_end(topic, next);
-            }
         }
         Ok(())
     }
 
-    /// The next batch: what is there, without waiting for more.
-    pub fn take(&mut self, shared: &Shared, lane: i32) -> Option<TakenBatch> {
+    /// The next batch: what is there, without waiting for more. Where a topic has nothing to offer, the brokers are asked first whether
+    /// that is all there is. While they do not answer, nothing is lost but time.
+    pub async fn take_surely(&mut self, shared: &Shared, lane: i32) -> Option<TakenBatch> {
+        self.ask_after = self.ask_after.filter(|at| *at > Clock::now());
+        if self.ahead.is_none() && self.inbox.is_unsure() && self.ask_after.is_none() {
+            let ends = shared.ends.clone();
+            let answer = tokio::task::spawn_blocking(move || ends.of_lane(lane)).await;
+            match answer.map_err(|error| error.to_string()).and_then(|ends| ends.map_err(|error| error.to_string())) {
+                Ok(ends) => self.inbox.ends_are(ends),
+                Err(error) => {
+                    tracing::debug!(lane, error, "the ends of the topics are not known");
+                    self.ask_after = Some(Clock::now() + ASK_AGAIN);
+                }
+            }
+        }
+        self.take(shared, lane)
+    }
+
+    fn take(&mut self, shared: &Shared, lane: i32) -> Option<TakenBatch> {
         if self.ahead.is_some() {
             return self.ahead.take();
         }
@@ -93,8 +107,9 @@ impl Intake {
         self.queues.cached_end(topic)
     }
 
-    /// When a topic that is silent is passed over, on the clock of [`Shared::started`].
-    pub fn patience_ends(&self) -> Option<Duration> {
-        self.inbox.patience_ends()
+    /// When to look again though nothing has come: a silent topic is passed over, or the brokers are asked once more.
+    pub fn look_again_at(&self, shared: &Shared) -> Option<Clock> {
+        let patience = self.inbox.patience_ends().map(|at| shared.started + at);
+        patience.into_iter().chain(self.ask_after).min()
     }
 }

@@ -54,6 +54,7 @@ pub(super) async fn work(
             session.note(report)?;
         }
         let order = *orders.borrow_and_update();
+        let mut look_again = None;
         match order {
             LaneOrder::GiveUp => return Ok(()),
             LaneOrder::Finish if session.unpublished() == 0 => return session.forget_published().await,
@@ -61,20 +62,20 @@ pub(super) async fn work(
             LaneOrder::Work => {
                 session.intake.read().map_err(|error| intake_failure(session.memory.lane, &error))?;
                 if session.unpublished() < shared.settings.worker.max_unpublished_batches as i64 {
-                    if let Some(taken) = session.take(shared) {
+                    if let Some(taken) = session.take(shared, orders).await {
                         session.apply(shared, taken).await?;
                         continue;
                     }
                     session.forget_published().await?;
+                    look_again = session.intake.look_again_at(shared);
                 }
             }
         }
-        let patience = session.intake.patience_ends().map(|at| shared.started + at);
         tokio::select! {
             () = session.wake.notified() => {}
             Some(report) = session.reports.recv() => session.note(report)?,
             changed = orders.changed() => if changed.is_err() { return Ok(()) },
-            () = sleep_until(patience) => {}
+            () = sleep_until(look_again) => {}
             _ = report_due.tick() => session.report(shared),
         }
     }
@@ -92,9 +93,16 @@ impl Session {
         self.state.batch - self.published
     }
 
-    /// The next batch, or what time has left over.
-    fn take(&mut self, shared: &Shared) -> Option<TakenBatch> {
-        self.intake.take(shared, self.memory.lane).or_else(|| {
+    /// The next batch, or what time has left over. An order that comes meanwhile is looked at in the next turn.
+    async fn take(&mut self, shared: &Shared, orders: &mut watch::Receiver<LaneOrder>) -> Option<TakenBatch> {
+        let taken = tokio::select! {
+            taken = self.intake.take_surely(shared, self.memory.lane) => taken,
+            _ = orders.changed() => {
+                orders.mark_changed();
+                return None;
+            }
+        };
+        taken.or_else(|| {
             let frontier = self.state.frontier;
             let taken = Taken { records: Vec::new(), before: frontier, after: frontier, passed_over: Vec::new() };
             self.state.due_pending.then_some(TakenBatch { taken, deliveries: None })

@@ -11,6 +11,7 @@ use crate::codec::registry::{RegistryClient, RegistryError};
 use crate::config::Settings;
 use crate::domain::{CommandTopic, Frontier};
 use crate::kafka::commands::CommandConsumer;
+use crate::kafka::ends::TopicEnds;
 use crate::kafka::topics::{self, ClusterFacts};
 use crate::record::TopicNames;
 use crate::retry::Backoff;
@@ -29,6 +30,7 @@ pub(crate) struct Shared {
     pub decoder: Decoder,
     pub encoder: Encoder,
     pub consumer: CommandConsumer,
+    pub ends: TopicEnds,
     pub health: Health,
 }
 
@@ -81,6 +83,7 @@ impl Shared {
         let encoder = register_schemas(&registry, &names).await?;
         let decoder = Decoder::new(facts.lanes, registry.clone());
         let consumer = CommandConsumer::new(&settings.kafka, &names)?;
+        let ends = TopicEnds::new(&settings.kafka, &names)?;
         Ok(Arc::new(Shared {
             started: Instant::now(),
             settings,
@@ -91,6 +94,7 @@ impl Shared {
             decoder,
             encoder,
             consumer,
+            ends,
             health,
         }))
     }

@@ -142,6 +142,26 @@ fn a_worker_that_catches_up_keeps_the_order_of_time() {
     installation.assert_audit_holds();
 }
 
+/// The same while the worker is at it: the credit is acknowledged before its redeem is sent, and that is enough.
+#[test]
+fn a_redeem_never_overtakes_the_credit_that_pays_for_it() {
+    let installation = Installation::new("live-order");
+    let worker = installation.worker();
+    let mut shop = Shop::of_lane(&installation, 0);
+    shop.open("ada");
+    let send = |n| {
+        shop.send("credit", &shop.credit(&format!("earn-{n}"), "ada", 5));
+        shop.send("redeem", &shop.redeem(&format!("spend-{n}"), "ada", 5))
+    };
+    let redeems: Vec<_> = (0..800).map(send).collect();
+    for redeem in &redeems {
+        let result = shop.answers.await_answer(redeem).json;
+        assert_eq!(result["status"], "accepted", "{result}");
+    }
+    worker.stop();
+    installation.assert_audit_holds();
+}
+
 #[test]
 fn avro_and_json_mean_the_same_and_traces_pass_through() {
     let installation = Installation::new("encodings");
