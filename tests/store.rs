@@ -83,7 +83,6 @@ async fn every_new_row_comes_back() {
         earned_orders: vec![(order("o1"), TransactionId(Uuid::from_u128(5)))],
         settings_versions: (1..=2).map(|version| (merchant("m"), settings_version(version))).collect(),
         unit_versions: (1..=2).map(|version| (merchant("m"), unit("points"), unit_version(version))).collect(),
-        ..RowChanges::default()
     };
     let state = apply(&mut connection, &state, &rows).await;
 
