@@ -85,12 +85,12 @@ impl Intake {
     }
 
     /// Takes and understands the next batch while Postgres works on the one before. Only a whole one: a small one may still grow.
-    pub fn take_ahead(&mut self, shared: &Shared, memory: &LaneMemory) {
+    pub async fn take_ahead(&mut self, shared: &Shared, memory: &LaneMemory) {
         let waiting: usize = CommandTopic::ALL.map(|topic| self.inbox.waiting(topic)).iter().sum();
         if self.ahead.is_some() || waiting < shared.settings.worker.max_batch_commands {
             return;
         }
-        self.ahead = self.take(shared, memory.lane).map(|batch| {
+        self.ahead = self.take_surely(shared, memory.lane).await.map(|batch| {
             let deliveries = memory.decode_known(shared, &batch.taken.records);
             TakenBatch { deliveries, ..batch }
         });

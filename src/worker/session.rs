@@ -184,7 +184,7 @@ impl Session {
             })?;
             let outbox = OutboxValue::encode(&records);
             metrics::stage_seconds(Stage::Encode, started.elapsed());
-            intake.take_ahead(shared, memory);
+            intake.take_ahead(shared, memory).await;
             Ok::<_, ApplyError>((records, outbox))
         };
         // `write` is polled first, which sends the rows.
