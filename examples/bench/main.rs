@@ -59,6 +59,11 @@ fn bench(options: &Options) -> Result<(), Failure> {
     let name = format!("bench-{}", load::now_micros() / 1_000_000);
     println!("{} customers are put in place ...", thousands(options.customers));
     let base = scene::base(&stack, &options.worker, &name, options.customers)?;
+    if let Some(&lanes) = options.lanes.first() {
+        println!("a first run, so that the broker's JVM has compiled what it runs often ...");
+        let scene = scene::set(&stack, &options.worker, &format!("{name}-first"), &base, lanes)?;
+        measure::run(scene, options.commands / 5, options.customers, 0)?;
+    }
     let mut runs = Vec::new();
     for &lanes in &options.lanes {
         println!("\n{lanes} lane{}", if lanes == 1 { "" } else { "s" });
