@@ -137,6 +137,10 @@ const MAX_RECORDS: usize = 20_000;
 /// A commit that takes longer may have been sent twice: see [`Thread::run`].
 const QUICK_COMMIT: Duration = Duration::from_secs(1);
 
+/// After a commit that takes longer the process may have been frozen beyond its session: a new producer would fence the lane's rightful
+/// owner. The assignment must be known first.
+const LONG_COMMIT: Duration = Duration::from_secs(5);
+
 /// How often an idle producer's events are served.
 const IDLE: Duration = Duration::from_secs(1);
 
@@ -187,6 +191,18 @@ impl Thread {
         while let Some(group) = self.next_group(&producer) {
             let transport_errors = producer.transport_errors();
             match self.publish(&producer, &group) {
+                Ok(Some(published)) if published.took.commit > LONG_COMMIT => {
+                    let message = format!(
+                        "lane {}: the commit of batch {} took {} s, and the lane may have another owner by now",
+                        self.lane,
+                        published.batch,
+                        published.took.commit.as_secs()
+                    );
+                    let _ = self.reports.send(PublishReport::Published(published));
+                    let error = PublishError { kind: PublishErrorKind::Fenced, message };
+                    let _ = self.reports.send(PublishReport::Failed(error));
+                    return;
+                }
                 Ok(Some(published)) => {
                     let doubtful =
                         published.took.commit > QUICK_COMMIT || producer.transport_errors() != transport_errors;

@@ -14,8 +14,12 @@ use crate::telemetry::metrics::{self, LaneState, RecoveryCause};
 /// How often a halted lane looks whether what halted it has been mended: a skip, a recovery, a restored topic.
 const HALT_RECHECK: Duration = Duration::from_secs(10);
 
+/// How long a lane that is to finish tries to come in order, so that it can publish what is applied.
+const FINISH_PATIENCE: Duration = Duration::from_secs(8);
+
 /// Owns the lane until it is given up or finished.
 pub(super) async fn own(shared: Arc<Shared>, lane: i32, mut orders: watch::Receiver<LaneOrder>) {
+    let mut ended = std::pin::pin!(ended(orders.clone()));
     let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
     let mut cause = RecoveryCause::Assigned;
     let mut halted_for: Option<String> = None;
@@ -26,7 +30,7 @@ pub(super) async fn own(shared: Arc<Shared>, lane: i32, mut orders: watch::Recei
         }
         let recovered = tokio::select! {
             recovered = recover(&shared, lane) => recovered,
-            () = ended(&mut orders) => break,
+            () = &mut ended => break,
         };
         let failure = match recovered {
             Ok(mut session) => {
@@ -77,17 +81,29 @@ pub(super) async fn own(shared: Arc<Shared>, lane: i32, mut orders: watch::Recei
             halted_for = None;
             tracing::warn!(lane, error = %failure, pause_ms = pause.as_millis(), "lane recovers");
         }
+        // There is nothing to publish of a lane that is another's, and of one that halted nothing may be.
+        let may_finish = !matches!(failure, LaneFailure::Halt(_) | LaneFailure::LaneLost(_));
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
-            () = ended(&mut orders) => break,
+            () = &mut ended => break,
+            () = told_to_end(&mut orders), if !may_finish => break,
         }
     }
     metrics::lane_released(lane);
     shared.health.lane_released(lane);
 }
 
-/// Resolves when the lane is to end. Between two sessions there is nothing to finish.
-async fn ended(orders: &mut watch::Receiver<LaneOrder>) {
-    // An error means that the supervisor is gone, which ends the lane as well.
+/// Resolves when a lane that is not in order is to end: at once when it is given up, and when it is to finish only after a while, since
+/// batches that are applied and not published should not wait for the next start.
+async fn ended(mut orders: watch::Receiver<LaneOrder>) {
+    told_to_end(&mut orders).await;
+    let given_up = async {
+        let _ = orders.wait_for(|order| matches!(order, LaneOrder::GiveUp)).await;
+    };
+    let _ = tokio::time::timeout(FINISH_PATIENCE, given_up).await;
+}
+
+/// An error means that the supervisor is gone, which ends the lane as well.
+async fn told_to_end(orders: &mut watch::Receiver<LaneOrder>) {
     let _ = orders.wait_for(|order| matches!(order, LaneOrder::GiveUp | LaneOrder::Finish)).await;
 }
