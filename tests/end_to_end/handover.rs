@@ -47,6 +47,29 @@ fn a_worker_that_was_frozen_finds_its_lanes_taken_and_does_no_harm() {
     installation.assert_audit_holds();
 }
 
+/// Both lanes lose their producers in the middle of the load; while they wait to recover, the worker is told to stop.
+#[test]
+fn a_worker_that_stops_while_its_lanes_recover_publishes_what_is_applied() {
+    let installation = Installation::new("stopped-recovering");
+    let worker = installation.worker();
+    worker.await_all_lanes();
+    let mut traffic = Traffic::start(&installation, 4_000, 40);
+    traffic.await_flow();
+    for lane in 0..LANES {
+        installation.topics().fence(&installation.name, lane);
+    }
+    worker.await_log("lane recovers", LANES as usize);
+    let before = installation.database().one::<i64>("select count(*) from outbox");
+    worker.stop();
+    assert_eq!(installation.database().one::<i64>("select count(*) from outbox"), 0, "{before} waited");
+
+    let successor = installation.worker();
+    traffic.await_all();
+    successor.finish();
+    traffic.assert_as_predicted(&installation);
+    installation.assert_audit_holds();
+}
+
 /// How many lanes a worker holds in order.
 fn held(worker: &Worker) -> usize {
     let (_, body) = worker.ready();

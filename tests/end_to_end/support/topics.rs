@@ -6,7 +6,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::producer::{BaseProducer, FutureProducer, FutureRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::runtime::Runtime;
 
@@ -37,6 +37,7 @@ pub struct ByHand<'a> {
 
 pub struct Topics {
     runtime: Runtime,
+    config: ClientConfig,
     producer: FutureProducer,
     admin: AdminClient<DefaultClientContext>,
     prefix: String,
@@ -51,7 +52,19 @@ impl Topics {
             producer: config.create().expect("a producer"),
             admin: config.create().expect("an administrator's client"),
             prefix: prefix.to_owned(),
+            config,
         }
+    }
+
+    /// Takes a lane's transactional id, as another owner of the lane would.
+    pub fn fence(&self, group: &str, lane: i32) {
+        let producer: BaseProducer = self
+            .config
+            .clone()
+            .set("transactional.id", format!("{group}.{lane}"))
+            .create()
+            .expect("a transactional producer");
+        producer.init_transactions(Duration::from_secs(30)).expect("the lane's id");
     }
 
     pub fn name(&self, topic: &str) -> String {
