@@ -36,7 +36,8 @@ bench: prerequisites ## the benchmark, beside a real stack
 
 up: prerequisites ## a stack and the worker in the background, to play with
 	@[[ -x $(worker) ]] || echo "The first build takes about 5 minutes on 2 cores."
-	@cargo build --release --bin loyalty-worker
+	@# with an example, as the demo does: alone, it would be built anew with fewer features of its dependencies
+	@cargo build --release --bin loyalty-worker --example demo
 	@$(local)/play-up $(stacks)/play
 
 down: ## stop what `make up` started; the data stays
