@@ -133,7 +133,8 @@ impl Encoder {
         let envelope = &outcome.command.envelope;
         let record = to_wire::result(outcome, topics);
         let value = out.value(&self.results, &record, || format!("{:?}", outcome.position))?;
-        let customer = record.customer_id.map(|id| Hyphenated::of(id.0));
+        let mut room = Uuid::encode_buffer();
+        let customer = record.customer_id.map(|id| &*id.0.hyphenated().encode_lower(&mut room));
         let mut headers = Vec::with_capacity(8);
         headers.push(OutboundHeader::new("type", outcome.command.body.kind()));
         headers.push(OutboundHeader::new("merchant", envelope.merchant_id.as_str()));
@@ -142,7 +143,7 @@ impl Encoder {
             headers.push(OutboundHeader::new("code", rejection.code.code()));
         }
         headers.extend(envelope.source.as_deref().map(|source| OutboundHeader::new("source", source)));
-        headers.extend(customer.as_ref().map(|id| OutboundHeader::new("customer-id", &id.0)));
+        headers.extend(customer.map(|id| OutboundHeader::new("customer-id", id)));
         headers.push(OutboundHeader::new("schema", &self.results.name));
         headers.extend(outcome.command.traceparent.as_deref().map(|trace| OutboundHeader::new("traceparent", trace)));
         out.push(OutTopic::Results, envelope.merchant_id.as_str(), value, headers);
@@ -152,13 +153,15 @@ impl Encoder {
     fn event(&self, out: &mut Out, event: &Event, topics: &Topics) -> Result<(), EncodeError> {
         let record = to_wire::event(event, topics);
         let value = out.value(&self.events, &record, || format!("event {}", event.event_id))?;
-        let (customer, id) = (event.customer_id.map(|id| Hyphenated::of(id.0)), Hyphenated::of(event.event_id.0));
+        let (mut room, mut id_room) = (Uuid::encode_buffer(), Uuid::encode_buffer());
+        let customer = event.customer_id.map(|id| &*id.0.hyphenated().encode_lower(&mut room));
+        let id = &*event.event_id.0.hyphenated().encode_lower(&mut id_room);
         let mut headers = Vec::with_capacity(7);
         headers.push(OutboundHeader::new("type", event.fact.type_name()));
         headers.push(OutboundHeader::new("merchant", event.merchant_id.as_str()));
         headers.extend(event.source.as_deref().map(|source| OutboundHeader::new("source", source)));
-        headers.extend(customer.as_ref().map(|id| OutboundHeader::new("customer-id", &id.0)));
-        headers.push(OutboundHeader::new("event-id", &id.0));
+        headers.extend(customer.map(|id| OutboundHeader::new("customer-id", id)));
+        headers.push(OutboundHeader::new("event-id", id));
         headers.push(OutboundHeader::new("schema", &self.events.name));
         headers.extend(event.traceparent.as_deref().map(|trace| OutboundHeader::new("traceparent", trace)));
         out.push(OutTopic::Events, event.merchant_id.as_str(), value, headers);
@@ -204,15 +207,12 @@ impl Encoder {
     }
 }
 
-/// Where the records go, and the room in which each value is made.
+/// Where the records go, and the room in which the next value is made.
 #[derive(Default)]
 struct Out {
     records: OutboundRecords,
     room: Vec<u8>,
 }
-
-/// A value that was made in [`Out::room`].
-struct Value(Vec<u8>);
 
 impl Out {
     fn value<T: Serialize>(
@@ -220,7 +220,7 @@ impl Out {
         schema: &Labelled,
         record: &T,
         cause: impl FnOnce() -> String,
-    ) -> Result<Value, EncodeError> {
+    ) -> Result<Vec<u8>, EncodeError> {
         let mut written = Ok(());
         let room = std::mem::take(&mut self.room);
         let value = framing::confluent(schema.id, room, |out| written = serializer::append(out, record));
@@ -228,25 +228,15 @@ impl Out {
         if value.len() > MAX_RECORD_BYTES {
             return Err(EncodeError::TooLarge { topic: schema.topic, cause: cause(), bytes: value.len() });
         }
-        Ok(Value(value))
+        Ok(value)
     }
 
-    fn push(&mut self, topic: OutTopic, key: &str, Value(value): Value, headers: Vec<OutboundHeader<'_>>) {
+    /// Adds a record. The room of its value is used again.
+    fn push(&mut self, topic: OutTopic, key: &str, value: Vec<u8>, headers: Vec<OutboundHeader<'_>>) {
         let record =
             OutboundRecord { topic, key: key.as_bytes().into(), value: Some(value.as_slice().into()), headers };
         self.records.push(&record);
         self.room = value;
-    }
-}
-
-/// A UUID as text, without an allocation.
-struct Hyphenated([u8; uuid::fmt::Hyphenated::LENGTH]);
-
-impl Hyphenated {
-    fn of(id: Uuid) -> Hyphenated {
-        let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
-        id.hyphenated().encode_lower(&mut text);
-        Hyphenated(text)
     }
 }
 

@@ -137,9 +137,31 @@ const MAX_RECORDS: usize = 20_000;
 /// A commit that takes longer may have been sent twice: see [`Thread::run`].
 const QUICK_COMMIT: Duration = Duration::from_secs(1);
 
-/// After a commit that takes longer the process may have been frozen beyond its session: a new producer would fence the lane's rightful
-/// owner. The assignment must be known first.
+/// In a commit that takes longer the process may have been frozen beyond its session.
 const LONG_COMMIT: Duration = Duration::from_secs(5);
+
+/// What a commit that was acknowledged leaves to do.
+#[derive(Debug, PartialEq, Eq)]
+enum AfterCommit {
+    GoOn,
+    /// Its request may still be on its way: a new producer's epoch fences it.
+    NewProducer,
+    /// The lane may have another owner, whom a new producer would fence: nothing is said of the batch, and recovery finds out once the
+    /// assignment is known.
+    Recover,
+}
+
+impl AfterCommit {
+    fn of(took: Duration, met_transport_error: bool) -> AfterCommit {
+        if took > LONG_COMMIT {
+            AfterCommit::Recover
+        } else if took > QUICK_COMMIT || met_transport_error {
+            AfterCommit::NewProducer
+        } else {
+            AfterCommit::GoOn
+        }
+    }
+}
 
 /// How often an idle producer's events are served.
 const IDLE: Duration = Duration::from_secs(1);
@@ -191,35 +213,36 @@ impl Thread {
         while let Some(group) = self.next_group(&producer) {
             let transport_errors = producer.transport_errors();
             match self.publish(&producer, &group) {
-                Ok(Some(published)) if published.took.commit > LONG_COMMIT => {
-                    let message = format!(
-                        "lane {}: the commit of batch {} took {} s, and the lane may have another owner by now",
-                        self.lane,
-                        published.batch,
-                        published.took.commit.as_secs()
-                    );
-                    let _ = self.reports.send(PublishReport::Published(published));
-                    let error = PublishError { kind: PublishErrorKind::Fenced, message };
-                    let _ = self.reports.send(PublishReport::Failed(error));
-                    return;
-                }
                 Ok(Some(published)) => {
-                    let doubtful =
-                        published.took.commit > QUICK_COMMIT || producer.transport_errors() != transport_errors;
-                    if doubtful {
-                        // Whoever abandoned this publisher may have a new one by now, which must not be fenced.
-                        if self.shared.abandoned() {
-                            return;
-                        }
-                        tracing::info!(lane = self.lane, "making the lane's producer anew after a doubtful commit");
-                        drop(producer);
-                        producer = match self.shared.blocking(|| self.start_anew(published.batch)) {
-                            (Ok(producer), _) => producer,
-                            (Err(error), _) => {
-                                let _ = self.reports.send(PublishReport::Failed(error));
+                    let met_error = producer.transport_errors() != transport_errors;
+                    match AfterCommit::of(published.took.commit, met_error) {
+                        AfterCommit::GoOn => {}
+                        AfterCommit::NewProducer => {
+                            // Whoever abandoned this publisher may have a new one by now, which must not be fenced.
+                            if self.shared.abandoned() {
                                 return;
                             }
-                        };
+                            tracing::info!(lane = self.lane, "making the lane's producer anew after a doubtful commit");
+                            drop(producer);
+                            producer = match self.shared.blocking(|| self.start_anew(published.batch)) {
+                                (Ok(producer), _) => producer,
+                                (Err(error), _) => {
+                                    let _ = self.reports.send(PublishReport::Failed(error));
+                                    return;
+                                }
+                            };
+                        }
+                        AfterCommit::Recover => {
+                            let message = format!(
+                                "lane {}: the commit of batch {} took {} s, and the lane may have another owner by now",
+                                self.lane,
+                                published.batch,
+                                published.took.commit.as_secs()
+                            );
+                            let error = PublishError { kind: PublishErrorKind::Fenced, message };
+                            let _ = self.reports.send(PublishReport::Failed(error));
+                            return;
+                        }
                     }
                     let _ = self.reports.send(PublishReport::Published(published));
                 }
@@ -320,5 +343,21 @@ impl Thread {
             element.set_metadata(job.batch.to_string());
         }
         Ok(list)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_doubtful_commit_takes_a_new_producer_and_a_frozen_one_a_recovery() {
+        let after = |millis, met_error| AfterCommit::of(Duration::from_millis(millis), met_error);
+        assert_eq!(after(1_000, false), AfterCommit::GoOn);
+        assert_eq!(after(1_001, false), AfterCommit::NewProducer);
+        assert_eq!(after(1, true), AfterCommit::NewProducer);
+        assert_eq!(after(5_000, false), AfterCommit::NewProducer);
+        assert_eq!(after(5_001, false), AfterCommit::Recover);
+        assert_eq!(after(5_001, true), AfterCommit::Recover);
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! A lane holds one connection for as long as it has its owner, and does one thing at a time on it: [`LaneConnection::begin`] (locks the
 //! lane row, checks that the lane is still ours, loads what the plan names), [`LaneConnection::write`], [`LaneConnection::advance`],
-//! [`LaneConnection::commit`]. Each is one round trip, or two, however much the batch touches: all statements are prepared, and those of a round are
-//! sent without waiting for each other's answers.
+//! [`LaneConnection::commit`]. Each is one round trip, or two, however much the batch touches: all statements are prepared, and those of
+//! a round are sent without waiting for each other's answers.
 //!
 //! What this module does not do: it never retries, never decides what an error means for the lane, never reads a clock, and never looks
 //! at what it stores. It relies on there being one writer per lane, and makes sure of it by the lane row.

@@ -3,16 +3,16 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{Duration, Instant as Clock};
+use std::time::Instant as Clock;
 
 use super::Shared;
+use super::shared::RegistryPatience;
 use crate::batch::{self, ChangeSet, Configs, DueQuery, LaneState};
 use crate::codec::decode::NeedsSchema;
 use crate::codec::encode::EncodeError;
 use crate::domain::command::{Content, DeadLetter, DeadLetterClass, Delivery};
 use crate::domain::{CommandTopic, Frontier, MerchantId, Position};
 use crate::record::{InboundRecord, lane_of};
-use crate::retry::Backoff;
 use crate::store::{LaneConnection, StoreError};
 use crate::telemetry::metrics::{self, Stage};
 
@@ -150,7 +150,7 @@ impl LaneMemory {
 }
 
 async fn decode_one(shared: &Shared, record: &InboundRecord) -> Delivery {
-    let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+    let mut patience = RegistryPatience::new();
     let topic_id = &shared.facts.topic_ids[record.position.topic.index()];
     loop {
         let id = match shared.decoder.decode(record, topic_id) {
@@ -158,11 +158,7 @@ async fn decode_one(shared: &Shared, record: &InboundRecord) -> Delivery {
             Err(NeedsSchema { id }) => id,
         };
         if let Err(error) = shared.decoder.learn(id).await {
-            metrics::registry_waited();
-            if backoff.failures() == 0 {
-                tracing::warn!(schema = id, %error, "the schema registry does not answer; the lane waits for it");
-            }
-            tokio::time::sleep(backoff.after_failure(id)).await;
+            patience.wait(id, &error).await;
         }
     }
 }

@@ -128,18 +128,30 @@ impl Shared {
 
 /// Waits for a registry that is down or slow: a worker that ended instead would be started again, to find the same.
 async fn register_schemas(registry: &RegistryClient, names: &TopicNames) -> Result<Encoder, RegistryError> {
-    let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+    let mut patience = RegistryPatience::new();
     loop {
         match Encoder::register(registry, names).await {
-            Err(error @ RegistryError::Unavailable { .. }) => {
-                metrics::registry_waited();
-                if backoff.failures() == 0 {
-                    tracing::warn!(%error, "the worker waits for the schema registry");
-                }
-                tokio::time::sleep(backoff.after_failure(0)).await;
-            }
+            Err(error @ RegistryError::Unavailable { .. }) => patience.wait(0, &error).await,
             registered => return registered,
         }
+    }
+}
+
+/// Waiting for a registry that does not answer: counted, and said once.
+pub(super) struct RegistryPatience(Backoff);
+
+impl RegistryPatience {
+    pub fn new() -> RegistryPatience {
+        RegistryPatience(Backoff::new(Duration::from_millis(100), Duration::from_secs(5)))
+    }
+
+    /// `spread` keeps those who wait for different things apart.
+    pub async fn wait(&mut self, spread: u32, error: &impl std::fmt::Display) {
+        metrics::registry_waited();
+        if self.0.failures() == 0 {
+            tracing::warn!(%error, "the schema registry does not answer; the worker waits for it");
+        }
+        tokio::time::sleep(self.0.after_failure(spread)).await;
     }
 }
 

@@ -4,7 +4,7 @@ use loyalty_worker::codec::{RegistryClient, framing, wire};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::support::commands::Shop;
+use crate::support::commands::{Shop, credit_of_ada};
 use crate::support::stack::{OwnStack, Stack, root};
 use crate::support::topics::ByHand;
 use crate::support::{Installation, Traffic, eventually};
@@ -51,7 +51,9 @@ fn a_new_schema_waits_for_the_registry(stack: &OwnStack, addresses: &Stack) {
     let id = RegistryClient::new(&addresses.registry_url).register(&subject, &credit_with_a_note()).expect("registers");
 
     stack.kill("registry");
-    let mut value = framing::confluent(id, Vec::new(), |out| out.extend(wire::datum(&credit_of_ada(waiting.merchant))));
+    let mut value = framing::confluent(id, Vec::new(), |out| {
+        out.extend(wire::datum(&credit_of_ada(waiting.merchant, "with-a-note", None)))
+    });
     value.push(0); // the note is null
     let key = Some(waiting.merchant.as_bytes());
     let position = waiting.topics.write("credit", ByHand { key, value: Some(&value), ..ByHand::default() });
@@ -75,26 +77,4 @@ fn credit_with_a_note() -> String {
     let fields = command["type"][0]["fields"].as_array_mut().expect("the fields of CreditAmount");
     fields.push(json!({ "name": "note", "type": ["null", "string"], "default": null }));
     schema.to_string()
-}
-
-fn credit_of_ada(merchant: &str) -> wire::CreditCommand {
-    wire::CreditCommand {
-        envelope: wire::Envelope {
-            merchant_id: merchant.to_owned(),
-            idempotency_key: "with-a-note".to_owned(),
-            customer: Some(wire::CustomerRef { kind: wire::RefKind::ExternalId, value: "ada".to_owned() }),
-            occurred_at: None,
-            source: None,
-            attributes: Default::default(),
-        },
-        command: wire::CreditBody::CreditAmount(wire::CreditAmount {
-            unit: "points".to_owned(),
-            amount: 70,
-            order_id: None,
-            reason: None,
-            title: None,
-            expires_at: None,
-            skip_notifications: false,
-        }),
-    }
 }

@@ -7,7 +7,7 @@ use loyalty_worker::telemetry::metrics::METRICS;
 use serde_json::{Value, json};
 
 use crate::load::registry;
-use crate::support::commands::Shop;
+use crate::support::commands::{Shop, credit_of_ada};
 use crate::support::published::{Published, Record};
 use crate::support::stack::Stack;
 use crate::support::topics::ByHand;
@@ -178,25 +178,7 @@ fn avro_and_json_mean_the_same_and_traces_pass_through() {
     let earned = events.await_record("points.earned", |event| event.json["type"] == "points.earned");
     assert_eq!(earned.headers["traceparent"], traceparent);
 
-    let command = wire::CreditCommand {
-        envelope: wire::Envelope {
-            merchant_id: shop.merchant.to_owned(),
-            idempotency_key: "order-1".to_owned(),
-            customer: Some(wire::CustomerRef { kind: wire::RefKind::ExternalId, value: "ada".to_owned() }),
-            occurred_at: None,
-            source: Some("another system".to_owned()),
-            attributes: Default::default(),
-        },
-        command: wire::CreditBody::CreditAmount(wire::CreditAmount {
-            unit: "points".to_owned(),
-            amount: 70,
-            order_id: None,
-            reason: None,
-            title: None,
-            expires_at: None,
-            skip_notifications: false,
-        }),
-    };
+    let command = credit_of_ada(shop.merchant, "order-1", Some("another system"));
     let ids = registry::schema_ids(&installation.stack.registry_url, &installation.prefix).expect("registered");
     let value = framing::confluent(ids[2], Vec::new(), |out| out.extend(wire::datum(&command)));
     let avro = ByHand { key: Some(shop.merchant.as_bytes()), value: Some(&value), ..ByHand::default() };

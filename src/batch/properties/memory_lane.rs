@@ -128,10 +128,9 @@ impl Rows {
             snapshot.due = due.into_iter().take(query.limit).map(|(_, id)| id).collect();
         }
         for (id, state) in &self.customers {
-            let mut identifiers = state.customer.identifiers();
-            let is_named = identifiers.any(|identifier| plan.identifiers.contains(&identifier));
-            if is_named || plan.customers.contains(id) || snapshot.due.contains(id) {
-                snapshot.identities.extend(state.customer.identifiers().map(|identifier| (identifier, *id)));
+            let mut named = state.customer.identifiers().filter(|held| plan.identifiers.contains(held)).peekable();
+            if named.peek().is_some() || plan.customers.contains(id) || snapshot.due.contains(id) {
+                snapshot.identities.extend(named.map(|identifier| (identifier, *id)));
                 snapshot.customers.insert(*id, state.clone());
             }
         }

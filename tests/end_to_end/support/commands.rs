@@ -1,5 +1,6 @@
 //! A merchant who sends commands one by one and waits for the answers, in JSON as any sender without a registry would.
 
+use loyalty_worker::codec::wire;
 use serde_json::{Value, json};
 
 use super::published::{Published, Record};
@@ -84,5 +85,28 @@ impl Shop {
         let accepted = |result: Value| assert_eq!(result["status"], "accepted", "{result}");
         accepted(self.ask("merchant-config", &self.points(&format!("unit-for-{external_id}"))));
         accepted(self.ask("customer-upsert", &self.customer(&format!("hello-{external_id}"), external_id)));
+    }
+}
+
+/// 70 points for ada, as a sender of Avro has it.
+pub fn credit_of_ada(merchant: &str, key: &str, source: Option<&str>) -> wire::CreditCommand {
+    wire::CreditCommand {
+        envelope: wire::Envelope {
+            merchant_id: merchant.to_owned(),
+            idempotency_key: key.to_owned(),
+            customer: Some(wire::CustomerRef { kind: wire::RefKind::ExternalId, value: "ada".to_owned() }),
+            occurred_at: None,
+            source: source.map(str::to_owned),
+            attributes: Default::default(),
+        },
+        command: wire::CreditBody::CreditAmount(wire::CreditAmount {
+            unit: "points".to_owned(),
+            amount: 70,
+            order_id: None,
+            reason: None,
+            title: None,
+            expires_at: None,
+            skip_notifications: false,
+        }),
     }
 }
