@@ -1,7 +1,7 @@
 # Everything runs on this machine, with real Kafka, Postgres and a schema registry, and without Docker.
 
 .DEFAULT_GOAL := help
-.PHONY: help prerequisites demo test bench up down fmt lint clean-stack
+.PHONY: help prerequisites demo test bench bench-quick bench-build up down fmt lint clean-stack
 SHELL := /bin/bash
 
 # where rustup puts cargo, for shells that have not read its profile yet
@@ -28,11 +28,17 @@ demo: prerequisites ## the worker at work beside a real stack, then all is stopp
 test: prerequisites ## all tests, beside a real stack
 	@$(local)/with-stack $(stacks)/test $(local)/run-tests
 
-bench: prerequisites ## the benchmark, beside a real stack
+bench: bench-build ## the benchmark with its peers and full tables, beside a real stack: 45 minutes, 10 more the first time, 40 GB
+	@$(local)/with-stack $(stacks)/bench target/release/examples/bench --worker $(worker)
+
+bench-quick: bench-build ## its most telling rows with short backlogs: 4 minutes
+	@$(local)/with-stack $(stacks)/bench target/release/examples/bench --worker $(worker) \
+		--rounds 1 --commands 300000 --alone 300 --rows two,one,streams,latency
+
+bench-build: prerequisites
 	@[[ -x target/release/examples/bench ]] || echo "The first build takes about 5 minutes on 2 cores."
 	@cargo build --release --bin loyalty-worker --example bench
-	@$(local)/stack down --wipe $(stacks)/bench
-	@$(local)/with-stack $(stacks)/bench target/release/examples/bench --worker $(worker)
+	@mvn -B -q -f benches/kafka-streams/pom.xml package
 
 up: prerequisites ## a stack and the worker in the background, to play with
 	@[[ -x $(worker) ]] || echo "The first build takes about 5 minutes on 2 cores."

@@ -78,25 +78,27 @@ return (
     from unnest(parts) with ordinality as p (part, place)
 );
 
--- Columns of one width come first, so that no row is padded. Text that keys hold compares by bytes.
-
--- The other way round: a UUID from two numbers that hold its bits.
-create function uuid_of(high bigint, low bigint) returns uuid
+-- Numbers are packed as Postgres sends them, eight bytes each, the least one for null. An array of them would be parsed and printed
+-- number by number, which cost as much as all else of the row. These take one out, from place 0; a UUID takes two places.
+create function number_at(packed bytea, place int) returns bigint
 language sql immutable strict parallel safe
-return encode(int8send(high) || int8send(low), 'hex')::uuid;
+return nullif(('x' || encode(substring(packed, place * 8 + 1, 8), 'hex'))::bit(64)::bigint, -9223372036854775808);
+create function uuid_at(packed bytea, place int) returns uuid
+language sql immutable strict parallel safe
+return nullif(encode(substring(packed, place * 8 + 1, 16), 'hex')::uuid, '80000000-0000-0000-8000-000000000000');
+create function instant_at(packed bytea, place int) returns timestamptz
+language sql immutable strict parallel safe
+return 'epoch'::timestamptz + number_at(packed, place) * interval '1 microsecond';
 
 -- A customer is one row: profile, accounts and lots. So a credit or a redeem finds everything with one look-up, and is one update of one
--- row. Accounts and lots are packed into arrays, half as large as arrays of rows; the views `account` and `lot` unpack them. Spent
--- lots leave the array: the ledger has them.
+-- row. Accounts and lots are packed; the views `account` and `lot` unpack them. Spent lots leave their place: the ledger has them.
+-- What a credit changes stands at the end, so that the log of an update leaves out all that stands before it.
 create table customer (
     customer_id  uuid primary key,        -- time-ordered, made from the position of the command that created it
     external_key uuid,                    -- lookup_key(merchant_id, 'external_id', external_id); null where that is null
     phone_key    uuid,                    -- in the same way; the values are normalised
     email_key    uuid,
-    version      bigint      not null,    -- +1 with every change of anything here
     created_at   timestamptz not null,
-    updated_at   timestamptz not null,
-    next_due     timestamptz,             -- nothing is due in any account before; may be early, never late
     birth_date   date,
     status       smallint    not null,    -- 1 active, 2 inactive
     notify_email boolean     not null,
@@ -108,8 +110,11 @@ create table customer (
     first_name   text,
     last_name    text,
     unit_ids     text[] collate "C" not null,  -- of the accounts, ascending
-    accounts     bigint[]    not null,    -- ten numbers for each account: see the view `account`
-    lots         bigint[]    not null     -- seven numbers for each lot: see the view `lot`
+    version      bigint      not null,    -- +1 with every change of anything here
+    updated_at   timestamptz not null,
+    next_due     timestamptz,             -- nothing is due in any account before; may be early, never late
+    accounts     bytea       not null,    -- ten numbers for each account: see the view `account`
+    lots         bytea       not null     -- seven numbers for each lot: see the view `lot`
 ) with (fillfactor = 75);
 -- Compressing a row that has outgrown its page would cost more than the update.
 alter table customer alter column accounts set storage external, alter column lots set storage external;
@@ -123,22 +128,21 @@ create index customer_due on customer (merchant_id, next_due, customer_id) where
 
 create view account as
 select c.merchant_id, c.customer_id, u.unit_id,
-       c.accounts[a + 1] as entries,  -- seq of the last entry
-       uuid_of(c.accounts[a + 2], c.accounts[a + 3]) as last_entry,  -- its transaction_id; null before the first
-       c.accounts[a + 4] as available, c.accounts[a + 5] as pending, c.accounts[a + 6] as held, c.accounts[a + 7] as debt,
-       c.accounts[a + 8] as lifetime_earned, c.accounts[a + 9] as lifetime_redeemed,
-       'epoch'::timestamptz + c.accounts[a + 10] * interval '1 microsecond' as next_due
+       number_at(c.accounts, a) as entries,  -- seq of the last entry
+       uuid_at(c.accounts, a + 1) as last_entry,  -- its transaction_id; null before the first
+       number_at(c.accounts, a + 3) as available, number_at(c.accounts, a + 4) as pending, number_at(c.accounts, a + 5) as held,
+       number_at(c.accounts, a + 6) as debt, number_at(c.accounts, a + 7) as lifetime_earned,
+       number_at(c.accounts, a + 8) as lifetime_redeemed, instant_at(c.accounts, a + 9) as next_due
 from customer c
 cross join lateral unnest(c.unit_ids) with ordinality as u (unit_id, place)
 cross join lateral (values ((u.place::int - 1) * 10)) as at (a);
 
 -- In the order of their making. The first number says whose: the account's place.
 create view lot as
-select c.merchant_id, c.customer_id, c.unit_ids[c.lots[l]] as unit_id, uuid_of(c.lots[l + 1], c.lots[l + 2]) as lot_id,
-       c.lots[l + 3] as amount, c.lots[l + 4] as remaining,
-       'epoch'::timestamptz + c.lots[l + 5] * interval '1 microsecond' as issued_at,
-       'epoch'::timestamptz + c.lots[l + 6] * interval '1 microsecond' as expires_at  -- null: never
-from customer c, generate_series(1, cardinality(c.lots), 7) as l;
+select c.merchant_id, c.customer_id, c.unit_ids[number_at(c.lots, l)] as unit_id, uuid_at(c.lots, l + 1) as lot_id,
+       number_at(c.lots, l + 3) as amount, number_at(c.lots, l + 4) as remaining,
+       instant_at(c.lots, l + 5) as issued_at, instant_at(c.lots, l + 6) as expires_at  -- null: never
+from customer c, generate_series(0, length(c.lots) / 8 - 1, 7) as l;
 
 -- The ledger. Append-only, in the order of time, and each account's entries are a chain from its last to its first: a second index
 -- by account would be one random page for each entry.
@@ -157,21 +161,23 @@ create table entry (
     cause_topic     smallint,               -- null: time did it
     kind            smallint    not null,   -- 1 earn_amount, 2 redeem_amount, 3 expire
     unit_id         text collate "C" not null,
-    lots            bigint[],               -- three numbers for each lot: the two halves of its id, the amount; null: its own lot
+    lots            bytea,                  -- three numbers for each lot: its id, the amount; null: its own lot
     order_id        text,
     reason          text,
     title           text
 );
 
 create view entry_lot as
-select e.transaction_id, e.customer_id, e.unit_id, uuid_of(e.lots[at], e.lots[at + 1]) as lot_id, e.lots[at + 2] as amount
-from entry e, generate_series(1, cardinality(e.lots), 3) as at
+select e.transaction_id, e.customer_id, e.unit_id, uuid_at(e.lots, l) as lot_id, number_at(e.lots, l + 2) as amount
+from entry e, generate_series(0, length(e.lots) / 8 - 1, 3) as l
 union all
 select transaction_id, customer_id, unit_id, transaction_id, amount from entry where lots is null;
 
--- The memory of decided commands, kept for good: a second delivery gets the first decision again.
+-- The memory of decided commands, kept for good: a second delivery gets the first decision again. Keys are unique because the lane's one
+-- writer looks for a key before it decides on it. They arrive in no order, so that every one is another page of an index, and a
+-- hash index is the cheapest to read and to write there.
 create table decision (
-    key_hash         uuid primary key,      -- lookup_key(merchant, idempotency key)
+    key_hash         uuid        not null,  -- lookup_key(merchant, idempotency key)
     content_hash     uuid        not null,
     customer_id      uuid,
     customer_version bigint,
@@ -185,12 +191,14 @@ create table decision (
     entries          uuid[],                -- the transaction_ids of the entries that it wrote; null: none
     rejection        jsonb                  -- {code, message, fields, detail}
 );
+create index decision_key_hash on decision using hash (key_hash);
 
 -- One accepted earning per merchant, order and unit: lookup_key(merchant_id, order_id, unit_id).
 create table earned_order (
-    order_key      uuid primary key,
+    order_key      uuid not null,
     transaction_id uuid not null
 );
+create index earned_order_order_key on earned_order using hash (order_key);
 
 -- The shapes in which the worker sends rows: a whole batch of them is one parameter, an array of these, so that each table
 -- takes one statement (as fast as COPY, and it can be pipelined), and arrays within a row need no flattening.
@@ -205,18 +213,19 @@ create type unit_version_row as (
     scale smallint, expiry_days int, min_held bigint, min_amount bigint
 );
 create type customer_row as (
-    row_at tid, customer_id uuid, external_key uuid, phone_key uuid, email_key uuid, version bigint, created_at timestamptz,
-    updated_at timestamptz, next_due timestamptz, birth_date date, status smallint, notify_email boolean, notify_phone boolean, merchant_id text, external_id text,
-    phone text, email text, first_name text, last_name text, unit_ids text[], accounts bigint[], lots bigint[]
+    row_at tid, customer_id uuid, external_key uuid, phone_key uuid, email_key uuid, created_at timestamptz, birth_date date,
+    status smallint, notify_email boolean, notify_phone boolean, merchant_id text, external_id text, phone text, email text,
+    first_name text, last_name text, unit_ids text[], version bigint, updated_at timestamptz, next_due timestamptz, accounts bytea,
+    lots bytea
 );
 create type customer_accounts_row as (
-    row_at tid, customer_id uuid, version bigint, updated_at timestamptz, next_due timestamptz, unit_ids text[],
-    accounts bigint[], lots bigint[]
+    row_at tid, customer_id uuid, unit_ids text[], version bigint, updated_at timestamptz, next_due timestamptz, accounts bytea,
+    lots bytea
 );
 create type entry_row as (
     transaction_id uuid, previous uuid, customer_id uuid, seq bigint, amount bigint, balance_after bigint,
     unit_version bigint, occurred_at timestamptz, recorded_at timestamptz, cause_offset bigint, cause_partition int,
-    cause_topic smallint, kind smallint, unit_id text, lots bigint[], order_id text, reason text, title text
+    cause_topic smallint, kind smallint, unit_id text, lots bytea, order_id text, reason text, title text
 );
 create type decision_row as (
     key_hash uuid, content_hash uuid, customer_id uuid, customer_version bigint, config_version bigint,

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::topic_partition_list::Offset;
 
+use crate::backlog::PATIENCE;
+use crate::fill::{self, Fill};
 use crate::load::command::{Body, Command, Content, Encoding, Record, UnitRules};
 use crate::load::encode::{Encoder, Timeline};
 use crate::load::send::Sender;
@@ -16,6 +18,7 @@ use crate::support::Failure;
 use crate::support::database::Database;
 use crate::support::installation::{Installation, Stack};
 use crate::support::processes::{Worker, check_signals};
+use crate::topics;
 
 /// An installation with customers and configured merchants, and no worker.
 pub struct Scene {
@@ -24,55 +27,87 @@ pub struct Scene {
     pub sender: Sender,
     /// Of the results that come from now on.
     pub results: BaseConsumer,
+    is_copy: bool,
 }
 
-/// A migrated database with that many customers, to copy. Each has two identifiers, and an account with one lot and its entry.
-pub fn base(stack: &Stack, worker: &Path, name: &str, customers: u64) -> Result<String, Failure> {
-    let installation = Installation::new(stack, worker, name, &format!("{name}-base"))?;
+/// A filled database.
+pub struct Base {
+    database: String,
+    /// It is too large to be copied for each run, so that each goes on where the one before has ended.
+    in_place: bool,
+}
+
+/// A filled database to copy.
+pub fn young_base(stack: &Stack, worker: &Path, customers: u64) -> Result<Base, Failure> {
+    let database = "bench-young".to_owned();
+    let installation = Installation::new(stack, worker, &database, &database)?;
     installation.run(&["migrate"])?;
-    let database = Database::connect(&stack.database_url(&installation.database)?)?;
-    let merchants = MERCHANTS.map(|id| format!("'{id}'")).join(", ");
-    let of_all = format!(
-        "from (select i, ('01900000-0000-8000-8000-' || lpad(to_hex(i), 12, '0'))::uuid as id, \
-         (array[{merchants}])[1 + i % {}] as merchant from generate_series(1, {customers}) i) c",
-        MERCHANTS.len()
-    );
-    // The first lot and its entry have their customer's id, in two numbers.
-    let id = "x'0190000000008000'::bigint, (x'8000000000000000'::bigint | i)";
-    for insert in [
-        format!(
-            "insert into customer (customer_id, external_key, email_key, merchant_id, version, status, external_id, email, first_name, notify_email, \
-             notify_phone, created_at, updated_at, unit_ids, accounts, lots) \
-             select id, lookup_key(merchant, 'external_id', 'c-' || i), lookup_key(merchant, 'email', 'c' || i || '@example.com'), \
-             merchant, 2, 1, 'c-' || i, 'c' || i || '@example.com', 'Customer', true, false, now(), now(), \
-             array['points'], array[1, {id}, 1000, 0, 0, 0, 1000, 0, null], \
-             array[1, {id}, 1000, 1000, (extract(epoch from now()) * 1000000)::bigint, null] {of_all}"
-        ),
-        format!(
-            "insert into entry (transaction_id, customer_id, unit_id, seq, kind, amount, balance_after, occurred_at, recorded_at) \
-             select id, id, 'points', 1, 1, 1000, 1000, now(), now() {of_all}"
-        ),
-        // Only what is full: of empty tables Postgres would take it from here that they stay so.
-        "vacuum analyze customer, entry".to_owned(),
-    ] {
-        check_signals()?;
-        database.execute(&insert)?;
-    }
-    Ok(installation.database)
+    fill::fill(&stack.database_url(&database)?, Fill::young(customers))?;
+    Ok(Base { database, in_place: false })
 }
 
-/// A copy of the base with topics of its own. Merchants are configured by commands, as they always are.
-pub fn set(stack: &Stack, worker: &Path, name: &str, base: &str, lanes: i32) -> Result<Scene, Failure> {
-    let name = format!("{name}-{lanes}");
-    let installation = Installation::copying(stack, worker, &name, &name, base)?;
+/// The large database that is made once and stays: made now if there is none yet, or none of this layout.
+pub fn full_base(stack: &Stack, worker: &Path, customers: u64) -> Result<Base, Failure> {
+    let database = FULL.to_owned();
+    let base = Base { database: database.clone(), in_place: true };
+    let filling = Fill::old(customers);
+    let layout = md5_of_layout(stack)?;
+    let made_as = format!("{filling:?} {layout}");
+    let server = Database::connect(&stack.postgres_url)?;
+    let made = "select shobj_description(oid, 'pg_database') from pg_database where datname";
+    if server.rows(&format!("{made} = '{database}'"))?.first().is_some_and(|row| row[0] == made_as) {
+        return Ok(base);
+    }
+    server.execute(&format!("drop database if exists \"{database}\" with (force)"))?;
+    println!("{filling:?} are put in place, once: this takes about ten minutes ...");
+    let installation = Installation::new(stack, worker, &database, &database)?;
+    installation.run(&["migrate"])?;
+    fill::fill(&stack.database_url(&database)?, filling)?;
+    server.execute(&format!("comment on database \"{database}\" is '{made_as}'"))?;
+    Ok(base)
+}
+
+/// The one database that outlives a run.
+const FULL: &str = "bench-full";
+
+fn md5_of_layout(stack: &Stack) -> Result<String, Failure> {
+    let layout = include_str!("../../migrations/0001_spine.sql").replace('\'', "''");
+    let rows = Database::connect(&stack.postgres_url)?.rows(&format!("select md5('{layout}')"))?;
+    Ok(rows.concat().concat())
+}
+
+/// Removes what a bench that was interrupted has left.
+pub fn clear(stack: &Stack) -> Result<(), Failure> {
+    let server = Database::connect(&stack.postgres_url)?;
+    let left = server
+        .rows(&format!("select datname from pg_database where datname like 'bench-%' and datname <> '{FULL}'"))?;
+    for database in left.concat() {
+        server.execute(&format!("drop database \"{database}\" with (force)"))?;
+    }
+    topics::delete(&stack.bootstrap, "bench-")
+}
+
+/// A copy of the base, or the base itself, with topics of its own. Merchants are configured by commands, as they always are.
+pub fn set(stack: &Stack, worker: &Path, name: &str, base: &Base, lanes: i32) -> Result<Scene, Failure> {
+    let installation = if base.in_place {
+        let database = Database::connect(&stack.database_url(&base.database)?)?;
+        // The lanes of the last run were those of other topics.
+        database.execute("delete from lane; delete from outbox")?;
+        Installation::on(stack, worker, name, &base.database)?
+    } else {
+        Installation::copying(stack, worker, name, name, &base.database)?
+    };
     installation.prepare(lanes)?;
     let database = Database::connect(&stack.database_url(&installation.database)?)?;
     // As they are while a worker has been at work for a while.
-    database.execute("create extension pg_prewarm")?;
+    database.execute("create extension if not exists pg_prewarm")?;
     database.execute(
-        "select pg_prewarm(oid) from pg_class where relkind in ('r', 'i') and relnamespace = 'public'::regnamespace",
+        "select pg_prewarm(oid) from pg_class where relkind in ('r', 'i') and relnamespace = 'public'::regnamespace \
+         and relname not in ('entry', 'decision')",
     )?;
     database.execute("checkpoint")?;
+    let is_configured =
+        database.rows("select count(*) from unit_version")?.concat().concat() == MERCHANTS.len().to_string();
 
     let prefix = installation.topic_prefix.as_str();
     let results = observe::consumer(&stack.bootstrap, prefix, &["results"], lanes, Offset::Beginning)?;
@@ -82,28 +117,82 @@ pub fn set(stack: &Stack, worker: &Path, name: &str, base: &str, lanes: i32) -> 
         timeline: Timeline::new(now_micros()),
     };
     let mut sender = Sender::new(&stack.bootstrap, prefix, encoder, Arc::new(Tracker::default()))?;
-    let configurations = configurations();
+    let configurations = if is_configured { Vec::new() } else { configurations() };
     for record in &configurations {
         sender.send(record)?;
     }
     sender.await_acknowledgements()?;
+    let scene = Scene { installation, lanes, sender, results, is_copy: !base.in_place };
+    if !configurations.is_empty() {
+        let mut configurator = scene.start_worker()?;
+        scene.await_results(configurations.len() as u64, || configurator.check(&stack.dir))?;
+        stop_worker(configurator)?;
+    }
+    Ok(scene)
+}
 
-    let mut configurator = Worker::start(&installation, &name)?;
-    let deadline = Instant::now() + Duration::from_secs(60);
-    let mut decided = 0;
-    while decided < configurations.len() {
-        check_signals()?;
-        configurator.check(&stack.dir)?;
-        if Instant::now() > deadline {
-            return Err("the merchants' configuration was not decided within a minute".into());
-        }
-        decided += usize::from(matches!(results.poll(Duration::from_millis(50)), Some(Ok(_))));
-    }
-    let (status, _) = configurator.terminate(Duration::from_secs(10))?;
+/// By SIGTERM.
+pub fn stop_worker(worker: Worker) -> Result<(), Failure> {
+    let (status, _) = worker.terminate(Duration::from_secs(10))?;
     if !status.success() {
-        return Err(format!("the worker ended with {status}").into());
+        return Err(format!("the worker ended with {status} after SIGTERM").into());
     }
-    Ok(Scene { installation, lanes, sender, results })
+    Ok(())
+}
+
+impl Scene {
+    pub fn start_worker(&self) -> Result<Worker, Failure> {
+        Worker::start(&self.installation, &format!("{}worker", self.installation.topic_prefix))
+    }
+
+    /// See [`await_results`].
+    pub fn await_results(
+        &self,
+        count: u64,
+        still_fine: impl FnMut() -> Result<(), Failure>,
+    ) -> Result<Duration, Failure> {
+        await_results(&self.results, count, still_fine)
+    }
+
+    /// Removes its database, if that is a copy, and its topics.
+    pub fn clear(self) -> Result<(), Failure> {
+        let Scene { installation, is_copy, .. } = self;
+        let stack = &installation.stack;
+        if is_copy {
+            Database::connect(&stack.postgres_url)?
+                .execute(&format!("drop database \"{}\" with (force)", installation.database))?;
+        }
+        topics::delete(&stack.bootstrap, &installation.topic_prefix)
+    }
+}
+
+/// Reads so many results. The time is that from the first to the last.
+pub fn await_results(
+    results: &BaseConsumer,
+    count: u64,
+    mut still_fine: impl FnMut() -> Result<(), Failure>,
+) -> Result<Duration, Failure> {
+    let (mut first, mut last) = (None, Instant::now());
+    let mut read = 0;
+    while read < count {
+        match results.poll(Duration::from_millis(50)) {
+            Some(Ok(_)) => {
+                read += 1;
+                if first.is_none() || read == count || read % 1024 == 0 {
+                    last = Instant::now();
+                    first.get_or_insert(last);
+                }
+            }
+            Some(Err(_)) | None => {
+                check_signals()?;
+                still_fine()?;
+                if last.elapsed() > PATIENCE {
+                    return Err(format!("after {read} results none came for {} s", PATIENCE.as_secs()).into());
+                }
+            }
+        }
+    }
+    Ok(last.duration_since(first.unwrap_or(last)))
 }
 
 fn configurations() -> Vec<Record> {

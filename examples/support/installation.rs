@@ -65,9 +65,14 @@ impl Installation {
         if !worker.is_file() {
             return Err(format!("there is no worker at {}: build it first", worker.display()).into());
         }
-        let url = stack.database_url(database)?;
         super::database::create(&stack.postgres_url, database, template)?;
-        let settings = stack.dir.join(format!("{database}.toml"));
+        Self::on(stack, worker, name, database)
+    }
+
+    /// The same on a database that exists.
+    pub fn on(stack: &Stack, worker: &Path, name: &str, database: &str) -> Result<Installation, Failure> {
+        let url = stack.database_url(database)?;
+        let settings = stack.dir.join(format!("{name}.toml"));
         let Stack { bootstrap, registry_url, .. } = stack;
         fs::write(
             &settings,

@@ -85,6 +85,7 @@ fn decision(row: &Row, names: &mut Names) -> Result<DecisionRow, tokio_postgres:
     let code: Option<&str> = row.try_get(4)?;
     let message: Option<&str> = row.try_get(5)?;
     Ok(DecisionRow {
+        key: row.try_get(12)?,
         position: position(row.try_get(0)?, row.try_get(1)?, row.try_get(2)?),
         effect: row.try_get(3)?,
         rejection: code
@@ -101,8 +102,8 @@ fn decision(row: &Row, names: &mut Names) -> Result<DecisionRow, tokio_postgres:
 fn entry(row: &Row, names: &mut Names) -> Result<EntryRow, tokio_postgres::Error> {
     let transaction = row.try_get(3)?;
     let amount = row.try_get(7)?;
-    let lots: Option<Vec<i64>> = row.try_get(9)?;
-    let lots: Box<[Share]> = match &lots {
+    let lots: Option<&[u8]> = row.try_get(9)?;
+    let lots: Box<[Share]> = match lots.map(numbers) {
         Some(lots) => lots.chunks(3).map(share).collect(),
         None => [Share { lot: transaction, amount }].into(),
     };
@@ -154,8 +155,8 @@ fn accounts(row: &Row, names: &mut Names) -> Result<Vec<AccountRow>, tokio_postg
     let merchant = names.keep(row.try_get(1)?);
     let next_due = row.try_get::<_, Option<Timestamp>>(2)?.map(micros);
     let units: Vec<&str> = row.try_get(3)?;
-    let accounts: Vec<Option<i64>> = row.try_get(4)?;
-    let lots: Vec<Option<i64>> = row.try_get(5)?;
+    let accounts = numbers(row.try_get(4)?);
+    let lots = numbers(row.try_get(5)?);
     let account = |(place, unit): (usize, &str)| {
         let number = |at: usize| accounts.get(place * 10 + at).copied().flatten();
         let own = lots.chunks(7).filter(|lot| lot[0] == i64::try_from(place + 1).ok());
@@ -180,6 +181,12 @@ fn accounts(row: &Row, names: &mut Names) -> Result<Vec<AccountRow>, tokio_postg
     Ok(units.into_iter().enumerate().map(account).collect())
 }
 
+/// What is packed: eight bytes for a number, the least one where there is none.
+fn numbers(packed: &[u8]) -> Vec<Option<i64>> {
+    let (numbers, _) = packed.as_chunks::<8>();
+    numbers.iter().map(|bytes| Some(i64::from_be_bytes(*bytes)).filter(|number| *number != i64::MIN)).collect()
+}
+
 /// Numbers that are not there become a lot that can't be: the checks then find that nothing made it.
 fn lot(numbers: &[Option<i64>]) -> LotFact {
     let number = |place: usize| numbers.get(place).copied().flatten();
@@ -192,8 +199,8 @@ fn lot(numbers: &[Option<i64>]) -> LotFact {
     }
 }
 
-fn share(numbers: &[i64]) -> Share {
-    let number = |place: usize| numbers.get(place).copied().unwrap_or(0);
+fn share(numbers: &[Option<i64>]) -> Share {
+    let number = |place: usize| numbers.get(place).copied().flatten().unwrap_or(0);
     Share { lot: uuid(number(0), number(1)), amount: number(2) }
 }
 

@@ -139,10 +139,7 @@ impl AsRow for CustomerRow<'_> {
         for key in keys {
             row.value(&key)?;
         }
-        row.value(&customer.version)?;
         row.instant(customer.created_at)?;
-        row.instant(customer.updated_at)?;
-        row.value(&self.state.next_due().map(Timestamptz))?;
         row.value(&customer.birth_date)?;
         row.value(&customer.status.code())?;
         row.value(&customer.notify_email)?;
@@ -153,7 +150,7 @@ impl AsRow for CustomerRow<'_> {
         row.value(&customer.email)?;
         row.value(&customer.first_name)?;
         row.value(&customer.last_name)?;
-        put_accounts(row, &self.state.accounts)
+        put_changing(row, self.state)
     }
 }
 
@@ -168,16 +165,17 @@ impl AsRow for CustomerAccountsRow<'_> {
         let customer = &self.state.customer;
         row.value(&self.row_at)?;
         row.value(&customer.customer_id.0)?;
-        row.value(&customer.version)?;
-        row.instant(customer.updated_at)?;
-        row.value(&self.state.next_due().map(Timestamptz))?;
-        put_accounts(row, &self.state.accounts)
+        put_changing(row, self.state)
     }
 }
 
-/// See the views `account` and `lot`.
-fn put_accounts(row: &mut RowWriter<'_>, accounts: &[Account]) -> Result<(), SqlError> {
+/// For accounts and lots see the views `account` and `lot`.
+fn put_changing(row: &mut RowWriter<'_>, state: &CustomerState) -> Result<(), SqlError> {
+    let CustomerState { customer, accounts } = state;
     row.array(accounts.iter().map(|account| account.unit_id.as_str()))?;
+    row.value(&customer.version)?;
+    row.instant(customer.updated_at)?;
+    row.value(&state.next_due().map(Timestamptz))?;
     row.packed(accounts.iter().map(account_numbers))?;
     let lots = (1..).zip(accounts).flat_map(|(place, account)| account.lots.iter().map(move |lot| (place, lot)));
     row.packed(lots.map(|(place, lot)| lot_numbers(place, lot)))
@@ -300,7 +298,7 @@ impl AsRow for Entry {
         row.value(&self.kind.code())?;
         row.value(&self.unit_id.as_str())?;
         if self.lots == [own_lot(self.transaction_id, self.amount)] {
-            row.value(&None::<Vec<i64>>)?;
+            row.null()?;
         } else {
             // See the view `entry_lot`.
             row.packed(self.lots.iter().map(|share| {

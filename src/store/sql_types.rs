@@ -31,6 +31,9 @@ const POSTGRES_EPOCH: i64 = 946_684_800_000_000;
 const NEGATIVE_INFINITY: i64 = i64::MIN;
 const INFINITY: i64 = i64::MAX;
 
+/// Null among packed numbers.
+const NO_NUMBER: i64 = i64::MIN;
+
 impl ToSql for Timestamptz {
     fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, SqlError> {
         let wire = if self.0 == Instant::BEGINNING {
@@ -172,6 +175,12 @@ impl RowWriter<'_> {
         put_sized(self.out, |out| value.to_sql_checked(&ty, out))
     }
 
+    pub fn null(&mut self) -> Result<(), SqlError> {
+        self.next_field()?;
+        self.out.put_i32(-1);
+        Ok(())
+    }
+
     pub fn instant(&mut self, instant: Instant) -> Result<(), SqlError> {
         self.value(&Timestamptz(instant))
     }
@@ -189,23 +198,18 @@ impl RowWriter<'_> {
         })
     }
 
-    /// Values of `N` numbers each, one after the other in one array.
+    /// Values of `N` numbers each, one after the other: see the function `number_at` in the migrations.
     pub fn packed<const N: usize>(&mut self, values: impl Iterator<Item = [Option<i64>; N]>) -> Result<(), SqlError> {
         let ty = self.next_field()?;
-        if ty != Type::INT8_ARRAY {
-            return Err("packed values for a field that is no bigint[]".into());
+        if ty != Type::BYTEA {
+            return Err("packed values for a field that is no bytea".into());
         }
-        let numbers: Vec<Option<i64>> = values.flatten().collect();
         put_sized(self.out, |out| {
-            put_array_header(&Type::INT8, numbers.len(), out)?;
-            for number in numbers {
-                match number {
-                    Some(number) => {
-                        out.put_i32(8);
-                        out.put_i64(number);
-                    }
-                    None => out.put_i32(-1),
+            for number in values.flatten() {
+                if number == Some(NO_NUMBER) {
+                    return Err(Unstorable("the number that stands for null").into());
                 }
+                out.put_i64(number.unwrap_or(NO_NUMBER));
             }
             Ok(IsNull::No)
         })
@@ -262,17 +266,20 @@ impl<'a> Columns<'a> {
         Ok(self.take::<Timestamptz>()?.0)
     }
 
-    /// Values of `N` numbers each, from one array.
+    /// Values of `N` numbers each.
     pub fn packed<const N: usize>(&mut self) -> Result<Vec<[Option<i64>; N]>, StoreError> {
         self.packed_or_none()?.ok_or_else(|| StoreError::corrupt("packed values are null"))
     }
 
     pub fn packed_or_none<const N: usize>(&mut self) -> Result<Option<Vec<[Option<i64>; N]>>, StoreError> {
-        let Some(numbers) = self.take::<Option<Vec<Option<i64>>>>()? else { return Ok(None) };
-        match numbers.as_chunks::<N>() {
-            (values, []) => Ok(Some(values.to_vec())),
-            _ => Err(StoreError::corrupt("packed values are incomplete")),
+        let Some(bytes) = self.take::<Option<&[u8]>>()? else { return Ok(None) };
+        let (numbers, rest) = bytes.as_chunks::<8>();
+        let (values, incomplete) = numbers.as_chunks::<N>();
+        if !rest.is_empty() || !incomplete.is_empty() {
+            return Err(StoreError::corrupt("packed values are incomplete"));
         }
+        let number = |bytes: [u8; 8]| Some(i64::from_be_bytes(bytes)).filter(|number| *number != NO_NUMBER);
+        Ok(Some(values.iter().map(|value| value.map(number)).collect()))
     }
 
     /// A number that stands for one of our own words.

@@ -38,11 +38,23 @@ fn a_database_that_was_tampered_with() {
         assert_eq!(copy.database().change(statement, &[]), 1, "{statement}");
         assert_audit_finds(&copy, fault);
     };
-    let holder = "customer_id = (select customer_id from customer where accounts[4] > 0 limit 1)";
+    let holder =
+        "customer_id = (select customer_id from customer join account using (customer_id) where available > 0 limit 1)";
     let entry = "(customer_id, unit_id, seq) = (select customer_id, unit_id, seq from entry where kind = 1 limit 1)";
-    tampered(&format!("update customer set accounts[4] = accounts[4] + 1 where {holder}"), &["lots"]);
-    tampered(&format!("update customer set lots[5] = lots[5] - 1 where {holder}"), &["lots"]);
-    tampered(&format!("update customer set accounts[2] = accounts[2] + 1 where {holder}"), &["last entry"]);
+    // Another bit in one of the packed numbers of the first account and the first lot.
+    let flipped = |column: &str, number: usize| {
+        let last_byte = number * 8 + 7;
+        let byte = format!("get_byte({column}, {last_byte}) # 1");
+        format!("update customer set {column} = set_byte({column}, {last_byte}, {byte}) where {holder}")
+    };
+    let (available, remaining, last_entry) = (flipped("accounts", 3), flipped("lots", 4), flipped("accounts", 1));
+    tampered(&available, &["lots"]);
+    tampered(&remaining, &["lots"]);
+    tampered(&last_entry, &["last entry"]);
+    tampered(
+        "insert into decision select (jsonb_populate_record(decision, '{\"offset\": 1000000}')).* from decision where effect = 4 limit 1",
+        &["one key"],
+    );
     tampered(
         "update customer set phone_key = gen_random_uuid() where customer_id = (select customer_id from customer limit 1)",
         &["is not its identifier's"],

@@ -36,6 +36,7 @@ pub fn judge(mut facts: Facts, options: &AuditOptions) -> AuditReport {
         offsets::answered(view),
         once::results(view),
         once::events(view),
+        once::decisions(view),
         results,
         entries,
         accounts,

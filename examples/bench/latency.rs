@@ -1,0 +1,99 @@
+//! From produce to visible result, one command at a time and in an open loop: commands are due at their moment, whatever has become of
+//! those before, and what is sent late counts from when it was due.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::message::Message;
+
+use crate::backlog::PATIENCE;
+use crate::load::command::Content;
+use crate::load::observe::AnsweredResult;
+use crate::load::track::percentile;
+use crate::scene::Scene;
+use crate::support::Failure;
+use crate::support::processes::check_signals;
+use crate::trade::{Market, Trade};
+
+/// Milliseconds.
+#[derive(Debug, Clone, Copy)]
+pub struct Latency {
+    pub p50: f64,
+    pub p99: f64,
+}
+
+impl Latency {
+    fn of(mut micros: Vec<i64>) -> Latency {
+        micros.sort_unstable();
+        let at = |percent| percentile(&micros, percent) as f64 / 1e3;
+        Latency { p50: at(50), p99: at(99) }
+    }
+}
+
+/// Sends so many commands, each when the one before it has been answered. A worker must be running.
+pub fn alone(scene: &mut Scene, market: Market, commands: u64) -> Result<Latency, Failure> {
+    let mut trade = Trade::new(market);
+    let mut micros = Vec::new();
+    for _ in 0..commands {
+        check_signals()?;
+        let record = trade.next_record();
+        let Content::Command { command, .. } = &record.content else { continue };
+        let sent = Instant::now();
+        scene.sender.send(&record)?;
+        loop {
+            if let Some(Ok(message)) = scene.results.poll(Duration::from_millis(50))
+                && let Some(result) = message.payload().and_then(AnsweredResult::read)
+                && result.idempotency_key == command.key
+            {
+                break;
+            }
+            if sent.elapsed() > PATIENCE {
+                return Err("a command that was sent alone got no result".into());
+            }
+        }
+        micros.push(i64::try_from(sent.elapsed().as_micros())?);
+    }
+    Ok(Latency::of(micros))
+}
+
+/// Sends `per_second` commands for so long; those of the first `settling` do not count. A worker must be running.
+pub fn open_loop(
+    scene: &mut Scene,
+    market: Market,
+    per_second: f64,
+    settling: Duration,
+    lasting: Duration,
+) -> Result<Latency, Failure> {
+    let mut trade = Trade::new(market);
+    let commands = (per_second * (settling + lasting).as_secs_f64()) as u64;
+    let due = |number: u64| Duration::from_secs_f64(number as f64 / per_second);
+    let mut micros = Vec::new();
+    let (mut sent, mut answered) = (0, 0);
+    let begun = Instant::now();
+    while answered < commands {
+        while sent < commands && begun.elapsed() >= due(sent) {
+            scene.sender.send(&trade.next_record())?;
+            sent += 1;
+        }
+        // Briefly, so that none is sent late for having waited here.
+        match scene.results.poll(Duration::from_micros(500)) {
+            Some(Ok(message)) => {
+                answered += 1;
+                let result = message.payload().and_then(AnsweredResult::read).ok_or("a result can't be read")?;
+                // The key of a duplicate is that of an earlier one, so they are left out.
+                if let Some(number) = trade.number_of(result.idempotency_key)
+                    && !result.outcome.duplicate
+                    && due(number - 1) >= settling
+                {
+                    micros.push(i64::try_from(begun.elapsed().saturating_sub(due(number - 1)).as_micros())?);
+                }
+            }
+            Some(Err(_)) | None => {
+                check_signals()?;
+                if begun.elapsed() > settling + lasting + PATIENCE {
+                    return Err(format!("{answered} of {commands} commands were answered").into());
+                }
+            }
+        }
+    }
+    Ok(Latency::of(micros))
+}
