@@ -173,11 +173,9 @@ from entry e, generate_series(0, length(e.lots) / 8 - 1, 3) as l
 union all
 select transaction_id, customer_id, unit_id, transaction_id, amount from entry where lots is null;
 
--- The memory of decided commands, kept for good: a second delivery gets the first decision again. Keys are unique because the lane's one
--- writer looks for a key before it decides on it. They arrive in no order, so that every one is another page of an index, and a
--- hash index is the cheapest to read and to write there.
+-- The memory of decided commands, kept for good: a second delivery gets the first decision again.
 create table decision (
-    key_hash         uuid        not null,  -- lookup_key(merchant, idempotency key)
+    key_hash         uuid primary key,      -- lookup_key(merchant, idempotency key)
     content_hash     uuid        not null,
     customer_id      uuid,
     customer_version bigint,
@@ -191,14 +189,12 @@ create table decision (
     entries          uuid[],                -- the transaction_ids of the entries that it wrote; null: none
     rejection        jsonb                  -- {code, message, fields, detail}
 );
-create index decision_key_hash on decision using hash (key_hash);
 
 -- One accepted earning per merchant, order and unit: lookup_key(merchant_id, order_id, unit_id).
 create table earned_order (
-    order_key      uuid not null,
+    order_key      uuid primary key,
     transaction_id uuid not null
 );
-create index earned_order_order_key on earned_order using hash (order_key);
 
 -- The shapes in which the worker sends rows: a whole batch of them is one parameter, an array of these, so that each table
 -- takes one statement (as fast as COPY, and it can be pipelined), and arrays within a row need no flattening.

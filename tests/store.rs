@@ -324,6 +324,10 @@ async fn skipped_records_are_known_by_lane() {
 async fn writes_that_do_not_fit_are_refused_with_their_kind() {
     let database = Database::new().await;
     let (mut connection, state) = database.owner().await;
+    let decision = || new_decision(1, accepted(Effect::Updated, None, Vec::new()));
+    let rows = RowChanges { decisions: vec![decision()], ..RowChanges::default() };
+    let state = apply(&mut connection, &state, &rows).await;
+
     let mut zero = full_customer(1);
     zero.first_name = Some("\0".to_owned());
     let mut late = full_customer(1);
@@ -332,6 +336,7 @@ async fn writes_that_do_not_fit_are_refused_with_their_kind() {
     let cases = [
         (customer(changed(CustomerChange::Accounts, full_customer(1), Vec::new())), StoreErrorKind::Corrupt),
         (customer(changed(CustomerChange::Profile, full_customer(1), Vec::new())), StoreErrorKind::Corrupt),
+        (RowChanges { decisions: vec![decision()], ..RowChanges::default() }, StoreErrorKind::Data),
         (customer(created(zero)), StoreErrorKind::Data),
         (customer(created(late)), StoreErrorKind::Data),
     ];

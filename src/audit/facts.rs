@@ -246,8 +246,6 @@ pub struct AccountRow {
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct DecisionRow {
-    /// Of merchant and idempotency key, as the database has it.
-    pub key: Uuid,
     pub position: Position,
     pub effect: i16,
     pub rejection: Option<RejectionFact>,

@@ -85,7 +85,6 @@ fn decision(row: &Row, names: &mut Names) -> Result<DecisionRow, tokio_postgres:
     let code: Option<&str> = row.try_get(4)?;
     let message: Option<&str> = row.try_get(5)?;
     Ok(DecisionRow {
-        key: row.try_get(12)?,
         position: position(row.try_get(0)?, row.try_get(1)?, row.try_get(2)?),
         effect: row.try_get(3)?,
         rejection: code

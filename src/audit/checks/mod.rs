@@ -36,7 +36,6 @@ pub fn judge(mut facts: Facts, options: &AuditOptions) -> AuditReport {
         offsets::answered(view),
         once::results(view),
         once::events(view),
-        once::decisions(view),
         results,
         entries,
         accounts,

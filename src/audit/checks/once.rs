@@ -26,21 +26,6 @@ pub fn events(view: View<'_>) -> Check {
     check
 }
 
-/// No idempotency key is decided twice, which no index of the database forbids.
-pub fn decisions(view: View<'_>) -> Check {
-    let mut check = Check::new("decisions-once", "no idempotency key is decided twice", "decisions");
-    let mut decisions: Vec<_> = view.facts.ledger.decisions.iter().map(|row| (row.key, row.position)).collect();
-    check.examined = decisions.len() as u64;
-    decisions.sort_unstable();
-    for pair in decisions.windows(2) {
-        let ((first, position), (second, other)) = (pair[0], pair[1]);
-        if first == second {
-            check.fault(|| format!("the commands {position:?} and {other:?} are decided under one key, {first}"));
-        }
-    }
-    check
-}
-
 fn find_twice(check: &mut Check, mut ids: Vec<(Uuid, i32, i64)>, topic: &str, id: &str) {
     check.examined = ids.len() as u64;
     ids.sort_unstable();

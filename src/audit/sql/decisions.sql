@@ -1,4 +1,3 @@
 select topic, "partition", "offset", effect, rejection ->> 'code' as code, rejection ->> 'message' as message,
-       customer_id, customer_version, config_version, entries, occurred_at, decided_at,
-       key_hash
+       customer_id, customer_version, config_version, entries, occurred_at, decided_at
 from decision;

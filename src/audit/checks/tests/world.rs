@@ -156,9 +156,7 @@ impl World {
     }
 
     fn remember(&mut self, result: &ResultFact) {
-        let key = self.id();
         self.facts.ledger.decisions.push(DecisionRow {
-            key,
             position: result.command,
             effect: result.effect,
             rejection: result.rejection,
