@@ -170,6 +170,7 @@ pub fn kafka_alone(scene: &Scene, commands: u64, batch: &OutboundRecords) -> Res
             reported,
             frontier: begin,
             read: 0,
+            waiting: 0,
             submitted: 0,
             published: 0,
         });
@@ -200,6 +201,8 @@ struct KafkaLane {
     reported: UnboundedReceiver<PublishReport>,
     frontier: Frontier,
     read: usize,
+    /// Of those, not yet answered by a batch.
+    waiting: usize,
     submitted: i64,
     published: i64,
 }
@@ -230,26 +233,17 @@ impl KafkaLane {
                 records += 1;
             }
         }
-        if records > 0 {
-            self.read += records;
+        self.read += records;
+        self.waiting += records;
+        // The last few of a backlog are read and not published: they are too few to be seen in the rate.
+        if self.waiting >= BATCH {
+            self.waiting -= BATCH;
             self.submitted += 1;
-            let share = share_of(batch, records);
-            self.publisher.submit(PublishJob { batch: self.submitted, frontier: self.frontier, records: share });
+            let records = batch.clone();
+            self.publisher.submit(PublishJob { batch: self.submitted, frontier: self.frontier, records });
         }
         Ok(has_moved || records > 0)
     }
-}
-
-/// As much of a full batch's records as so many commands have.
-fn share_of(batch: &OutboundRecords, commands: usize) -> OutboundRecords {
-    if commands == BATCH {
-        return batch.clone();
-    }
-    let mut share = OutboundRecords::default();
-    for record in batch.iter().take(batch.len() * commands / BATCH) {
-        share.push(&record);
-    }
-    share
 }
 
 fn settings(scene: &Scene) -> Result<Settings, Failure> {

@@ -26,7 +26,17 @@ pub fn work_off(scene: &Scene, customers: u64, warm_up: u64, commands: u64) -> R
     let state = installation.stack.dir.join("streams-state");
     let mut command = Command::new("java");
     command
-        .args(["-Xmx4g", "-jar", PROGRAM, "--bootstrap", &installation.stack.bootstrap, "--prefix", prefix])
+        // ParallelGC gives it a tenth more than the default.
+        .args([
+            "-Xmx4g",
+            "-XX:+UseParallelGC",
+            "-jar",
+            PROGRAM,
+            "--bootstrap",
+            &installation.stack.bootstrap,
+            "--prefix",
+            prefix,
+        ])
         .args(["--lanes", &scene.lanes.to_string(), "--threads", &scene.lanes.to_string()])
         .args(["--customers", &customers.to_string()])
         .arg("--state-dir")
