@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::cpu::Cpu;
 use crate::load::command::Topic;
-use crate::scene::Scene;
+use crate::scene::{self, Scene};
 use crate::support::Failure;
 use crate::support::processes::{Worker, check_signals};
 use crate::trade::{Market, Trade};
@@ -57,7 +57,7 @@ pub fn work_off(scene: &Scene, commands: u64) -> Result<(WorkedOff, Worker), Fai
     let dir = scene.installation.stack.dir.clone();
     let before = Cpu::sample(&dir, None)?;
     let mut worker = scene.start_worker()?;
-    let flowing = scene.await_results(commands, || worker.check(&dir))?;
+    let flowing = scene::await_results(&scene.results, commands, || worker.check(&dir))?;
     let cpu = Cpu::sample(&dir, Some(worker.pid()))?.since(before);
     if matches!(scene.results.poll(Duration::from_millis(500)), Some(Ok(_))) {
         return Err("there are more results than commands".into());

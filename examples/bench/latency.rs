@@ -55,6 +55,10 @@ pub fn alone(scene: &mut Scene, market: Market, commands: u64) -> Result<Latency
     Ok(Latency::of(micros))
 }
 
+/// What is due is sent so often: Java's producers gather for as long by default. A request for each command would take the machine
+/// that is measured.
+const LINGER: Duration = Duration::from_millis(5);
+
 /// Sends `per_second` commands for so long; those of the first `settling` do not count. A worker must be running.
 pub fn open_loop(
     scene: &mut Scene,
@@ -69,10 +73,14 @@ pub fn open_loop(
     let mut micros = Vec::new();
     let (mut sent, mut answered) = (0, 0);
     let begun = Instant::now();
+    let mut next_sending = Duration::ZERO;
     while answered < commands {
-        while sent < commands && begun.elapsed() >= due(sent) {
-            scene.sender.send(&trade.next_record())?;
-            sent += 1;
+        if begun.elapsed() >= next_sending {
+            next_sending = begun.elapsed() + LINGER;
+            while sent < commands && begun.elapsed() >= due(sent) {
+                scene.sender.send(&trade.next_record())?;
+                sent += 1;
+            }
         }
         // Briefly, so that none is sent late for having waited here.
         match scene.results.poll(Duration::from_micros(500)) {

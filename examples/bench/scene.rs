@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::topic_partition_list::Offset;
+use sha2::{Digest, Sha256};
 
 use crate::backlog::PATIENCE;
 use crate::fill::{self, Fill};
@@ -51,8 +52,7 @@ pub fn full_base(stack: &Stack, worker: &Path, customers: u64) -> Result<Base, F
     let database = FULL.to_owned();
     let base = Base { database: database.clone(), in_place: true };
     let filling = Fill::old(customers);
-    let layout = md5_of_layout(stack)?;
-    let made_as = format!("{filling:?} {layout}");
+    let made_as = format!("{filling:?} {}", digest_of_layout());
     let server = Database::connect(&stack.postgres_url)?;
     let made = "select shobj_description(oid, 'pg_database') from pg_database where datname";
     if server.rows(&format!("{made} = '{database}'"))?.first().is_some_and(|row| row[0] == made_as) {
@@ -70,10 +70,11 @@ pub fn full_base(stack: &Stack, worker: &Path, customers: u64) -> Result<Base, F
 /// The one database that outlives a run.
 const FULL: &str = "bench-full";
 
-fn md5_of_layout(stack: &Stack) -> Result<String, Failure> {
-    let layout = include_str!("../../migrations/0001_spine.sql").replace('\'', "''");
-    let rows = Database::connect(&stack.postgres_url)?.rows(&format!("select md5('{layout}')"))?;
-    Ok(rows.concat().concat())
+/// Of all that decides what the full tables are like.
+fn digest_of_layout() -> String {
+    let parts = [include_str!("../../migrations/0001_spine.sql"), include_str!("fill.rs")];
+    let digest = parts.iter().fold(Sha256::new(), |digest, part| digest.chain_update(part)).finalize();
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Removes what a bench that was interrupted has left.
@@ -125,7 +126,7 @@ pub fn set(stack: &Stack, worker: &Path, name: &str, base: &Base, lanes: i32) ->
     let scene = Scene { installation, lanes, sender, results, is_copy: !base.in_place };
     if !configurations.is_empty() {
         let mut configurator = scene.start_worker()?;
-        scene.await_results(configurations.len() as u64, || configurator.check(&stack.dir))?;
+        await_results(&scene.results, configurations.len() as u64, || configurator.check(&stack.dir))?;
         stop_worker(configurator)?;
     }
     Ok(scene)
@@ -143,15 +144,6 @@ pub fn stop_worker(worker: Worker) -> Result<(), Failure> {
 impl Scene {
     pub fn start_worker(&self) -> Result<Worker, Failure> {
         Worker::start(&self.installation, &format!("{}worker", self.installation.topic_prefix))
-    }
-
-    /// See [`await_results`].
-    pub fn await_results(
-        &self,
-        count: u64,
-        still_fine: impl FnMut() -> Result<(), Failure>,
-    ) -> Result<Duration, Failure> {
-        await_results(&self.results, count, still_fine)
     }
 
     /// Removes its database, if that is a copy, and its topics.
