@@ -59,6 +59,40 @@ pub fn alone(scene: &mut Scene, market: Market, commands: u64) -> Result<Latency
 /// that is measured.
 const LINGER: Duration = Duration::from_millis(5);
 
+/// So many commands wait for their results while the greatest load is sought: several batches for each of two lanes.
+const WINDOW: u64 = 16_000;
+
+/// How many commands per second are answered while they are being sent as well, which takes its part of the machine: the greatest load
+/// that could last. A worker must be running.
+pub fn greatest_load(scene: &mut Scene, market: Market, settling: Duration, lasting: Duration) -> Result<f64, Failure> {
+    let mut trade = Trade::new(market);
+    let (mut sent, mut answered, mut settled) = (0, 0, None);
+    let begun = Instant::now();
+    while begun.elapsed() < settling + lasting || answered < sent {
+        if begun.elapsed() >= settling && settled.is_none() {
+            settled = Some((answered, Instant::now()));
+        }
+        while sent - answered < WINDOW && begun.elapsed() < settling + lasting {
+            scene.sender.send(&trade.next_record())?;
+            sent += 1;
+        }
+        match scene.results.poll(Duration::from_millis(1)) {
+            Some(Ok(_)) => answered += 1,
+            Some(Err(_)) | None => check_patience(begun, settling + lasting, answered, sent)?,
+        }
+    }
+    let (before, since) = settled.ok_or("there was no time to measure in")?;
+    Ok((answered - before) as f64 / since.elapsed().as_secs_f64())
+}
+
+fn check_patience(begun: Instant, planned: Duration, answered: u64, sent: u64) -> Result<(), Failure> {
+    check_signals()?;
+    if begun.elapsed() > planned + PATIENCE {
+        return Err(format!("{answered} of {sent} commands were answered").into());
+    }
+    Ok(())
+}
+
 /// Sends `per_second` commands for so long; those of the first `settling` do not count. A worker must be running.
 pub fn open_loop(
     scene: &mut Scene,
@@ -82,8 +116,8 @@ pub fn open_loop(
                 sent += 1;
             }
         }
-        // Briefly, so that none is sent late for having waited here.
-        match scene.results.poll(Duration::from_micros(500)) {
+        // Briefly, so that none is sent late for having waited here; the client counts in milliseconds and would spin for less than one.
+        match scene.results.poll(Duration::from_millis(1)) {
             Some(Ok(message)) => {
                 answered += 1;
                 let result = message.payload().and_then(AnsweredResult::read).ok_or("a result can't be read")?;
@@ -96,10 +130,7 @@ pub fn open_loop(
                 }
             }
             Some(Err(_)) | None => {
-                check_signals()?;
-                if begun.elapsed() > settling + lasting + PATIENCE {
-                    return Err(format!("{answered} of {commands} commands were answered").into());
-                }
+                check_patience(begun, settling + lasting, answered, commands)?;
             }
         }
     }

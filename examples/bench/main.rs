@@ -53,7 +53,7 @@ struct Options {
     /// Commands sent one at a time
     #[arg(long, default_value_t = 1_000)]
     alone: u64,
-    /// Only these rows: two, one, four, skewed, full, sql, kafka, streams, per-command, per-message, latency, memory
+    /// Only these rows: two, one, four, skewed, hoarding, full, sql, kafka, streams, per-command, per-message, latency, memory
     #[arg(long, value_delimiter = ',')]
     rows: Vec<String>,
 }

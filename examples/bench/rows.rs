@@ -46,6 +46,7 @@ struct Row {
     lanes: i32,
     spread: Spread,
     one_merchant: bool,
+    hoarding: bool,
     is_full: bool,
 }
 
@@ -56,14 +57,16 @@ impl Row {
         lanes: 2,
         spread: Spread::Uniform,
         one_merchant: false,
+        hoarding: false,
         is_full: false,
     };
 
-    const COMPARED: [Row; 5] = [
+    const COMPARED: [Row; 6] = [
         Row::TWO_LANES,
         Row { option: "one", name: report::ONE_LANE, lanes: 1, one_merchant: true, ..Row::TWO_LANES },
         Row { option: "four", name: report::FOUR_LANES, lanes: 4, ..Row::TWO_LANES },
         Row { option: "skewed", name: report::SKEWED, spread: Spread::Zipf, ..Row::TWO_LANES },
+        Row { option: "hoarding", name: report::HOARDING, spread: Spread::Zipf, hoarding: true, ..Row::TWO_LANES },
         Row { option: "full", name: report::FULL, is_full: true, ..Row::TWO_LANES },
     ];
 }
@@ -107,13 +110,14 @@ impl<'a> Bench<'a> {
 
     fn market(&self, row: Row) -> Market {
         let customers = if row.is_full { self.options.full_customers } else { self.options.customers };
-        Market { customers, spread: row.spread, one_merchant: row.one_merchant }
+        Market { customers, spread: row.spread, one_merchant: row.one_merchant, hoarding: row.hoarding }
     }
 
     fn scene(&mut self, row: Row) -> Result<Scene, Failure> {
         self.scenes += 1;
         let base = if row.is_full { self.full.as_ref().ok_or("there are no full tables")? } else { &self.young };
-        scene::set(self.stack, &self.options.worker, &format!("bench-{}-{}", self.began, self.scenes), base, row.lanes)
+        let name = format!("bench-{}-{}", self.began, self.scenes);
+        scene::set(self.stack, &self.options.worker, &name, base, row.lanes)
     }
 
     fn work_off(&mut self, row: Row, commands: u64) -> Result<(WorkedOff, Scene), Failure> {
@@ -160,22 +164,22 @@ impl<'a> Bench<'a> {
         }
         println!("\nlatency");
         let row = Row::TWO_LANES;
-        let greatest =
-            report.median(report::TWO_LANES).ok_or("the latency at a share of the load needs the row `two`")?;
         let mut scene = self.scene(row)?;
         let market = self.market(row);
         let worker = scene.start_worker()?;
-        let mut note = |what: &str, latency: latency::Latency| {
+        let note = |report: &mut Report, what: &str, latency: latency::Latency| {
             report.note(format!("{what}, p50"), Unit::Millis, latency.p50);
             report.note(format!("{what}, p99"), Unit::Millis, latency.p99);
         };
         // What the first commands wait for is the worker's start.
         latency::alone(&mut scene, market, self.options.alone / 10)?;
-        note("one at a time", latency::alone(&mut scene, market, self.options.alone)?);
+        note(report, "one at a time", latency::alone(&mut scene, market, self.options.alone)?);
+        let greatest = latency::greatest_load(&mut scene, market, LATENCY_SETTLES, LATENCY_LASTS)?;
+        report.note(report::GREATEST_LOAD, Unit::PerSecond, greatest);
         for percent in [20, 80] {
             let rate = greatest * f64::from(percent) / 100.0;
             let latency = latency::open_loop(&mut scene, market, rate, LATENCY_SETTLES, LATENCY_LASTS)?;
-            note(&format!("at {percent} % load"), latency);
+            note(report, &format!("at {percent} % load"), latency);
         }
         scene::stop_worker(worker)?;
         scene.clear()

@@ -100,12 +100,11 @@ pub fn set(stack: &Stack, worker: &Path, name: &str, base: &Base, lanes: i32) ->
     };
     installation.prepare(lanes)?;
     let database = Database::connect(&stack.database_url(&installation.database)?)?;
-    // As they are while a worker has been at work for a while.
+    // What commands read at random is in memory as far as it finds room there, as while a worker has been at work for a while.
     database.execute("create extension if not exists pg_prewarm")?;
-    database.execute(
-        "select pg_prewarm(oid) from pg_class where relkind in ('r', 'i') and relnamespace = 'public'::regnamespace \
-         and relname not in ('entry', 'decision')",
-    )?;
+    for relation in ["customer", "decision_pkey", "earned_order_pkey", "customer_external_key"] {
+        database.execute(&format!("select pg_prewarm('{relation}')"))?;
+    }
     database.execute("checkpoint")?;
     let is_configured =
         database.rows("select count(*) from unit_version")?.concat().concat() == MERCHANTS.len().to_string();

@@ -1,5 +1,6 @@
 //! The commands of the benchmark: 70 % credits, 28 % redeems, 2 % upserts; of all, 1 % are duplicates and 3 % are rejected.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::load::command::{Body, Command, Content, Encoding, Identifier, Profile, Record, Reference};
@@ -21,6 +22,8 @@ pub struct Market {
     pub spread: Spread,
     /// All commands are of one merchant.
     pub one_merchant: bool,
+    /// Customers redeem a twentieth of what they earn, so that their lots pile up; else, in the long run, all of it.
+    pub hoarding: bool,
 }
 
 /// An endless stream of commands; with the same market always the same customers and amounts, and never the same keys.
@@ -29,6 +32,8 @@ pub struct Trade {
     /// In every key, so that no run repeats another's.
     run: i64,
     rng: Rng,
+    /// What each customer has earned in this stream and not redeemed.
+    earned: HashMap<u64, i64>,
     recent: Vec<Record>,
     pub made: u64,
 }
@@ -39,7 +44,7 @@ const THE_MERCHANT: u64 = 1;
 
 impl Trade {
     pub fn new(market: Market) -> Trade {
-        Trade { market, run: now_micros(), rng: Rng::new(4_711), recent: Vec::new(), made: 0 }
+        Trade { market, run: now_micros(), rng: Rng::new(4_711), earned: HashMap::new(), recent: Vec::new(), made: 0 }
     }
 
     pub fn next_record(&mut self) -> Record {
@@ -70,12 +75,14 @@ impl Trade {
             0..20 => Body::Upsert(Profile { first_name: Some(format!("Name {}", self.made)), ..Profile::default() }),
             20..300 => {
                 // A tenth of the redeems asks for what nobody has.
-                let amount = if self.rng.permille(107) { 1_000_000_000 } else { self.rng.between(1, 20) };
+                let amount = if self.rng.permille(107) { 1_000_000_000 } else { self.amount_to_redeem(customer) };
                 Body::Redeem { unit: "points", amount, order: None }
             }
             _ => {
                 let order = self.rng.permille(300).then(|| format!("order-{:x}-{:x}", self.run, self.made));
-                Body::Credit { unit: "points", amount: self.rng.between(1, 500), order, expires_at: None }
+                let amount = self.rng.between(1, 500);
+                *self.earned.entry(customer).or_default() += amount;
+                Body::Credit { unit: "points", amount, order, expires_at: None }
             }
         };
         let command = Command {
@@ -90,6 +97,15 @@ impl Trade {
         };
         let content = Content::Command { command: Arc::new(command), encoding: Encoding::Avro };
         Record { content, traceparent: None }
+    }
+
+    /// Anything up to all that the customer has earned since the stream began, or a little of what he had before.
+    fn amount_to_redeem(&mut self, customer: u64) -> i64 {
+        const LITTLE: i64 = 20;
+        let earned = self.earned.entry(customer).or_default();
+        let amount = self.rng.between(1, if self.market.hoarding { LITTLE } else { LITTLE.max(*earned) });
+        *earned = (*earned - amount).max(0);
+        amount
     }
 
     /// From 1.

@@ -1,7 +1,7 @@
 //! The calls of a transactional producer, each with what its errors mean. Blocking; used by the publisher's thread only.
 
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -92,15 +92,29 @@ impl LaneProducer {
     }
 
     /// Sends what lingers and waits until every record is acknowledged. `commit_transaction` would do it too, but 100 ms at a time.
+    ///
+    /// librdkafka has one request in flight per partition (`rktp_msgs_inflight`, which limits it, counts messages), and while it is told to
+    /// flush it spins on what waits behind that one: a core is gone just when the brokers are slow. So after a while it is told only now
+    /// and then, and when something was acknowledged.
     pub(super) fn drain(&self) -> Result<(), PublishError> {
-        while self.producer.in_flight_count() > 0 {
-            // SAFETY: the handle lives as long as the producer. The call waits for acknowledgements, a millisecond at the most, and serves
-            // no events.
-            unsafe { rdkafka::bindings::rd_kafka_flush(self.producer.client().native_ptr(), 1) };
+        let began = Instant::now();
+        let (mut waiting, mut told) = (i32::MAX, began);
+        loop {
+            let in_flight = self.producer.in_flight_count();
+            if in_flight == 0 {
+                return self.check_deliveries();
+            }
+            if began.elapsed() < FLUSH_STEADILY || in_flight < waiting || told.elapsed() > FLUSH_AGAIN {
+                // SAFETY: the handle lives as long as the producer. The call waits for acknowledgements, a millisecond at the most, and
+                // serves no events.
+                unsafe { rdkafka::bindings::rd_kafka_flush(self.producer.client().native_ptr(), 1) };
+                (waiting, told) = (in_flight, Instant::now());
+            } else {
+                std::thread::sleep(Duration::from_millis(1));
+            }
             self.producer.poll(Duration::ZERO);
             self.check_deliveries()?;
         }
-        self.check_deliveries()
     }
 
     pub(super) fn send_offsets(
@@ -137,7 +151,7 @@ impl LaneProducer {
         &self.topics[topic as usize]
     }
 
-    /// poll(t) of the wrapper would wait out all of t.
+    /// poll(t) of the wrapper would spin for all of t.
     fn turn(&self) -> Result<(), PublishError> {
         self.producer.poll(Duration::ZERO);
         self.check_deliveries()?;
@@ -172,6 +186,10 @@ fn is_fenced(code: RDKafkaErrorCode) -> bool {
 const INIT_PATIENCE: Duration = Duration::from_secs(60);
 
 const MAX_EVENTS: usize = 1_000;
+
+/// Most transactions are drained within this.
+const FLUSH_STEADILY: Duration = Duration::from_millis(8);
+const FLUSH_AGAIN: Duration = Duration::from_millis(5);
 
 #[derive(Default)]
 struct LaneContext {

@@ -14,8 +14,9 @@ use crate::telemetry::metrics::{self, LaneState, RecoveryCause};
 /// How often a halted lane looks whether what halted it has been mended: a skip, a recovery, a restored topic.
 const HALT_RECHECK: Duration = Duration::from_secs(10);
 
-/// How long a lane that is to finish tries to come in order, so that it can publish what is applied.
-const FINISH_PATIENCE: Duration = Duration::from_secs(8);
+/// How long a lane that is to finish tries to come in order, so that it can publish what is applied: a fence's pause, a producer's start and
+/// a transaction, on a busy machine. Those who stop workers commonly grant 30 seconds.
+const FINISH_PATIENCE: Duration = Duration::from_secs(15);
 
 /// Owns the lane until it is given up or finished.
 pub(super) async fn own(shared: Arc<Shared>, lane: i32, mut orders: watch::Receiver<LaneOrder>) {

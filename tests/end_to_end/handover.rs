@@ -1,5 +1,7 @@
 //! Lanes that go from one worker to another while load is flowing.
 
+use std::time::Duration;
+
 use nix::sys::signal::Signal;
 
 use crate::support::{Installation, LANES, Traffic, Worker, eventually};
@@ -60,7 +62,8 @@ fn a_worker_that_stops_while_its_lanes_recover_publishes_what_is_applied() {
     }
     worker.await_log("lane recovers", LANES as usize);
     let before = installation.database().one::<i64>("select count(*) from outbox");
-    worker.stop();
+    // The lanes pause after a fence, and then come in order first.
+    worker.stop_within(Duration::from_secs(20));
     assert_eq!(installation.database().one::<i64>("select count(*) from outbox"), 0, "{before} waited");
 
     let successor = installation.worker();
