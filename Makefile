@@ -10,6 +10,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 unexport CARGO_TARGET_DIR
 
 local := deploy/local
+scripts := $(filter-out %.xml %.txt,$(wildcard $(local)/*))
 stacks := target/stack
 worker := target/release/loyalty-worker
 
@@ -26,9 +27,10 @@ demo: prerequisites ## the worker at work beside a real stack, then all is stopp
 	@$(local)/with-stack $(stacks)/demo target/release/examples/demo --worker $(worker)
 
 test: prerequisites ## all tests, beside a real stack
+	@$(local)/prometheus
 	@$(local)/with-stack $(stacks)/test $(local)/run-tests
 
-bench: bench-build ## the benchmark with its peers and full tables, beside a real stack: 45 minutes, 10 more the first time, 40 GB
+bench: bench-build ## the benchmark with its peers and full tables, beside a real stack: 30 to 60 minutes, 10 more the first time, 40 GB
 	@$(local)/with-stack $(stacks)/bench target/release/examples/bench --worker $(worker)
 
 bench-quick: bench-build ## its most telling rows with short backlogs: 4 minutes
@@ -52,11 +54,12 @@ down: ## stop what `make up` started; the data stays
 fmt: ## format the code
 	@cargo fmt
 
-lint: ## formatting, clippy, and the scripts
+lint: ## formatting, clippy, the scripts, and what is shipped beside the binary
 	@cargo fmt --check
 	@cargo clippy --all-targets --features fail-points -- -D warnings
-	@for script in $(filter-out %.xml,$(wildcard $(local)/*)) .ci/run; do bash -n $$script || exit 1; done
-	@if command -v shellcheck >/dev/null; then shellcheck -S warning $(filter-out %.xml,$(wildcard $(local)/*)) .ci/run; fi
+	@for script in $(scripts) .ci/run; do bash -n $$script || exit 1; done
+	@if command -v shellcheck >/dev/null; then shellcheck -S warning $(scripts) .ci/run; fi
+	@$(local)/lint-deploy
 
 clean-stack: ## stop all stacks and remove their data; the downloaded parts stay
 	@[[ ! -f $(stacks)/play/worker.pid ]] || $(local)/play-down $(stacks)/play

@@ -227,7 +227,7 @@ impl<'a> Bench<'a> {
             report.note(report::PER_COMMAND_BEST, Unit::PerSecond, best);
         }
         scene.clear()?;
-        scene::clear(self.stack)
+        scene::drop_databases(self.stack, "bench-per-%")
     }
 
     fn memory(&mut self, report: &mut Report) -> Result<(), Failure> {

@@ -79,13 +79,18 @@ fn digest_of_layout() -> String {
 
 /// Removes what a bench that was interrupted has left.
 pub fn clear(stack: &Stack) -> Result<(), Failure> {
+    drop_databases(stack, "bench-%")?;
+    topics::delete(&stack.bootstrap, "bench-")
+}
+
+/// All but the one that outlives a run.
+pub fn drop_databases(stack: &Stack, like: &str) -> Result<(), Failure> {
     let server = Database::connect(&stack.postgres_url)?;
-    let left = server
-        .rows(&format!("select datname from pg_database where datname like 'bench-%' and datname <> '{FULL}'"))?;
-    for database in left.concat() {
+    let found = format!("select datname from pg_database where datname like '{like}' and datname <> '{FULL}'");
+    for database in server.rows(&found)?.concat() {
         server.execute(&format!("drop database \"{database}\" with (force)"))?;
     }
-    topics::delete(&stack.bootstrap, "bench-")
+    Ok(())
 }
 
 /// A copy of the base, or the base itself, with topics of its own. Merchants are configured by commands, as they always are.

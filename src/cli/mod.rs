@@ -2,8 +2,10 @@
 //! ended; only this file turns that into an exit code.
 
 mod audit;
+mod completions;
 mod config;
 mod customer;
+mod lanes;
 mod migrate;
 mod output;
 mod reading;
@@ -74,6 +76,8 @@ enum Command {
     Tail(tail::Options),
     /// Show a customer: profile, accounts, lots, last entries
     Customer(customer::Options),
+    /// Show each lane: its worker, its progress, what waits before it
+    Lanes(lanes::Options),
     /// Compare the topics with the database, record by record
     Audit(audit::Options),
     /// After Postgres was restored from a backup: apply again what it lost
@@ -83,6 +87,10 @@ enum Command {
     /// The settings
     #[command(subcommand)]
     Config(config::Command),
+    /// Print a script that completes this command line in a shell
+    Completions(completions::Completions),
+    /// Write the manual pages
+    Man(completions::Man),
 }
 
 /// How a command ended, other than well.
@@ -146,8 +154,11 @@ pub fn main() -> ExitCode {
 
 fn dispatch(line: CommandLine) -> Result<(), CliError> {
     let load = || Settings::load(line.config.as_deref(), environment());
-    if let Command::Config(command) = &line.command {
-        return config::run(command, load);
+    match &line.command {
+        Command::Config(command) => return config::run(command, load),
+        Command::Completions(options) => return completions::completions(options),
+        Command::Man(options) => return completions::man(options),
+        _ => {}
     }
     let settings = load()?;
     let long_running = matches!(line.command, Command::Run(_) | Command::Recover(_));
@@ -171,10 +182,13 @@ fn dispatch(line: CommandLine) -> Result<(), CliError> {
             Command::Send(options) => blocking(move || send::run(&options, &settings)).await,
             Command::Tail(options) => blocking(move || tail::run(&options, &settings)).await,
             Command::Customer(options) => customer::run(options, settings).await,
+            Command::Lanes(options) => lanes::run(options, settings).await,
             Command::Audit(options) => audit::run(options, settings).await,
             Command::Recover(options) => recover::run(options, settings).await,
             Command::Skip(options) => skip::run(options, settings).await,
-            Command::Config(_) => unreachable!("handled before the settings were loaded"),
+            Command::Config(_) | Command::Completions(_) | Command::Man(_) => {
+                unreachable!("handled before the settings were loaded")
+            }
         }
     });
     // Threads that wait for a broker must not hold the program up once it has its answer.

@@ -13,6 +13,7 @@ mod describe;
 pub mod ends;
 pub mod group;
 pub mod lane_queues;
+pub mod owners;
 mod producer;
 pub mod publisher;
 pub mod ranges;

@@ -120,6 +120,11 @@ pub fn recovered(cause: RecoveryCause) {
     record(|recorders| recorders.recoveries[cause as usize].increment(1));
 }
 
+/// How many lanes there are, whoever has them.
+pub fn configured_lanes(lanes: i32) {
+    record(|recorders| recorders.configured_lanes.set(f64::from(lanes)));
+}
+
 /// How many records of a topic lie before the lane.
 pub fn lag_records(lane: i32, topic: CommandTopic, records: i64) {
     record(|recorders| recorders.lane(lane, |lane| lane.lag[topic.index()].set(records as f64)));
@@ -183,6 +188,7 @@ struct Recorders {
     tick_failures: Counter,
     registry_waits: Counter,
     recoveries: [Counter; RecoveryCause::ALL.len()],
+    configured_lanes: Gauge,
     lanes: Mutex<HashMap<i32, LaneRecorders>>,
 }
 
@@ -234,6 +240,7 @@ impl Recorders {
             registry_waits: counter!("loyalty_registry_waits_total"),
             recoveries: RecoveryCause::ALL
                 .map(|cause| counter!("loyalty_recoveries_total", "cause" => cause.name())),
+            configured_lanes: gauge!("loyalty_configured_lanes"),
             lanes: Mutex::new(HashMap::new()),
         }
     }

@@ -29,7 +29,7 @@ const DELAY_SECONDS: &[f64] =
 const COMMANDS: &[f64] = &[0.0, 1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2000.0, 5000.0, 10_000.0];
 const BATCHES: &[f64] = &[1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 16.0, 32.0, 64.0];
 
-pub const METRICS: [Metric; 21] = [
+pub const METRICS: [Metric; 22] = [
     Metric {
         name: "loyalty_commands_total",
         kind: Kind::Counter,
@@ -127,6 +127,13 @@ pub const METRICS: [Metric; 21] = [
         unit: "recoveries",
         help: "Times that a lane was recovered, by cause.",
         labels: &["cause"],
+    },
+    Metric {
+        name: "loyalty_configured_lanes",
+        kind: Kind::Gauge,
+        unit: "lanes",
+        help: "How many lanes the topics have; each should be held by one worker.",
+        labels: &[],
     },
     Metric {
         name: "loyalty_lane_lag_records",

@@ -72,6 +72,7 @@ impl Shared {
                 sentences.join("\n")
             )));
         }
+        metrics::configured_lanes(facts.lanes);
         let needed = usize::try_from(facts.lanes).unwrap_or(usize::MAX).saturating_add(SPARE_CONNECTIONS);
         if settings.postgres.pool_size < needed {
             return Err(WorkerError::NotReady(format!(

@@ -12,6 +12,7 @@ mod support;
 
 mod audit_sees;
 mod breakdowns; // the longest, so its name comes early: the harness goes by names
+mod control_room;
 mod front_door;
 mod halts;
 mod handover;

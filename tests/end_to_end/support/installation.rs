@@ -1,6 +1,6 @@
 //! One installation: a database, topics and a group of its own, made by the product's own commands.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -121,6 +121,11 @@ impl Installation {
     pub fn assert_audit_holds(&self) {
         let audit = self.call(&["audit", "--expect-idle"]);
         assert_eq!(audit.code, Some(0), "the audit of {} does not hold:\n{}{}", self.name, audit.stdout, audit.stderr);
+    }
+
+    /// For what a test writes beside the logs.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     fn start(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Process {

@@ -5,6 +5,7 @@ pub mod commands;
 pub mod database;
 pub mod installation;
 pub mod process;
+pub mod prometheus;
 pub mod published;
 pub mod stack;
 pub mod topics;

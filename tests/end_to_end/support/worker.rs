@@ -120,10 +120,15 @@ impl Worker {
         (status, serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path} answers {text:?}: {error}")))
     }
 
-    fn get(&self, path: &str) -> (u16, String) {
+    /// Of its metrics, as host:port.
+    pub fn address(&self) -> String {
         let line = self.process.stderr.await_nth("worker starts", 1, PATIENCE);
         let line: Value = serde_json::from_str(&line).expect("the log is JSON");
-        let address = line["http"].as_str().expect("the log tells the address");
+        line["http"].as_str().expect("the log tells the address").to_owned()
+    }
+
+    fn get(&self, path: &str) -> (u16, String) {
+        let address = self.address();
         let agent = ureq::Agent::config_builder()
             .timeout_global(Some(Duration::from_secs(10)))
             .http_status_as_error(false)

@@ -1,0 +1,123 @@
+//! `lanes`.
+
+use std::fmt::Write as _;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::{CliError, blocking, output};
+use crate::batch::LaneState;
+use crate::config::Settings;
+use crate::domain::CommandTopic;
+use crate::kafka::commands::{CommandConsumer, Committed};
+use crate::kafka::ends::TopicEnds;
+use crate::kafka::owners::{self, Owner};
+use crate::record::TopicNames;
+use crate::store::Store;
+
+#[derive(Args)]
+#[command(
+    long_about = "Shows each lane: which worker has it, the last batch that is applied in Postgres and published in Kafka, and how many records \
+                  wait before it. It only looks, and may be used at any time.\n\nA lane that has a worker and does not move has halted, or is \
+                  being recovered: /ready of that worker says so, and why.",
+    after_help = "Examples:\n  loyalty-worker lanes\n  loyalty-worker lanes --json | jq '.[] | select(.owner == null)'"
+)]
+pub struct Options {
+    /// Print one JSON array
+    #[arg(long)]
+    json: bool,
+}
+
+struct Lane {
+    number: i32,
+    owner: Option<Owner>,
+    state: LaneState,
+    /// `None`: nothing was ever published, or the group's offsets have expired.
+    published: Option<i64>,
+    waiting: [i64; CommandTopic::COUNT],
+}
+
+pub async fn run(options: Options, settings: Settings) -> Result<(), CliError> {
+    let lanes = look(settings).await?;
+    if options.json { output::line(Value::from_iter(lanes.iter().map(object))) } else { output::text(table(&lanes)) }
+}
+
+async fn look(settings: Settings) -> Result<Vec<Lane>, CliError> {
+    let names = TopicNames::new(settings.kafka.topic_prefix.as_str());
+    let store = Store::connect(&settings.postgres).await.map_err(CliError::failed)?;
+    let consumer = CommandConsumer::new(&settings.kafka, &names).map_err(CliError::failed)?;
+    let ends = TopicEnds::new(&settings.kafka, &names).map_err(CliError::failed)?;
+    let asked = consumer.clone();
+    let (count, mut owners) = blocking(move || {
+        let facts = asked.facts().map_err(CliError::failed)?;
+        Ok((facts.lanes, owners::owners(&settings.kafka, &names).map_err(CliError::failed)?))
+    })
+    .await?;
+    let mut lanes = Vec::new();
+    for number in 0..count {
+        let found = store.lane(number).await.map_err(CliError::failed)?;
+        let Some((_, state)) = found else {
+            return Err(CliError::Failed(format!(
+                "lane {number} has no row in Postgres: run `loyalty-worker topics create`, which writes its start positions"
+            )));
+        };
+        let (consumer, ends) = (consumer.clone(), ends.clone());
+        let (committed, ends) = blocking(move || {
+            let committed = consumer.committed(number).map_err(CliError::failed)?;
+            Ok((committed, ends.of_lane(number).map_err(CliError::failed)?))
+        })
+        .await?;
+        lanes.push(Lane {
+            number,
+            owner: owners.remove(&number),
+            published: match committed {
+                Committed::At { batch, .. } => Some(batch),
+                Committed::Never => None,
+            },
+            // The database was asked first, so that what has been applied meanwhile is at most counted as waiting.
+            waiting: CommandTopic::ALL.map(|topic| (ends[topic.index()] - state.frontier.next(topic)).max(0)),
+            state,
+        });
+    }
+    Ok(lanes)
+}
+
+fn table(lanes: &[Lane]) -> String {
+    let shown = |owner: &Option<Owner>| {
+        owner.as_ref().map_or_else(|| "nobody".to_owned(), |owner| format!("{} at {}", owner.client_id, owner.host))
+    };
+    let width = lanes.iter().map(|lane| shown(&lane.owner).len()).fold("owner".len(), usize::max);
+    let mut text =
+        format!("lane  {:<width$}  {:>12}  {:>12}  {:>10}  lane time\n", "owner", "applied", "published", "waiting");
+    for lane in lanes {
+        let published = lane.published.map_or_else(|| "never".to_owned(), |batch| batch.to_string());
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            text,
+            "{:>4}  {:<width$}  {:>12}  {:>12}  {:>10}  {}",
+            lane.number,
+            shown(&lane.owner),
+            lane.state.batch,
+            published,
+            lane.waiting.iter().sum::<i64>(),
+            lane.state.lane_time
+        );
+    }
+    text
+}
+
+fn object(lane: &Lane) -> Value {
+    let by_topic = |number: &dyn Fn(CommandTopic) -> i64| -> Value {
+        CommandTopic::ALL.into_iter().map(|topic| (topic.suffix().to_owned(), json!(number(topic)))).collect()
+    };
+    json!({
+        "lane": lane.number,
+        "owner": lane.owner.as_ref().map(|owner| json!({"client_id": owner.client_id, "host": owner.host})),
+        "applied_batch": lane.state.batch,
+        "published_batch": lane.published,
+        "epoch": lane.state.epoch,
+        "lane_time": lane.state.lane_time.to_string(),
+        "next_offsets": by_topic(&|topic| lane.state.frontier.next(topic)),
+        "waiting_records": by_topic(&|topic| lane.waiting[topic.index()]),
+    })
+}
