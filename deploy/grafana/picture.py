@@ -16,7 +16,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-STEP = 2  # seconds
+STEP = 1  # seconds
 UNITS = {"ops": "per second", "s": "seconds", "percentunit": "", "bytes": "MiB", "short": ""}
 
 

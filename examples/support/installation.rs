@@ -79,7 +79,7 @@ impl Installation {
             format!(
                 "[kafka]\nbootstrap_servers = \"{bootstrap}\"\ngroup = \"{name}\"\ntopic_prefix = \"{name}.\"\n\
                  client_id = \"worker-1\"\n# one broker, one copy: for a desk, never for production\ndevelopment = true\n\n\
-                 [postgres]\nurl = \"{url}\"\n\n[registry]\nurl = \"{registry_url}\"\n\n[http]\nlisten = \"127.0.0.1:0\"\n"
+                 [postgres]\nurl = \"{url}\"\n# a worker with 32 lanes needs 34\npool_size = 40\n\n[registry]\nurl = \"{registry_url}\"\n\n[http]\nlisten = \"127.0.0.1:0\"\n"
             ),
         )
         .map_err(|error| format!("{} can't be written: {error}", settings.display()))?;

@@ -154,7 +154,7 @@ pub const KEYS: [Key; 17] = [
         section: "worker",
         name: "max_unpublished_batches",
         kind: Kind::Count { min: 1, max: 64 },
-        default: Preset::Value("4"),
+        default: Preset::Value("2"),
         doc: "Batches that may be applied in Postgres and not yet published in Kafka. More of them overlap better and take longer to \
               recover.",
         secret: false,

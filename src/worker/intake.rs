@@ -11,7 +11,7 @@ use crate::kafka::lane_queues::{Fetched, IntakeError, LaneQueues};
 use crate::telemetry::metrics;
 
 /// Records that wait in memory per topic at most; the rest waits in the client's queues and on the broker.
-const READ_AHEAD: usize = 4000;
+const READ_AHEAD: usize = 3000;
 /// After the brokers did not say where the topics end.
 const ASK_AGAIN: Duration = Duration::from_millis(200);
 

@@ -47,9 +47,13 @@ pub(super) async fn work(
     session: &mut Session,
     orders: &mut watch::Receiver<LaneOrder>,
 ) -> Result<(), LaneFailure> {
-    let mut report_due = tokio::time::interval(REPORT_INTERVAL);
-    report_due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut report_due = Clock::now();
     loop {
+        // Here, where a lane that is busy comes by too.
+        if report_due <= Clock::now() {
+            session.report(shared);
+            report_due = Clock::now() + REPORT_INTERVAL;
+        }
         while let Ok(report) = session.reports.try_recv() {
             session.note(report)?;
         }
@@ -76,7 +80,7 @@ pub(super) async fn work(
             Some(report) = session.reports.recv() => session.note(report)?,
             changed = orders.changed() => if changed.is_err() { return Ok(()) },
             () = sleep_until(look_again) => {}
-            _ = report_due.tick() => session.report(shared),
+            () = tokio::time::sleep_until(report_due.into()) => {}
         }
     }
 }

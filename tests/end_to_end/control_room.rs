@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -46,6 +47,25 @@ fn lanes_show_who_has_them_and_what_waits() {
         assert_eq!(lane["owner"]["host"], "127.0.0.1", "{lane}");
         assert!(text(&lane["owner"]["client_id"]).starts_with("worker-"), "{lane}");
     }
+    worker.finish();
+}
+
+#[test]
+fn a_lane_that_is_busy_tells_how_much_waits() {
+    let installation = Installation::new("busy");
+    let mut traffic = Traffic::start(&installation, 3_000, 10);
+    traffic.await_sent();
+    // Many small batches, without a moment between them: Kafka takes as many as come in one transaction.
+    let settings = [("LOYALTY_WORKER__MAX_BATCH_COMMANDS", "5"), ("LOYALTY_WORKER__MAX_UNPUBLISHED_BATCHES", "64")];
+    let worker = installation.worker_with(&settings);
+    worker.await_all_lanes();
+    let mut most: f64 = 0.0;
+    while traffic.answered() < traffic.expected() * 9 / 10 {
+        most = most.max(worker.metric(r#"loyalty_lane_lag_records{lane="0",topic="credit"}"#));
+        std::thread::park_timeout(Duration::from_millis(50));
+    }
+    assert!(most > 100.0, "{most} credits waited at most, as the metrics tell");
+    traffic.await_all();
     worker.finish();
 }
 
