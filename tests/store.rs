@@ -332,6 +332,8 @@ async fn writes_that_do_not_fit_are_refused_with_their_kind() {
     zero.first_name = Some("\0".to_owned());
     let mut late = full_customer(1);
     late.updated_at = Instant::from_micros(i64::MAX);
+    // The number that stands for null where numbers are packed.
+    let null = Account { debt: i64::MIN, ..account(1, "points", None, 1) };
     let customer = |changed| RowChanges { customers: vec![changed], ..RowChanges::default() };
     let cases = [
         (customer(changed(CustomerChange::Accounts, full_customer(1), Vec::new())), StoreErrorKind::Corrupt),
@@ -339,6 +341,7 @@ async fn writes_that_do_not_fit_are_refused_with_their_kind() {
         (RowChanges { decisions: vec![decision()], ..RowChanges::default() }, StoreErrorKind::Data),
         (customer(created(zero)), StoreErrorKind::Data),
         (customer(created(late)), StoreErrorKind::Data),
+        (customer(changed(CustomerChange::Created, full_customer(1), vec![null])), StoreErrorKind::Data),
     ];
     for (rows, kind) in cases {
         connection.begin(LANE, &state, &plan()).await.unwrap();

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{CliError, blocking, output};
 use crate::batch::LaneState;
 use crate::config::Settings;
-use crate::domain::CommandTopic;
+use crate::domain::{CommandTopic, Instant};
 use crate::kafka::commands::{CommandConsumer, Committed};
 use crate::kafka::ends::TopicEnds;
 use crate::kafka::owners::{self, Owner};
@@ -91,6 +91,7 @@ fn table(lanes: &[Lane]) -> String {
         format!("lane  {:<width$}  {:>12}  {:>12}  {:>10}  lane time\n", "owner", "applied", "published", "waiting");
     for lane in lanes {
         let published = lane.published.map_or_else(|| "never".to_owned(), |batch| batch.to_string());
+        let lane_time = lane.state.lane_time;
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
@@ -100,7 +101,7 @@ fn table(lanes: &[Lane]) -> String {
             lane.state.batch,
             published,
             lane.waiting.iter().sum::<i64>(),
-            lane.state.lane_time
+            if lane_time == Instant::EPOCH { "no record yet".to_owned() } else { lane_time.to_string() }
         );
     }
     text
