@@ -50,6 +50,7 @@ impl What {
                   (read_committed), as every consumer should have it.",
     after_help = "Examples:
   loyalty-worker tail results --follow
+  loyalty-worker tail results --from-beginning --merchant shop-1 --key order-17
   loyalty-worker tail events --from-beginning --max 100 | jq .value.type
   loyalty-worker tail dead-letters --from-beginning | jq .headers"
 )]
@@ -59,6 +60,15 @@ pub struct Options {
     /// Begin with the oldest record that is kept
     #[arg(long)]
     from_beginning: bool,
+    /// Only this merchant's
+    #[arg(long, value_name = "ID")]
+    merchant: Option<String>,
+    /// Only this customer's, by the worker's id
+    #[arg(long, value_name = "ID")]
+    customer: Option<String>,
+    /// Only the results of commands with this idempotency key
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
     /// Stop after so many records
     #[arg(long, value_name = "N")]
     max: Option<u64>,
@@ -67,8 +77,26 @@ pub struct Options {
     follow: bool,
 }
 
+impl Options {
+    /// What the options ask of a record's fields.
+    fn wanted(&self) -> Result<Vec<(&'static str, &str)>, CliError> {
+        let all = [("merchant_id", &self.merchant), ("customer_id", &self.customer), ("idempotency_key", &self.key)];
+        let wanted: Vec<_> = all.into_iter().filter_map(|(field, value)| Some((field, value.as_deref()?))).collect();
+        let has = |field: &str| match self.what {
+            What::Results => true,
+            What::Events | What::Customers => field != "idempotency_key",
+            What::DeadLetters | What::Journal => false,
+        };
+        match wanted.iter().find(|(field, _)| !has(field)) {
+            Some((field, _)) => Err(CliError::Usage(format!("records of this topic have no {field} to look for"))),
+            None => Ok(wanted),
+        }
+    }
+}
+
 /// Blocks.
 pub fn run(options: &Options, settings: &Settings) -> Result<(), CliError> {
+    let wanted = options.wanted()?;
     let name = TopicNames::new(settings.kafka.topic_prefix.as_str()).out(options.what.topic());
     let start = if options.from_beginning { Start::Beginning } else { Start::BeforeEnd(LAST) };
     let mut topic = TopicReader::open(settings, &[name], start)?;
@@ -77,8 +105,11 @@ pub fn run(options: &Options, settings: &Settings) -> Result<(), CliError> {
     while left > 0 {
         match topic.next(Duration::from_secs(30))? {
             Read::Record(record) => {
-                output::line(shown(&record, options.what, &outgoing)?)?;
-                left -= 1;
+                let record = shown(&record, options.what, &outgoing)?;
+                if wanted.iter().all(|(field, value)| record["value"][*field] == **value) {
+                    output::line(record)?;
+                    left -= 1;
+                }
             }
             Read::AtEnd | Read::Quiet if options.follow => {}
             Read::AtEnd => return Ok(()),

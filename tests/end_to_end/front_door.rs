@@ -88,14 +88,22 @@ fn a_customers_first_day() {
     let shown = installation.must(&["customer", merchant, "external_id:ada", "--json"]);
     let shown: Value = serde_json::from_str(&shown).expect("one JSON object");
     assert!(shown.to_string().contains(&ada), "{shown}");
-    let told = installation.must(&["tail", "events", "--from-beginning"]);
-    let types: Vec<String> = told
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).expect("JSON lines"))
-        .filter(|line| line["value"]["customer_id"] == *ada)
-        .map(|line| format!("{} {}", line["value"]["version"], line["value"]["type"].as_str().unwrap_or_default()))
-        .collect();
+    let told = |arguments: &[&str]| -> Vec<Value> {
+        let told = installation.must(&[&["tail", "--from-beginning"], arguments].concat());
+        told.lines().map(|line| serde_json::from_str(line).expect("JSON lines")).collect()
+    };
+    let events = told(&["events", "--customer", &ada]);
+    let versioned =
+        |line: &Value| format!("{} {}", line["value"]["version"], line["value"]["type"].as_str().unwrap_or_default());
+    let types: Vec<String> = events.iter().map(versioned).collect();
     assert_eq!(types, ["1 customer.created", "2 points.earned", "3 points.redeemed"]);
+    // order-1 was sent three times: applied, repeated, and with another amount.
+    let of_key = told(&["results", "--merchant", merchant, "--key", "order-1"]);
+    let statuses: Vec<&Value> = of_key.iter().map(|line| &line["value"]["status"]).collect();
+    assert_eq!(statuses, ["accepted", "accepted", "rejected"]);
+    assert_eq!(told(&["results", "--merchant", "nobody"]), Vec::<Value>::new());
+    let wrong = installation.call(&["tail", "events", "--key", "order-1"]);
+    assert!(wrong.code == Some(2) && wrong.stderr.contains("idempotency_key"), "{}", wrong.stderr);
     worker.finish();
     installation.assert_audit_holds();
 }
