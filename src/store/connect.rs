@@ -60,7 +60,10 @@ pub(super) fn pool(settings: &PostgresSettings) -> Result<Pool, StoreError> {
 
 pub(super) fn pool_error(error: PoolError) -> StoreError {
     match error {
-        PoolError::Backend(error) => error.into(),
+        PoolError::Backend(error) => {
+            let error = StoreError::from(error);
+            StoreError::new(error.kind, format!("{} (connecting as the setting postgres.url says)", error.message))
+        }
         PoolError::Timeout(TimeoutType::Wait) => StoreError::new(
             StoreErrorKind::Transient,
             "all Postgres connections are in use: postgres.pool_size must be greater than the number of lanes",
