@@ -166,7 +166,8 @@ async fn an_unread_topic_does_not_hold_up_another() {
 
 #[tokio::test]
 async fn a_publisher_publishes_records_and_offsets_together() {
-    let kafka = Kafka::with_topics(3).await;
+    let mut kafka = Kafka::with_topics(3).await;
+    kafka.settings.properties.insert("linger.ms".into(), "40000".into()); // which a drain must not wait for
     let consumer = kafka.consumer();
     let (publisher, mut reports) = kafka.publisher(&consumer, 2).await;
     assert_eq!(consumer.committed(2).unwrap(), Committed::Never);
@@ -175,9 +176,13 @@ async fn a_publisher_publishes_records_and_offsets_together() {
     for (topic, key, value) in [(OutTopic::Customers, "c", None), (OutTopic::Journal, "", Some(""))] {
         records.push(&outbound(topic, key, value, &[]).iter().next().unwrap());
     }
-    publisher.submit(PublishJob { batch: 1, frontier: Frontier([1, 2, 3, 4, 5]), records: records.clone() });
+    let mut first = records.clone();
+    let large = outbound(OutTopic::Events, "m", Some(&"x".repeat(700_000)), &[]); // one request each, one after the other
+    (0..4).for_each(|_| first.push(&large.iter().next().unwrap()));
+    publisher.submit(PublishJob { batch: 1, frontier: Frontier([1, 2, 3, 4, 5]), records: first });
     let published = next_published(&mut reports).await;
-    assert_eq!((published.batch, published.batches, published.records), (1, 1, 3));
+    assert_eq!((published.batch, published.batches, published.records), (1, 1, 7));
+    assert!(published.took.drain < Duration::from_secs(20), "{:?}", published.took);
     assert_eq!(
         consumer.committed(2).unwrap(),
         Committed::At { batch: 1, frontier: [Some(1), Some(2), Some(3), Some(4), Some(5)] }

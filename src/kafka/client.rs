@@ -181,7 +181,7 @@ fn any_producer_config(settings: &KafkaSettings, client_id: &str, linger_ms: &st
 }
 
 /// Nothing waits so long: the drain flushes. It only keeps the records of a transaction together until all of them are handed over. Sent
-/// as they come they make dozens of small batches, and librdkafka's broker thread spins on a whole core while more than five wait.
+/// as they come they make dozens of small batches, and librdkafka's broker thread spins on a whole core while any wait behind another.
 const TRANSACTION_LINGER_MS: &str = "100";
 
 /// A lane's transactional producer. 60 s: with 15 s, a broker's restart is taken for a fencing.
