@@ -46,6 +46,14 @@ impl Writer {
         })
     }
 
+    /// Fields that are null, whatever they could be.
+    pub fn nulls(&mut self, count: usize) -> &mut Self {
+        (0..count).for_each(|_| {
+            self.long(0);
+        });
+        self
+    }
+
     pub fn option_long(&mut self, value: Option<i64>) -> &mut Self {
         self.option(value, |writer, long| {
             writer.long(long);

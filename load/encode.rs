@@ -125,11 +125,14 @@ impl Encoder {
                     out.long(0);
                 });
                 out.option_long(*max_age_s).option_long(None);
+                out.nulls(11).option_long(None); // what 0002 brought, and expected_version
             }
             Body::Unit { unit, name, scale, effective_from, rules } => {
                 out.option_long(effective_from.map(|time| self.timeline.instant(time)));
                 out.long(1).string(unit).string(name).long(i64::from(*scale));
                 out.option_long(rules.expiry_days.map(i64::from)).long(rules.min_held).long(rules.min_amount);
+                // description, points, currency, brand_id and value, floor, a step of 1, no attributes; no expected_version
+                out.nulls(1).long(0).nulls(3).long(0).long(1).long(0).option_long(None);
             }
             Body::Upsert(profile) => {
                 for identifier in &profile.identifiers {
@@ -141,6 +144,8 @@ impl Encoder {
                 out.option_boolean(profile.active);
                 out.option_boolean(profile.notify_email);
                 out.option_boolean(profile.notify_phone);
+                // upsert; on_match to brand_id; no metrics, metadata or clear; no source_version
+                out.long(0).nulls(6).long(0).long(0).long(0).option_long(None);
             }
             Body::Credit { unit, amount, order, expires_at } => {
                 out.long(0).string(unit).long(*amount).option_string(order.as_deref());

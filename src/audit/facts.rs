@@ -1,6 +1,8 @@
 //! What was read, before any judgement: compact, and without personal data. Text that could be personal is kept as a hash only, which is
 //! enough to compare two sides.
 
+use std::collections::BTreeMap;
+
 use uuid::Uuid;
 
 pub use super::names::{Name, Names};
@@ -187,10 +189,33 @@ pub struct CustomerFact {
     pub first_name: Option<Name>,
     pub last_name: Option<Name>,
     pub birth_date: Option<Name>,
+    /// What few have, as one text: see [`Further`].
+    pub further: Option<Name>,
     pub notify_email: bool,
     pub notify_phone: bool,
     pub created_at: i64,
     pub updated_at: i64,
+}
+
+/// The fields of a profile that few customers have, as both the row and the state tell them.
+#[derive(Debug, Default)]
+pub struct Further {
+    pub texts: [Option<String>; 5],
+    pub source_version: Option<i64>,
+    /// By key: value and scale.
+    pub metrics: BTreeMap<String, (i64, i32)>,
+    pub metadata: BTreeMap<String, String>,
+}
+
+impl Further {
+    /// `None` where there is nothing, as with most.
+    pub fn name(&self) -> Option<Name> {
+        let is_empty = self.texts.iter().all(Option::is_none)
+            && self.source_version.is_none()
+            && self.metrics.is_empty()
+            && self.metadata.is_empty();
+        (!is_empty).then(|| Name::of(&format!("{self:?}")))
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -309,7 +334,7 @@ pub const ENTRY_KINDS: [(i16, &str, bool); 3] =
     [(1, "earn_amount", true), (2, "redeem_amount", false), (3, "expire", false)];
 
 /// Effects by the ledger's numbers; 0 is a rejection.
-pub const EFFECTS: [(i16, &str); 4] = [(1, "created"), (2, "updated"), (3, "unchanged"), (4, "applied")];
+pub const EFFECTS: [(i16, &str); 5] = [(1, "created"), (2, "updated"), (3, "unchanged"), (4, "applied"), (5, "kept")];
 
 impl EntryRow {
     /// The amount as the balance sees it. An unknown kind counts as nothing, and is found by its own check.

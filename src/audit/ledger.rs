@@ -1,17 +1,18 @@
 //! Reading the database: one snapshot, streamed, nothing interpreted.
 
+use std::collections::BTreeMap;
 use std::pin::pin;
 
 use futures_util::TryStreamExt;
 use jiff::Timestamp;
-use tokio_postgres::types::ToSql;
+use tokio_postgres::types::{Json, ToSql};
 use tokio_postgres::{Row, Transaction};
 use uuid::Uuid;
 
 use super::AuditError;
 use super::facts::{
-    AccountRow, ConfigVersion, CustomerFact, DecisionRow, EntryRow, IdentifierRow, LaneRow, Ledger, LotFact, Name,
-    Names, OrderRow, RejectionFact, Share, Sums,
+    AccountRow, ConfigVersion, CustomerFact, DecisionRow, EntryRow, Further, IdentifierRow, LaneRow, Ledger, LotFact,
+    Name, Names, OrderRow, RejectionFact, Share, Sums,
 };
 use crate::domain::{CommandTopic, Frontier, Position};
 
@@ -145,6 +146,24 @@ fn customer(row: &Row, names: &mut Names) -> Result<CustomerFact, tokio_postgres
         notify_phone: row.try_get(11)?,
         created_at: micros(row.try_get(12)?),
         updated_at: micros(row.try_get(13)?),
+        further: further(row)?.name(),
+    })
+}
+
+fn further(row: &Row) -> Result<Further, tokio_postgres::Error> {
+    #[derive(serde::Deserialize)]
+    struct Metric {
+        value: i64,
+        scale: i32,
+    }
+    type Metrics = Json<BTreeMap<String, Metric>>;
+    let metrics = row.try_get::<_, Option<Metrics>>(20)?.map(|metrics| metrics.0).unwrap_or_default();
+    let metadata = row.try_get::<_, Option<Json<_>>>(21)?;
+    Ok(Further {
+        texts: [row.try_get(14)?, row.try_get(15)?, row.try_get(16)?, row.try_get(17)?, row.try_get(18)?],
+        source_version: row.try_get(19)?,
+        metrics: metrics.into_iter().map(|(key, metric)| (key, (metric.value, metric.scale))).collect(),
+        metadata: metadata.map(|metadata| metadata.0).unwrap_or_default(),
     })
 }
 

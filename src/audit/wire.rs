@@ -1,13 +1,15 @@
 //! The outgoing records as the audit reads them, and what becomes a fact of each. Structs are renamed to what the schemas call them, for
 //! apache-avro compares the names. Records within records are named even where nobody looks at them, for it can't pass over them.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde::de::Error as _;
 use uuid::Uuid;
 
 use super::facts::{
-    AccountFact, ConfigVersion, CustomerFact, EFFECTS, ENTRY_KINDS, EntryFact, EventFact, JournalFact, LotFact, Name,
-    Names, RejectionFact, ResultFact, Share, StateFact, Sums,
+    AccountFact, ConfigVersion, CustomerFact, EFFECTS, ENTRY_KINDS, EntryFact, EventFact, Further, JournalFact,
+    LotFact, Name, Names, RejectionFact, ResultFact, Share, StateFact, Sums,
 };
 use crate::domain::{CommandTopic, Position};
 
@@ -159,6 +161,30 @@ pub struct StateWire {
     created_at: i64,
     updated_at: i64,
     accounts: Vec<AccountWire>,
+    // Records of before these were there lack them.
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
+    gender: Option<String>,
+    #[serde(default)]
+    registered_on: Option<String>,
+    #[serde(default)]
+    language: Option<String>,
+    #[serde(default)]
+    brand_id: Option<String>,
+    #[serde(default)]
+    source_version: Option<i64>,
+    #[serde(default)]
+    metrics: BTreeMap<String, MetricWire>,
+    #[serde(default)]
+    metadata: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename = "Metric")]
+struct MetricWire {
+    value: i64,
+    scale: i32,
 }
 
 #[derive(Deserialize)]
@@ -270,6 +296,13 @@ impl Context<'_> {
 
     pub fn state(&mut self, offset: i64, wire: StateWire) -> StateFact {
         let personal = |text: Option<Personal>| text.map(|text| text.0);
+        let metrics = wire.metrics.into_iter().map(|(key, metric)| (key, (metric.value, metric.scale)));
+        let further = Further {
+            texts: [wire.name, wire.gender, wire.registered_on, wire.language, wire.brand_id],
+            source_version: wire.source_version,
+            metrics: metrics.collect(),
+            metadata: wire.metadata,
+        };
         let profile = CustomerFact {
             customer: wire.customer_id.0,
             merchant: self.names.keep(&wire.merchant_id),
@@ -281,6 +314,7 @@ impl Context<'_> {
             first_name: personal(wire.first_name),
             last_name: personal(wire.last_name),
             birth_date: personal(wire.birth_date),
+            further: further.name(),
             notify_email: wire.notify_email,
             notify_phone: wire.notify_phone,
             created_at: wire.created_at,

@@ -66,9 +66,10 @@ fn plan_command(plan: &mut BatchPlan, command: &Command, configs: &Configs) {
     }
 }
 
+/// In every form: which one the merchant's settings choose is not known before they are loaded.
 fn plan_identifier(plan: &mut BatchPlan, merchant: &MerchantId, kind: IdentifierKind, value: Option<&String>) {
-    let value = value.and_then(|value| fields::normalise(kind, value));
-    plan.identifiers.extend(value.map(|value| Identifier { merchant_id: merchant.clone(), kind, value }));
+    let forms = value.into_iter().flat_map(|value| fields::possible_forms(kind, value));
+    plan.identifiers.extend(forms.map(|value| Identifier { merchant_id: merchant.clone(), kind, value }));
 }
 
 /// Decides everything: the deliveries in their order, then what is due. `configs` lose nothing and gain what was loaded or made.

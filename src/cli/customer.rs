@@ -1,6 +1,7 @@
 //! `customer`: one customer, for people and for programs.
 
-use std::fmt::Write;
+use std::collections::BTreeMap;
+use std::fmt::{Display, Write};
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -9,7 +10,7 @@ use super::{CliError, output};
 use crate::config::Settings;
 use crate::domain::command::{CustomerRef, RefKind};
 use crate::domain::customer::IdentifierKind;
-use crate::domain::{Account, Entry, MerchantId};
+use crate::domain::{Account, Entry, Gender, MerchantId, Metric};
 use crate::query::{self, CustomerView};
 use crate::store::Store;
 
@@ -66,17 +67,22 @@ fn page(view: &CustomerView) -> String {
             let _ = writeln!(text, "{name:<14}{value}");
         }
     };
-    let name: Vec<&str> =
-        [&customer.first_name, &customer.last_name].into_iter().flatten().map(String::as_str).collect();
     line("customer", customer.customer_id.to_string());
     line("merchant", customer.merchant_id.to_string());
     line("status", customer.status.name().to_owned());
     line("version", customer.version.to_string());
-    line("name", name.join(" "));
+    line("name", customer.full_name().unwrap_or_default());
     for kind in IdentifierKind::ALL {
         line(kind.field(), customer.identifier(kind).unwrap_or_default().to_owned());
     }
     line("birth date", customer.birth_date.map(|date| date.to_string()).unwrap_or_default());
+    line("registered", customer.registered_on.map(|date| date.to_string()).unwrap_or_default());
+    line("gender", customer.gender.map(Gender::name).unwrap_or_default().to_owned());
+    line("language", customer.language.clone().unwrap_or_default());
+    line("brand", customer.brand_id.clone().unwrap_or_default());
+    line("metrics", pairs(customer.metrics.iter().map(|(key, metric)| (key, decimal(*metric)))));
+    line("metadata", pairs(customer.metadata.iter()));
+    line("source version", customer.source_version.map(|version| version.to_string()).unwrap_or_default());
     let wanted = [("email", customer.notify_email), ("phone", customer.notify_phone)];
     line("notify by", wanted.iter().filter(|(_, wanted)| *wanted).map(|(way, _)| *way).collect::<Vec<_>>().join(", "));
     line("created", customer.created_at.to_string());
@@ -101,6 +107,23 @@ fn page(view: &CustomerView) -> String {
         );
     }
     text
+}
+
+fn pairs(pairs: impl Iterator<Item = (impl Display, impl Display)>) -> String {
+    pairs.map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(", ")
+}
+
+/// A metric as people write it: 1276 of scale 1 is 127.6.
+fn decimal(metric: Metric) -> String {
+    let (sign, digits) = (if metric.value < 0 { "-" } else { "" }, metric.value.unsigned_abs());
+    match usize::try_from(metric.scale) {
+        Ok(scale @ 1..) => {
+            let digits = format!("{digits:0>width$}", width = scale + 1);
+            let (whole, fraction) = digits.split_at(digits.len() - scale);
+            format!("{sign}{whole}.{fraction}")
+        }
+        _ => format!("{sign}{digits}"),
+    }
 }
 
 fn write_account(text: &mut String, account: &Account) {
@@ -137,7 +160,15 @@ fn object(view: &CustomerView) -> Value {
         "email": customer.email,
         "first_name": customer.first_name,
         "last_name": customer.last_name,
+        "name": customer.name,
         "birth_date": customer.birth_date.map(|date| date.to_string()),
+        "registered_on": customer.registered_on.map(|date| date.to_string()),
+        "gender": customer.gender.map(Gender::name),
+        "language": customer.language,
+        "brand_id": customer.brand_id,
+        "metrics": customer.metrics.iter().map(|(key, it)| (key, json!({"value": it.value, "scale": it.scale}))).collect::<BTreeMap<_, _>>(),
+        "metadata": customer.metadata,
+        "source_version": customer.source_version,
         "notify_email": customer.notify_email,
         "notify_phone": customer.notify_phone,
         "created_at": customer.created_at.to_string(),

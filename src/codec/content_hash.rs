@@ -4,14 +4,17 @@
 //! Avro give the same hash, and so does a schema with one more field, as long as that field is at its default. Merchant, idempotency key,
 //! source and headers say who asks and are left out. The structs are taken apart without `..`, so that a new field can't be forgotten.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::domain::command::{
-    Body, ContentHash, CreditAmount, CustomerRef, CustomerUpsert, Envelope, RedeemAmount, RefKind,
+    Body, ContentHash, CreditAmount, CustomerRef, CustomerUpsert, Envelope, RedeemAmount, RefKind, SettingsPatch,
+    UnitDefinition, UpsertMode,
 };
-use crate::domain::command::{SettingsPatch, UnitDefinition};
-use crate::domain::{CommandTopic, Instant};
+use crate::domain::config::{KeyForm, MerchantStatus, MoneyValue, OnMatch, PhoneFormat, Preset, Rounding, UnitKind};
+use crate::domain::{CommandTopic, Gender, Instant, Metric};
 
 /// The hash of a command as its domain types hold it. A malformed one is only known by its envelope: see [`of_json`].
 pub(super) fn of_command(envelope: &Envelope, body: &Body) -> ContentHash {
@@ -68,6 +71,17 @@ impl Content {
                 active,
                 notify_email,
                 notify_phone,
+                mode,
+                on_match,
+                name,
+                registered_on,
+                gender,
+                language,
+                brand_id,
+                metrics,
+                metadata,
+                clear,
+                source_version,
             }) => {
                 self.optional_string("external_id", external_id);
                 self.optional_string("phone", phone);
@@ -78,6 +92,20 @@ impl Content {
                 self.optional_flag("active", *active);
                 self.optional_flag("notify_email", *notify_email);
                 self.optional_flag("notify_phone", *notify_phone);
+                self.word("mode", (*mode != UpsertMode::Upsert).then_some(mode.name()));
+                self.word("on_match", on_match.map(OnMatch::name));
+                self.optional_string("name", name);
+                self.optional_string("registered_on", registered_on);
+                self.word("gender", gender.map(Gender::name));
+                self.optional_string("language", language);
+                self.optional_string("brand_id", brand_id);
+                self.entries("metrics", metrics, |content, Metric { value, scale }| {
+                    content.number("value", *value);
+                    content.number("scale", i64::from(*scale));
+                });
+                self.entries("metadata", metadata, |content, text| content.text(text));
+                self.words("clear", clear.iter().map(|field| field.name()));
+                self.optional_number("source_version", *source_version);
             }
             Body::CreditAmount(CreditAmount {
                 unit,
@@ -103,21 +131,69 @@ impl Content {
                 self.optional_string("reason", reason);
                 self.optional_flag("skip_notifications", skip_notifications.then_some(true));
             }
-            Body::Settings(SettingsPatch { effective_from, name, time_zone, match_by, max_age_s, max_future_s }) => {
+            Body::Settings(SettingsPatch {
+                effective_from,
+                expected_version,
+                name,
+                time_zone,
+                match_by,
+                max_age_s,
+                max_future_s,
+                preset,
+                email,
+                phone,
+                social,
+                status,
+                on_match,
+                required_fields,
+                phone_format,
+                allow_no_identifier,
+                profile_change_needs_active,
+                key_form,
+            }) => {
                 self.optional_instant("effective_from", *effective_from);
                 self.optional_string("name", name);
                 self.optional_string("time_zone", time_zone);
                 if let Some(kinds) = match_by {
-                    self.text("match_by");
-                    self.count(kinds.len());
-                    for kind in kinds {
-                        self.text(kind.field());
-                    }
+                    self.list("match_by", kinds.iter().map(|kind| kind.field()));
                 }
                 self.optional_number("max_age_s", *max_age_s);
                 self.optional_number("max_future_s", *max_future_s);
+                self.optional_number("expected_version", *expected_version);
+                self.word("preset", preset.map(Preset::name));
+                self.optional_string("email", email);
+                self.optional_string("phone", phone);
+                if let Some(links) = social {
+                    self.labels("social", links);
+                }
+                self.word("status", status.map(MerchantStatus::name));
+                self.word("on_match", on_match.map(OnMatch::name));
+                if let Some(fields) = required_fields {
+                    self.list("required_fields", fields.iter().map(|field| field.name()));
+                }
+                self.word("phone_format", phone_format.map(PhoneFormat::name));
+                self.optional_flag("allow_no_identifier", *allow_no_identifier);
+                self.optional_flag("profile_change_needs_active", *profile_change_needs_active);
+                self.word("key_form", key_form.map(KeyForm::name));
             }
-            Body::Unit(UnitDefinition { effective_from, unit_id, name, scale, expiry_days, min_held, min_amount }) => {
+            Body::Unit(UnitDefinition {
+                effective_from,
+                expected_version,
+                unit_id,
+                name,
+                scale,
+                expiry_days,
+                min_held,
+                min_amount,
+                description,
+                kind,
+                currency,
+                brand_id,
+                value,
+                rounding,
+                step,
+                attributes,
+            }) => {
                 self.optional_instant("effective_from", *effective_from);
                 self.string("unit_id", unit_id.as_str());
                 self.string("name", name);
@@ -125,6 +201,21 @@ impl Content {
                 self.optional_number("expiry_days", expiry_days.map(i64::from));
                 self.optional_number("min_held", (*min_held != 0).then_some(*min_held));
                 self.optional_number("min_amount", (*min_amount != 1).then_some(*min_amount));
+                self.optional_number("expected_version", *expected_version);
+                self.optional_string("description", description);
+                self.word("kind", (*kind != UnitKind::Points).then_some(kind.name()));
+                self.optional_string("currency", currency);
+                self.optional_string("brand_id", brand_id);
+                if let Some(MoneyValue { numerator, denominator, currency }) = value {
+                    self.number("value.numerator", *numerator);
+                    self.number("value.denominator", *denominator);
+                    self.string("value.currency", currency);
+                }
+                self.word("rounding", (*rounding != Rounding::Floor).then_some(rounding.name()));
+                self.optional_number("step", (*step != 1).then_some(*step));
+                if !attributes.is_empty() {
+                    self.labels("attributes", attributes);
+                }
             }
             Body::Malformed(_) => {}
         }
@@ -189,6 +280,49 @@ impl Content {
     fn number(&mut self, name: &str, value: i64) {
         self.text(name);
         self.0.extend_from_slice(&value.to_be_bytes());
+    }
+
+    fn word(&mut self, name: &str, word: Option<&str>) {
+        if let Some(word) = word {
+            self.string(name, word);
+        }
+    }
+
+    fn list<'w>(&mut self, name: &str, items: impl ExactSizeIterator<Item = &'w str>) {
+        self.text(name);
+        self.count(items.len());
+        items.for_each(|item| self.text(item));
+    }
+
+    /// A list whose default is the empty one.
+    fn words<'w>(&mut self, name: &str, items: impl ExactSizeIterator<Item = &'w str>) {
+        if items.len() > 0 {
+            self.list(name, items);
+        }
+    }
+
+    fn labels(&mut self, name: &str, labels: &BTreeMap<String, String>) {
+        self.text(name);
+        self.count(labels.len());
+        for (key, value) in labels {
+            self.string(key, value);
+        }
+    }
+
+    /// A map whose default is the empty one, and whose values may be null.
+    fn entries<T>(&mut self, name: &str, map: &BTreeMap<String, Option<T>>, put: impl Fn(&mut Content, &T)) {
+        if map.is_empty() {
+            return;
+        }
+        self.text(name);
+        self.count(map.len());
+        for (key, value) in map {
+            self.text(key);
+            self.0.push(u8::from(value.is_some()));
+            if let Some(value) = value {
+                put(self, value);
+            }
+        }
     }
 
     fn optional_string(&mut self, name: &str, value: &Option<String>) {

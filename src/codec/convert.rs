@@ -8,8 +8,9 @@ use super::wire;
 use crate::domain::command::{
     Body, CreditAmount, CustomerRef, CustomerUpsert, Envelope, RedeemAmount, RefKind, SettingsPatch, UnitDefinition,
 };
+use crate::domain::config::MoneyValue;
 use crate::domain::customer::IdentifierKind;
-use crate::domain::{IdempotencyKey, Instant, MerchantId, UnitId};
+use crate::domain::{IdempotencyKey, Instant, MerchantId, Metric, UnitId};
 
 const MAX_ATTRIBUTES: usize = 50;
 const MAX_ATTRIBUTE_KEY: usize = 64;
@@ -53,7 +54,22 @@ pub(super) fn customer_upsert(command: wire::CustomerUpsert, problems: &mut Prob
         active,
         notify_email,
         notify_phone,
+        mode,
+        on_match,
+        name,
+        registered_on,
+        gender,
+        language,
+        brand_id,
+        metrics,
+        metadata,
+        clear,
+        source_version,
     } = command;
+    let metrics = entries("command.metrics", metrics, problems, |_, metric, _| {
+        metric.map(|wire::Metric { value, scale }| Metric { value, scale })
+    });
+    let metadata = entries("command.metadata", metadata, problems, optional_text);
     let mut checked = |field, value| optional_text(field, value, problems);
     Body::CustomerUpsert(CustomerUpsert {
         external_id: checked("command.external_id", external_id),
@@ -65,6 +81,17 @@ pub(super) fn customer_upsert(command: wire::CustomerUpsert, problems: &mut Prob
         active,
         notify_email,
         notify_phone,
+        mode: mode.into(),
+        on_match: on_match.map(Into::into),
+        name: checked("command.name", name),
+        registered_on: checked("command.registered_on", registered_on),
+        gender: gender.map(Into::into),
+        language: checked("command.language", language),
+        brand_id: checked("command.brand_id", brand_id),
+        metrics,
+        metadata,
+        clear: clear.into_iter().map(Into::into).collect(),
+        source_version,
     })
 }
 
@@ -104,30 +131,87 @@ pub(super) fn redeem(command: wire::RedeemBody, problems: &mut Problems) -> Body
     }
 }
 
-pub(super) fn merchant_config(effective_from: Option<i64>, command: wire::ConfigBody, problems: &mut Problems) -> Body {
+pub(super) fn merchant_config(
+    effective_from: Option<i64>,
+    expected_version: Option<i64>,
+    command: wire::ConfigBody,
+    problems: &mut Problems,
+) -> Body {
     let effective_from = instant("effective_from", effective_from, problems);
     match command {
-        wire::ConfigBody::Settings(wire::Settings { name, time_zone, match_by, max_age_s, max_future_s }) => {
-            Body::Settings(SettingsPatch {
-                effective_from,
-                name: optional_text("command.name", name, problems),
-                time_zone: optional_text("command.time_zone", time_zone, problems),
-                match_by: match_by.map(|kinds| kinds.into_iter().map(identifier_kind).collect()),
-                max_age_s,
-                max_future_s,
-            })
-        }
-        wire::ConfigBody::Unit(wire::Unit { unit_id: id, name, scale, expiry_days, min_held, min_amount }) => {
-            Body::Unit(UnitDefinition {
-                effective_from,
-                unit_id: unit_id("command.unit_id", id, problems),
-                name: text("command.name", name, problems).unwrap_or_default(),
-                scale,
-                expiry_days,
-                min_held,
-                min_amount,
-            })
-        }
+        wire::ConfigBody::Settings(wire::Settings {
+            name,
+            time_zone,
+            match_by,
+            max_age_s,
+            max_future_s,
+            preset,
+            email,
+            phone,
+            social,
+            status,
+            on_match,
+            required_fields,
+            phone_format,
+            allow_no_identifier,
+            profile_change_needs_active,
+            key_form,
+        }) => Body::Settings(SettingsPatch {
+            effective_from,
+            expected_version,
+            preset: preset.map(Into::into),
+            name: optional_text("command.name", name, problems),
+            time_zone: optional_text("command.time_zone", time_zone, problems),
+            match_by: match_by.map(|kinds| kinds.into_iter().map(identifier_kind).collect()),
+            max_age_s,
+            max_future_s,
+            email: optional_text("command.email", email, problems),
+            phone: optional_text("command.phone", phone, problems),
+            social: social.map(|links| texts("command.social", links, problems)),
+            status: status.map(Into::into),
+            on_match: on_match.map(Into::into),
+            required_fields: required_fields.map(|fields| fields.into_iter().map(Into::into).collect()),
+            phone_format: phone_format.map(Into::into),
+            allow_no_identifier,
+            profile_change_needs_active,
+            key_form: key_form.map(Into::into),
+        }),
+        wire::ConfigBody::Unit(wire::Unit {
+            unit_id: id,
+            name,
+            scale,
+            expiry_days,
+            min_held,
+            min_amount,
+            description,
+            kind,
+            currency,
+            brand_id,
+            value,
+            rounding,
+            step,
+            attributes,
+        }) => Body::Unit(UnitDefinition {
+            effective_from,
+            expected_version,
+            unit_id: unit_id("command.unit_id", id, problems),
+            name: text("command.name", name, problems).unwrap_or_default(),
+            scale,
+            expiry_days,
+            min_held,
+            min_amount,
+            description: optional_text("command.description", description, problems),
+            kind: kind.into(),
+            currency: optional_text("command.currency", currency, problems),
+            brand_id: optional_text("command.brand_id", brand_id, problems),
+            value: value.and_then(|wire::MoneyValue { numerator, denominator, currency }| {
+                let currency = text("command.value.currency", currency, problems)?;
+                Some(MoneyValue { numerator, denominator, currency })
+            }),
+            rounding: rounding.into(),
+            step,
+            attributes: texts("command.attributes", attributes, problems),
+        }),
     }
 }
 
@@ -144,6 +228,30 @@ fn text(field: &str, value: String, problems: &mut Problems) -> Option<String> {
 
 fn optional_text(field: &str, value: Option<String>, problems: &mut Problems) -> Option<String> {
     value.and_then(|value| text(field, value, problems))
+}
+
+/// A map's entries, with each key checked here and each value by `value`.
+fn entries<W, D>(
+    field: &str,
+    map: BTreeMap<String, Option<W>>,
+    problems: &mut Problems,
+    value: impl Fn(&str, Option<W>, &mut Problems) -> Option<D>,
+) -> BTreeMap<String, Option<D>> {
+    let mut kept = BTreeMap::new();
+    for (key, entry) in map {
+        let field = format!("{field}.{key}");
+        let entry = value(&field, entry, problems);
+        if let Some(key) = text(&field, key, problems) {
+            kept.insert(key, entry);
+        }
+    }
+    kept
+}
+
+fn texts(field: &str, map: BTreeMap<String, String>, problems: &mut Problems) -> BTreeMap<String, String> {
+    let map = map.into_iter().map(|(key, value)| (key, Some(value))).collect();
+    let kept = entries(field, map, problems, optional_text);
+    kept.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
 }
 
 fn unit_id(field: &str, value: String, problems: &mut Problems) -> UnitId {

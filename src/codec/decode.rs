@@ -215,7 +215,10 @@ impl Decoder {
             CommandTopic::MerchantConfig => {
                 let wire: wire::MerchantConfigCommand = own.read(datum).ok_or_else(no_datum)?;
                 let envelope = envelope(wire.envelope, &mut problems)?;
-                (envelope, convert::merchant_config(wire.effective_from, wire.command, &mut problems))
+                (
+                    envelope,
+                    convert::merchant_config(wire.effective_from, wire.expected_version, wire.command, &mut problems),
+                )
             }
             CommandTopic::Clock => return Err(no_datum()),
         };

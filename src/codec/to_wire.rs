@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use super::wire::{
     AccountState, BalanceRecord, ConfigChange, CustomerState, EntryRecord, EventRecord, FieldProblemRecord, Id,
-    LotShareRecord, LotState, NotifyRecord, PositionRecord, RejectionRecord, ResultRecord,
+    LotShareRecord, LotState, MetricState, NotifyRecord, PositionRecord, RejectionRecord, ResultRecord,
 };
 use crate::batch::Outcome;
 use crate::domain::customer::Customer;
@@ -135,6 +135,18 @@ pub(super) fn customer_state<'a>(customer: &'a Customer, accounts: &'a [Account]
         created_at: micros(customer.created_at),
         updated_at: micros(customer.updated_at),
         accounts: accounts.iter().map(|account| account_state(account, &mut lots_left)).collect(),
+        name: customer.name.as_deref().map(Cow::from),
+        gender: customer.gender.map(|gender| gender.name().into()),
+        registered_on: customer.registered_on.map(|date| date.to_string().into()),
+        language: customer.language.as_deref().map(Cow::from),
+        brand_id: customer.brand_id.as_deref().map(Cow::from),
+        source_version: customer.source_version,
+        metrics: customer
+            .metrics
+            .iter()
+            .map(|(key, metric)| (key.into(), MetricState { value: metric.value, scale: metric.scale }))
+            .collect(),
+        metadata: customer.metadata.iter().map(|(key, text)| (key.into(), text.into())).collect(),
     }
 }
 
@@ -205,6 +217,7 @@ fn notify(notify: &Notify) -> NotifyRecord<'_> {
         to_email: notify.to_email.as_deref().map(Cow::from),
         to_phone: notify.to_phone.as_deref().map(Cow::from),
         name: notify.name.as_deref().map(Cow::from),
+        language: notify.language.as_deref().map(Cow::from),
     }
 }
 

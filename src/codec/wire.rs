@@ -7,9 +7,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::{self, command, config};
+
 pub use super::wire_out::{
     AccountState, BalanceRecord, ConfigChange, CustomerState, EntryRecord, EventRecord, FieldProblemRecord, Id,
-    Journal, JournalRange, LotShareRecord, LotState, NotifyRecord, PositionRecord, RejectionRecord, ResultRecord,
+    Journal, JournalRange, LotShareRecord, LotState, MetricState, NotifyRecord, PositionRecord, RejectionRecord,
+    ResultRecord,
 };
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,6 +38,7 @@ pub struct MerchantConfigCommand {
     pub envelope: Envelope,
     pub effective_from: Option<i64>,
     pub command: ConfigBody,
+    pub expected_version: Option<i64>,
 }
 
 /// What a lane's owner writes to its clock partition.
@@ -80,6 +84,23 @@ pub struct CustomerUpsert {
     pub active: Option<bool>,
     pub notify_email: Option<bool>,
     pub notify_phone: Option<bool>,
+    pub mode: UpsertMode,
+    pub on_match: Option<OnMatch>,
+    pub name: Option<String>,
+    pub registered_on: Option<String>,
+    pub gender: Option<Gender>,
+    pub language: Option<String>,
+    pub brand_id: Option<String>,
+    pub metrics: BTreeMap<String, Option<Metric>>,
+    pub metadata: BTreeMap<String, Option<String>>,
+    pub clear: Vec<ProfileField>,
+    pub source_version: Option<i64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Metric {
+    pub value: i64,
+    pub scale: i32,
 }
 
 /// The order of the variants is the order of the union's branches.
@@ -128,6 +149,17 @@ pub struct Settings {
     pub match_by: Option<Vec<Identifier>>,
     pub max_age_s: Option<i64>,
     pub max_future_s: Option<i64>,
+    pub preset: Option<Preset>,
+    pub email: Option<String>,
+    pub phone: Option<String>,
+    pub social: Option<BTreeMap<String, String>>,
+    pub status: Option<MerchantStatus>,
+    pub on_match: Option<OnMatch>,
+    pub required_fields: Option<Vec<ProfileField>>,
+    pub phone_format: Option<PhoneFormat>,
+    pub allow_no_identifier: Option<bool>,
+    pub profile_change_needs_active: Option<bool>,
+    pub key_form: Option<KeyForm>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -146,6 +178,71 @@ pub struct Unit {
     pub expiry_days: Option<i32>,
     pub min_held: i64,
     pub min_amount: i64,
+    pub description: Option<String>,
+    pub kind: UnitKind,
+    pub currency: Option<String>,
+    pub brand_id: Option<String>,
+    pub value: Option<MoneyValue>,
+    pub rounding: Rounding,
+    pub step: i64,
+    pub attributes: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MoneyValue {
+    pub numerator: i64,
+    pub denominator: i64,
+    pub currency: String,
+}
+
+/// A word of the schema that the domain has too, both ways.
+macro_rules! words {
+    ($($name:ident = $domain:path { $($variant:ident),* })*) => {
+        $(
+            #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+            #[serde(rename_all = "snake_case")]
+            pub enum $name {
+                $($variant),*
+            }
+
+            impl From<$name> for $domain {
+                fn from(word: $name) -> Self {
+                    match word {
+                        $($name::$variant => Self::$variant),*
+                    }
+                }
+            }
+
+            impl From<$domain> for $name {
+                fn from(word: $domain) -> Self {
+                    match word {
+                        $(<$domain>::$variant => Self::$variant),*
+                    }
+                }
+            }
+        )*
+    };
+}
+
+words! {
+    UpsertMode = command::UpsertMode { Upsert, Create, Update }
+    OnMatch = config::OnMatch { Update, Keep, FillMissing, Reject }
+    Gender = domain::Gender { Male, Female, Other, Unspecified }
+    ProfileField = domain::ProfileField {
+        ExternalId, Phone, Email, FirstName, LastName, Name, BirthDate, RegisteredOn, Gender, Language, BrandId, Metrics, Metadata
+    }
+    Preset = config::Preset { None, Rewrd, AddUpdate, Restai, Masivo, StampCards }
+    MerchantStatus = config::MerchantStatus { Active, Suspended }
+    PhoneFormat = config::PhoneFormat { E164, Any }
+    KeyForm = config::KeyForm { Any, Token }
+    UnitKind = config::UnitKind { Points, Money, Discount, Product }
+    Rounding = config::Rounding { Floor, HalfUp, HalfEven, Ceiling }
+}
+
+impl Default for UpsertMode {
+    fn default() -> Self {
+        UpsertMode::Upsert
+    }
 }
 
 /// A journal record as it is read back.

@@ -151,6 +151,7 @@ pub struct NotifyRecord<'a> {
     pub to_email: Option<Text<'a>>,
     pub to_phone: Option<Text<'a>>,
     pub name: Option<Text<'a>>,
+    pub language: Option<Text<'a>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -178,6 +179,21 @@ pub struct CustomerState<'a> {
     pub created_at: i64,
     pub updated_at: i64,
     pub accounts: Vec<AccountState<'a>>,
+    pub name: Option<Text<'a>>,
+    pub gender: Option<Text<'a>>,
+    pub registered_on: Option<Text<'a>>,
+    pub language: Option<Text<'a>>,
+    pub brand_id: Option<Text<'a>>,
+    pub source_version: Option<i64>,
+    pub metrics: BTreeMap<Text<'a>, MetricState>,
+    pub metadata: BTreeMap<Text<'a>, Text<'a>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename = "Metric")]
+pub struct MetricState {
+    pub value: i64,
+    pub scale: i32,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -215,16 +215,12 @@ impl Book {
 }
 
 fn notify(customer: &Customer) -> Notify {
-    let name = match (&customer.first_name, &customer.last_name) {
-        (Some(first), Some(last)) => Some(format!("{first} {last}")),
-        (Some(one), None) | (None, Some(one)) => Some(one.clone()),
-        (None, None) => None,
-    };
     Notify {
         email: customer.notify_email,
         phone: customer.notify_phone,
         to_email: customer.email.clone(),
         to_phone: customer.phone.clone(),
-        name,
+        name: customer.full_name(),
+        language: customer.language.clone(),
     }
 }

@@ -1,8 +1,11 @@
 //! What a sender asks for, decoded and not yet judged. Nothing here has been checked beyond its form.
 
-use super::customer::IdentifierKind;
-use super::{IdempotencyKey, Instant, MerchantId, Position, Seed, UnitId};
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use super::config::{KeyForm, MerchantStatus, MoneyValue, OnMatch, PhoneFormat, Preset, Rounding, UnitKind};
+use super::customer::IdentifierKind;
+use super::{Gender, IdempotencyKey, Instant, MerchantId, Metric, Position, ProfileField, Seed, UnitId};
 
 /// One inbound record, understood as far as that is possible.
 #[derive(Debug, Clone)]
@@ -144,15 +147,49 @@ pub struct FieldProblem {
 /// Values as sent: strings are trimmed and normalised only when they are judged.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CustomerUpsert {
+    pub mode: UpsertMode,
+    /// The merchant's setting when `None`.
+    pub on_match: Option<OnMatch>,
     pub external_id: Option<String>,
     pub phone: Option<String>,
     pub email: Option<String>,
     pub first_name: Option<String>,
     pub last_name: Option<String>,
+    pub name: Option<String>,
     pub birth_date: Option<String>,
+    pub registered_on: Option<String>,
+    pub gender: Option<Gender>,
+    pub language: Option<String>,
+    pub brand_id: Option<String>,
     pub active: Option<bool>,
     pub notify_email: Option<bool>,
     pub notify_phone: Option<bool>,
+    /// Key by key; `None` removes a key.
+    pub metrics: BTreeMap<String, Option<Metric>>,
+    pub metadata: BTreeMap<String, Option<String>>,
+    pub clear: Vec<ProfileField>,
+    pub source_version: Option<i64>,
+}
+
+/// Whether the customer may be new, and whether it may exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum UpsertMode {
+    #[default]
+    Upsert,
+    /// Refuses one that exists.
+    Create,
+    /// Refuses one that does not.
+    Update,
+}
+
+impl UpsertMode {
+    pub fn name(self) -> &'static str {
+        match self {
+            UpsertMode::Upsert => "upsert",
+            UpsertMode::Create => "create",
+            UpsertMode::Update => "update",
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -179,20 +216,42 @@ pub struct RedeemAmount {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SettingsPatch {
     pub effective_from: Option<Instant>,
+    pub expected_version: Option<i64>,
+    /// Sets a product's behaviour whole; what stands beside it still counts.
+    pub preset: Option<Preset>,
     pub name: Option<String>,
     pub time_zone: Option<String>,
     pub match_by: Option<Vec<IdentifierKind>>,
     pub max_age_s: Option<i64>,
     pub max_future_s: Option<i64>,
+    pub email: Option<String>,
+    pub phone: Option<String>,
+    pub social: Option<BTreeMap<String, String>>,
+    pub status: Option<MerchantStatus>,
+    pub on_match: Option<OnMatch>,
+    pub required_fields: Option<Vec<ProfileField>>,
+    pub phone_format: Option<PhoneFormat>,
+    pub allow_no_identifier: Option<bool>,
+    pub profile_change_needs_active: Option<bool>,
+    pub key_form: Option<KeyForm>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnitDefinition {
     pub effective_from: Option<Instant>,
+    pub expected_version: Option<i64>,
     pub unit_id: UnitId,
     pub name: String,
     pub scale: i32,
     pub expiry_days: Option<i32>,
     pub min_held: i64,
     pub min_amount: i64,
+    pub description: Option<String>,
+    pub kind: UnitKind,
+    pub currency: Option<String>,
+    pub brand_id: Option<String>,
+    pub value: Option<MoneyValue>,
+    pub rounding: Rounding,
+    pub step: i64,
+    pub attributes: BTreeMap<String, String>,
 }

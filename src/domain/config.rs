@@ -6,7 +6,8 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 
 use super::customer::IdentifierKind;
-use super::{Instant, UnitId};
+use super::words::words;
+use super::{Instant, ProfileField, UnitId};
 
 /// All versions of one merchant's settings and units.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -35,6 +36,99 @@ pub struct Settings {
     pub max_age_s: i64,
     /// How far ahead of the record it may be.
     pub max_future_s: i64,
+    /// The merchant's own, for messages; as are its phone and its links by the network's name.
+    pub email: Option<String>,
+    pub phone: Option<String>,
+    pub social: BTreeMap<String, String>,
+    pub status: MerchantStatus,
+    pub on_match: OnMatch,
+    /// What a customer must have after every upsert, each once.
+    pub required_fields: Vec<ProfileField>,
+    pub phone_format: PhoneFormat,
+    /// Whether a customer may be without any identifier of `match_by`.
+    pub allow_no_identifier: bool,
+    /// Whether an inactive customer's profile is closed.
+    pub profile_change_needs_active: bool,
+    pub key_form: KeyForm,
+}
+
+words! {
+    MerchantStatus {
+        Active = 1 "active",
+        /// Every command but configuration is refused.
+        Suspended = 2 "suspended",
+    }
+}
+
+words! {
+    /// What an upsert does to a customer that exists.
+    OnMatch {
+        Update = 1 "update",
+        /// Leaves it as it is.
+        Keep = 2 "keep",
+        /// Sets only what it does not have.
+        FillMissing = 3 "fill_missing",
+        Reject = 4 "reject",
+    }
+}
+
+words! {
+    PhoneFormat {
+        E164 = 1 "e164",
+        /// 1 to 20 characters, compared as they are.
+        Any = 2 "any",
+    }
+}
+
+words! {
+    /// Which idempotency keys are taken.
+    KeyForm {
+        /// 1 to 255 characters.
+        Any = 1 "any",
+        /// 1 to 100 of A-Z a-z 0-9 _ -.
+        Token = 2 "token",
+    }
+}
+
+words! {
+    /// The products whose behaviour a merchant may choose whole.
+    Preset {
+        None = 1 "none",
+        Rewrd = 2 "rewrd",
+        AddUpdate = 3 "add_update",
+        Restai = 4 "restai",
+        Masivo = 5 "masivo",
+        StampCards = 6 "stamp_cards",
+    }
+}
+
+words! {
+    /// What a unit's amounts are.
+    UnitKind {
+        Points = 1 "points",
+        Money = 2 "money",
+        Discount = 3 "discount",
+        Product = 4 "product",
+    }
+}
+
+words! {
+    /// How an amount that is computed becomes minor units.
+    Rounding {
+        Floor = 1 "floor",
+        HalfUp = 2 "half_up",
+        HalfEven = 3 "half_even",
+        Ceiling = 4 "ceiling",
+    }
+}
+
+/// What one minor unit is worth: numerator / denominator of the currency's minor unit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MoneyValue {
+    pub numerator: i64,
+    pub denominator: i64,
+    /// ISO 4217.
+    pub currency: String,
 }
 
 impl Default for Settings {
@@ -45,7 +139,46 @@ impl Default for Settings {
             match_by: vec![IdentifierKind::ExternalId, IdentifierKind::Phone, IdentifierKind::Email],
             max_age_s: 72 * 60 * 60,
             max_future_s: 5 * 60,
+            email: None,
+            phone: None,
+            social: BTreeMap::new(),
+            status: MerchantStatus::Active,
+            on_match: OnMatch::Update,
+            required_fields: Vec::new(),
+            phone_format: PhoneFormat::E164,
+            allow_no_identifier: false,
+            profile_change_needs_active: false,
+            key_form: KeyForm::Any,
         }
+    }
+}
+
+impl Settings {
+    /// Sets what a preset covers, all of it, so that nothing remains of another product's behaviour.
+    pub fn apply_preset(&mut self, preset: Preset) {
+        use IdentifierKind::{Email, ExternalId, Phone};
+        let first = Settings::default();
+        self.match_by = match preset {
+            Preset::None => first.match_by,
+            Preset::Rewrd | Preset::Restai => vec![Phone],
+            Preset::AddUpdate | Preset::Masivo => vec![ExternalId],
+            Preset::StampCards => vec![Email, Phone],
+        };
+        self.on_match = match preset {
+            Preset::Restai => OnMatch::FillMissing,
+            Preset::StampCards => OnMatch::Reject,
+            Preset::None | Preset::Rewrd | Preset::AddUpdate | Preset::Masivo => OnMatch::Update,
+        };
+        self.required_fields = match preset {
+            Preset::None | Preset::Rewrd => Vec::new(),
+            Preset::AddUpdate | Preset::StampCards => vec![ProfileField::FirstName],
+            Preset::Restai => vec![ProfileField::Name],
+            Preset::Masivo => vec![ProfileField::Name, ProfileField::Email, ProfileField::RegisteredOn],
+        };
+        self.phone_format = if preset == Preset::Restai { PhoneFormat::Any } else { PhoneFormat::E164 };
+        self.allow_no_identifier = preset == Preset::Restai;
+        self.profile_change_needs_active = preset == Preset::Rewrd;
+        self.key_form = if preset == Preset::Rewrd { KeyForm::Token } else { KeyForm::Any };
     }
 }
 
@@ -81,6 +214,17 @@ pub struct UnitVersion {
     pub min_held: i64,
     /// The least amount of a redemption.
     pub min_amount: i64,
+    pub description: Option<String>,
+    pub kind: UnitKind,
+    /// ISO 4217, for a unit that is money.
+    pub currency: Option<String>,
+    pub brand_id: Option<String>,
+    pub value: Option<MoneyValue>,
+    pub rounding: Rounding,
+    /// A redemption's amount is a multiple of it.
+    pub step: i64,
+    /// The merchant's own labels.
+    pub attributes: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

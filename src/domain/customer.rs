@@ -1,8 +1,10 @@
 //! A customer's profile.
 
+use std::collections::BTreeMap;
+
 use jiff::civil::Date;
 
-use super::{Account, CustomerId, Instant, MerchantId, UnitId};
+use super::{Account, CustomerId, Gender, Instant, MerchantId, Metric, UnitId};
 
 /// What can name a customer within a merchant, each for itself unique. Rows have them in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -87,9 +89,20 @@ pub struct Customer {
     pub email: Option<String>,
     pub first_name: Option<String>,
     pub last_name: Option<String>,
+    /// One full name, beside or instead of the two parts.
+    pub name: Option<String>,
     pub birth_date: Option<Date>,
+    pub registered_on: Option<Date>,
+    pub gender: Option<Gender>,
+    /// BCP 47.
+    pub language: Option<String>,
+    pub brand_id: Option<String>,
     pub notify_email: bool,
     pub notify_phone: bool,
+    pub metrics: BTreeMap<String, Metric>,
+    pub metadata: BTreeMap<String, String>,
+    /// The sender's own version of the profile, of the last upsert that named one.
+    pub source_version: Option<i64>,
     pub created_at: Instant,
     pub updated_at: Instant,
 }
@@ -136,6 +149,44 @@ impl CustomerState {
 }
 
 impl Customer {
+    /// Without any profile, before its first version.
+    pub fn new(customer_id: CustomerId, merchant_id: MerchantId, at: Instant) -> Customer {
+        Customer {
+            customer_id,
+            merchant_id,
+            version: 0,
+            status: CustomerStatus::Active,
+            external_id: None,
+            phone: None,
+            email: None,
+            first_name: None,
+            last_name: None,
+            name: None,
+            birth_date: None,
+            registered_on: None,
+            gender: None,
+            language: None,
+            brand_id: None,
+            notify_email: false,
+            notify_phone: false,
+            metrics: BTreeMap::new(),
+            metadata: BTreeMap::new(),
+            source_version: None,
+            created_at: at,
+            updated_at: at,
+        }
+    }
+
+    /// The one full name, or the two parts.
+    pub fn full_name(&self) -> Option<String> {
+        match (&self.name, &self.first_name, &self.last_name) {
+            (Some(name), _, _) => Some(name.clone()),
+            (None, Some(first), Some(last)) => Some(format!("{first} {last}")),
+            (None, Some(one), None) | (None, None, Some(one)) => Some(one.clone()),
+            (None, None, None) => None,
+        }
+    }
+
     pub fn identifier(&self, kind: IdentifierKind) -> Option<&str> {
         match kind {
             IdentifierKind::ExternalId => self.external_id.as_deref(),

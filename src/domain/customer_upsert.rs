@@ -1,16 +1,46 @@
 //! Creating a customer, or changing the fields that are set.
 
+use std::collections::BTreeMap;
+
+use jiff::civil::Date;
+
 use super::book::Book;
-use super::command::CustomerUpsert;
+use super::command::{CustomerUpsert, UpsertMode};
+use super::config::OnMatch;
 use super::customer::{Customer, CustomerStatus, Identifier, IdentifierKind};
 use super::fields::FieldCheck;
 use super::judge::{Accepted, Case, Touched};
-use super::{CustomerId, Effect, Fact, Rejection, RejectionCode, settle};
+use super::{CustomerId, Effect, Fact, ProfileField, Rejection, RejectionCode, settle};
+
+/// One command may replace all of them.
+const MOST_KEYS: usize = 50;
+/// Of a customer's metrics and metadata together, as they are stored.
+const MOST_MAP_BYTES: usize = 8 * 1024;
 
 /// The payload, normalised.
-struct Profile {
+struct Proposal<'a> {
+    upsert: &'a CustomerUpsert,
     identifiers: Vec<(IdentifierKind, String)>,
-    birth_date: Option<jiff::civil::Date>,
+    birth_date: Option<Date>,
+    registered_on: Option<Date>,
+    language: Option<String>,
+}
+
+/// What is to become of whom.
+enum Plan {
+    Create,
+    Change(CustomerId, Change),
+    Keep,
+    /// A customer that exists, and must not.
+    Exists,
+    /// A customer that must exist, and does not.
+    Unknown,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Change {
+    Update,
+    FillMissing,
 }
 
 pub(super) fn judge(
@@ -19,126 +49,291 @@ pub(super) fn judge(
     upsert: &CustomerUpsert,
     touched: &mut Touched,
 ) -> Result<Accepted, Rejection> {
-    let profile = check_fields(case, upsert)?;
-    let effect = match matching(book, case, &profile, touched)? {
-        Some(customer) => update(book, case, upsert, profile, customer),
-        None => {
-            touched.customer = Some(create(book, case, upsert, profile));
+    let mut check = FieldCheck::default();
+    case.check_reference(&mut check);
+    let proposal = check_form(case, upsert, &mut check);
+    let matched = matched(book, case, &proposal);
+    let plan = plan(case, upsert, matched);
+    check_outcome(book, case, &proposal, &plan, &mut check);
+    check.done()?;
+
+    // A reference that names somebody touches them, whatever else is wrong.
+    if case.command.envelope.customer.is_some() && matched.is_some() {
+        case.named_customer(book, touched)?;
+    }
+    check_conflict(book, case, &proposal, matched)?;
+    if let Some(customer) = matched {
+        touched.customer = Some(customer);
+        settle::settle_customer(book, customer, case.moment.lane_time);
+    }
+    let effect = match plan {
+        Plan::Create => {
+            touched.customer = Some(create(book, case, &proposal));
             Effect::Created
+        }
+        Plan::Change(customer, change) => {
+            check_open(book, case, upsert, customer)?;
+            update(book, case, &proposal, customer, change)
+        }
+        Plan::Keep => Effect::Kept,
+        Plan::Exists => {
+            return Err(Rejection::new(RejectionCode::CustomerExists, "The merchant has this customer already."));
+        }
+        Plan::Unknown => {
+            return Err(Rejection::new(
+                RejectionCode::UnknownCustomer,
+                "No customer of this merchant has this identifier.",
+            ));
         }
     };
     Ok(Accepted { effect, entries: Vec::new(), config_version: None })
 }
 
-fn check_fields(case: &Case<'_>, upsert: &CustomerUpsert) -> Result<Profile, Rejection> {
-    let mut check = FieldCheck::default();
-    case.check_reference(&mut check);
+/// What is wrong with the payload by itself.
+fn check_form<'a>(case: &Case<'_>, upsert: &'a CustomerUpsert, check: &mut FieldCheck) -> Proposal<'a> {
     let sent = [
         (IdentifierKind::ExternalId, "command.external_id", &upsert.external_id),
         (IdentifierKind::Phone, "command.phone", &upsert.phone),
         (IdentifierKind::Email, "command.email", &upsert.email),
     ];
-    if case.command.envelope.customer.is_none() && sent.iter().all(|(_, _, value)| value.is_none()) {
-        check.bad("command", "needs external_id, phone or email, or a reference in envelope.customer");
-    }
+    let phones = case.settings.phone_format;
     let identifiers = sent
         .into_iter()
-        .filter_map(|(kind, field, value)| Some((kind, check.identifier(field, kind, value.as_deref())?)))
+        .filter_map(|(kind, field, value)| Some((kind, check.identifier(field, kind, value.as_deref(), phones)?)))
         .collect();
     check.text("command.first_name", upsert.first_name.as_deref(), 255);
     check.text("command.last_name", upsert.last_name.as_deref(), 255);
+    check.text("command.name", upsert.name.as_deref(), 255);
     // Today where the customer may be: the date line is at most 14 hours ahead of UTC.
     let today = case.moment.lane_time.saturating_add_seconds(14 * 60 * 60).utc_date();
     let birth_date = check.date("command.birth_date", upsert.birth_date.as_deref(), today);
-    check.done()?;
-    Ok(Profile { identifiers, birth_date })
+    let registered_on = check.date("command.registered_on", upsert.registered_on.as_deref(), today);
+    let language = check.language("command.language", upsert.language.as_deref());
+    check.text("command.brand_id", upsert.brand_id.as_deref(), 255);
+    if check.keys("command.metrics", upsert.metrics.keys(), 2 * MOST_KEYS) {
+        for (key, metric) in upsert.metrics.iter().filter_map(|(key, metric)| Some((key, metric.as_ref()?))) {
+            check.range(&format!("command.metrics.{key}.scale"), i64::from(metric.scale), 0, 6);
+        }
+    }
+    check.keys("command.metadata", upsert.metadata.keys(), 2 * MOST_KEYS);
+    for field in upsert.clear.iter().filter(|field| sets(upsert, **field)) {
+        check.bad(format!("command.{}", field.name()), "can't be set and cleared at once");
+    }
+    Proposal { upsert, identifiers, birth_date, registered_on, language }
+}
+
+/// Whether the payload has something to say of a field.
+fn sets(upsert: &CustomerUpsert, field: ProfileField) -> bool {
+    match field {
+        ProfileField::ExternalId => upsert.external_id.is_some(),
+        ProfileField::Phone => upsert.phone.is_some(),
+        ProfileField::Email => upsert.email.is_some(),
+        ProfileField::FirstName => upsert.first_name.is_some(),
+        ProfileField::LastName => upsert.last_name.is_some(),
+        ProfileField::Name => upsert.name.is_some(),
+        ProfileField::BirthDate => upsert.birth_date.is_some(),
+        ProfileField::RegisteredOn => upsert.registered_on.is_some(),
+        ProfileField::Gender => upsert.gender.is_some(),
+        ProfileField::Language => upsert.language.is_some(),
+        ProfileField::BrandId => upsert.brand_id.is_some(),
+        ProfileField::Metrics => !upsert.metrics.is_empty(),
+        ProfileField::Metadata => !upsert.metadata.is_empty(),
+    }
 }
 
 /// The customer that is meant: the one that the reference names, or the first that an identifier of the payload leads to, in the merchant's
-/// `match_by` order. An identifier that belongs to anybody else is a conflict, never a merge.
-fn matching(
-    book: &mut Book,
-    case: &Case<'_>,
-    profile: &Profile,
-    touched: &mut Touched,
-) -> Result<Option<CustomerId>, Rejection> {
-    let holder = |book: &Book, kind: IdentifierKind| {
-        let (_, value) = profile.identifiers.iter().find(|(sent, _)| *sent == kind)?;
-        book.holder(&identifier(case, kind, value.clone()))
-    };
-    let by_reference = case.command.envelope.customer.is_some();
-    let matched = if by_reference { None } else { case.settings.match_by.iter().find_map(|&kind| holder(book, kind)) };
-    let conflicting = |book: &Book, with: Option<CustomerId>| {
-        profile
-            .identifiers
-            .iter()
-            .map(|(kind, _)| *kind)
-            .find(|&kind| holder(book, kind).is_some_and(|id| Some(id) != with))
-    };
-    // A conflict precedes an unknown reference; with a reference it is judged against whom that names.
-    let named = if by_reference { case.named_customer(book, touched) } else { Ok(CustomerId(uuid::Uuid::nil())) };
-    let meant = if by_reference { named.as_ref().ok().copied() } else { matched };
-    if let Some(kind) = conflicting(book, meant) {
-        return Err(Rejection::new(
-            RejectionCode::IdentityConflict,
-            format!("The {} belongs to another customer of this merchant.", kind.field()),
-        )
-        .with("field", kind.field()));
+/// `match_by` order.
+fn matched(book: &Book, case: &Case<'_>, proposal: &Proposal<'_>) -> Option<CustomerId> {
+    match &case.command.envelope.customer {
+        Some(reference) => case.find(book, reference),
+        None => case.settings.match_by.iter().find_map(|&kind| proposal.holder(book, case, kind)),
     }
-    if by_reference {
-        return named.map(Some);
-    }
-    if let Some(customer) = matched {
-        touched.customer = Some(customer);
-        settle::settle_customer(book, customer, case.moment.lane_time);
-    }
-    Ok(matched)
 }
 
-fn create(book: &mut Book, case: &Case<'_>, upsert: &CustomerUpsert, profile: Profile) -> CustomerId {
-    let id = case.moment.seed.customer_id();
-    let mut customer = Customer {
-        customer_id: id,
-        merchant_id: case.command.envelope.merchant_id.clone(),
-        version: 0,
-        status: if upsert.active == Some(false) { CustomerStatus::Inactive } else { CustomerStatus::Active },
-        external_id: None,
-        phone: None,
-        email: None,
-        first_name: upsert.first_name.clone(),
-        last_name: upsert.last_name.clone(),
-        birth_date: profile.birth_date,
-        notify_email: upsert.notify_email.unwrap_or(false),
-        notify_phone: upsert.notify_phone.unwrap_or(false),
-        created_at: case.moment.lane_time,
-        updated_at: case.moment.lane_time,
+fn plan(case: &Case<'_>, upsert: &CustomerUpsert, matched: Option<CustomerId>) -> Plan {
+    let is_named = case.command.envelope.customer.is_some();
+    let Some(customer) = matched else {
+        return if is_named || upsert.mode == UpsertMode::Update { Plan::Unknown } else { Plan::Create };
     };
-    for (kind, value) in profile.identifiers {
-        book.give_identifier(identifier(case, kind, value.clone()), id);
-        customer.set_identifier(kind, Some(value));
+    let on_match = match (upsert.mode, upsert.on_match) {
+        (UpsertMode::Create, _) => OnMatch::Reject,
+        (_, Some(on_match)) => on_match,
+        // Who says update means it, whatever the merchant wants of those who did not know.
+        (UpsertMode::Update, None) => OnMatch::Update,
+        (UpsertMode::Upsert, None) => case.settings.on_match,
+    };
+    match on_match {
+        OnMatch::Update => Plan::Change(customer, Change::Update),
+        OnMatch::FillMissing => Plan::Change(customer, Change::FillMissing),
+        OnMatch::Keep => Plan::Keep,
+        OnMatch::Reject => Plan::Exists,
+    }
+}
+
+/// What would be wrong with the customer afterwards.
+fn check_outcome(book: &Book, case: &Case<'_>, proposal: &Proposal<'_>, plan: &Plan, check: &mut FieldCheck) {
+    let after = match *plan {
+        Plan::Create => proposal.applied(blank(case), Change::Update),
+        Plan::Change(customer, change) => match book.customer(customer) {
+            Some(before) => proposal.applied(before.clone(), change),
+            None => return,
+        },
+        Plan::Keep | Plan::Exists | Plan::Unknown => return,
+    };
+    for &field in &case.settings.required_fields {
+        // What is there and wrong has been named already.
+        let path = format!("command.{}", field.name());
+        if !field.is_set(&after) && !check.names(&path) {
+            check.bad(path, "is required by this merchant");
+        }
+    }
+    let match_by = &case.settings.match_by;
+    let is_found = match_by.iter().any(|&kind| after.identifier(kind).is_some() || check.names(&path_of(kind)));
+    if !is_found && !case.settings.allow_no_identifier {
+        let names: Vec<&str> = match_by.iter().map(|kind| kind.field()).collect();
+        check.bad(
+            "command",
+            format!("needs an identifier by which this merchant finds customers: {}", names.join(" or ")),
+        );
+    }
+    for (field, keys) in [("command.metrics", after.metrics.len()), ("command.metadata", after.metadata.len())] {
+        if keys > MOST_KEYS && !check.names(field) {
+            check.bad(field, format!("would have {keys} keys; {MOST_KEYS} are the most"));
+        }
+    }
+    let bytes = map_bytes(&after);
+    let are_named = check.names("command.metrics") || check.names("command.metadata");
+    if bytes > MOST_MAP_BYTES && !are_named {
+        check
+            .bad("command", format!("would have {bytes} bytes of metrics and metadata; {MOST_MAP_BYTES} are the most"));
+    }
+}
+
+fn path_of(kind: IdentifierKind) -> String {
+    format!("command.{}", kind.field())
+}
+
+/// Keys and texts as they are, each number as 8 bytes.
+fn map_bytes(customer: &Customer) -> usize {
+    let metrics: usize = customer.metrics.keys().map(|key| key.len() + 8).sum();
+    let metadata: usize = customer.metadata.iter().map(|(key, text)| key.len() + text.len()).sum();
+    metrics + metadata
+}
+
+/// An identifier that belongs to anybody else is a conflict, never a merge.
+fn check_conflict(
+    book: &Book,
+    case: &Case<'_>,
+    proposal: &Proposal<'_>,
+    matched: Option<CustomerId>,
+) -> Result<(), Rejection> {
+    let kinds = proposal.identifiers.iter().map(|(kind, _)| *kind);
+    let mut taken = kinds.filter(|&kind| proposal.holder(book, case, kind).is_some_and(|id| Some(id) != matched));
+    taken.next().map_or(Ok(()), |kind| {
+        let message = format!("The {} belongs to another customer of this merchant.", kind.field());
+        Err(Rejection::new(RejectionCode::IdentityConflict, message).with("field", kind.field()))
+    })
+}
+
+/// Whether the customer's profile may change now, by this sender.
+fn check_open(book: &Book, case: &Case<'_>, upsert: &CustomerUpsert, id: CustomerId) -> Result<(), Rejection> {
+    let Some(customer) = book.customer(id) else { return Ok(()) };
+    let is_closed = case.settings.profile_change_needs_active && customer.status == CustomerStatus::Inactive;
+    if is_closed && upsert.active != Some(true) {
+        return Err(Rejection::new(
+            RejectionCode::CustomerNotActive,
+            "The customer is inactive, and this merchant's inactive profiles are closed.",
+        ));
+    }
+    if let (Some(sent), Some(stored)) = (upsert.source_version, customer.source_version)
+        && sent <= stored
+    {
+        return Err(Rejection::new(RejectionCode::Stale, "A later version of the customer has been applied.")
+            .with("sent", sent)
+            .with("stored", stored));
+    }
+    Ok(())
+}
+
+impl Proposal<'_> {
+    fn holder(&self, book: &Book, case: &Case<'_>, kind: IdentifierKind) -> Option<CustomerId> {
+        let (_, value) = self.identifiers.iter().find(|(sent, _)| *sent == kind)?;
+        book.holder(&identifier(case, kind, value.clone()))
+    }
+
+    /// The customer with what is sent.
+    fn applied(&self, mut customer: Customer, change: Change) -> Customer {
+        let upsert = self.upsert;
+        for (kind, value) in &self.identifiers {
+            if change == Change::Update || customer.identifier(*kind).is_none() {
+                customer.set_identifier(*kind, Some(value.clone()));
+            }
+        }
+        set(&mut customer.first_name, &upsert.first_name, change);
+        set(&mut customer.last_name, &upsert.last_name, change);
+        set(&mut customer.name, &upsert.name, change);
+        set(&mut customer.birth_date, &self.birth_date, change);
+        set(&mut customer.registered_on, &self.registered_on, change);
+        set(&mut customer.gender, &upsert.gender, change);
+        set(&mut customer.language, &self.language, change);
+        set(&mut customer.brand_id, &upsert.brand_id, change);
+        set_keys(&mut customer.metrics, &upsert.metrics, change);
+        set_keys(&mut customer.metadata, &upsert.metadata, change);
+        // What is never missing is not filled, and nothing is cleared.
+        if change == Change::Update {
+            upsert.clear.iter().for_each(|field| field.clear(&mut customer));
+            customer.notify_email = upsert.notify_email.unwrap_or(customer.notify_email);
+            customer.notify_phone = upsert.notify_phone.unwrap_or(customer.notify_phone);
+            customer.status = match upsert.active {
+                Some(true) => CustomerStatus::Active,
+                Some(false) => CustomerStatus::Inactive,
+                None => customer.status,
+            };
+        }
+        customer.source_version = upsert.source_version.or(customer.source_version);
+        customer
+    }
+}
+
+fn set<T: Clone>(field: &mut Option<T>, sent: &Option<T>, change: Change) {
+    if sent.is_some() && (change == Change::Update || field.is_none()) {
+        field.clone_from(sent);
+    }
+}
+
+fn set_keys<T: Clone>(map: &mut BTreeMap<String, T>, sent: &BTreeMap<String, Option<T>>, change: Change) {
+    for (key, value) in sent {
+        match value {
+            Some(value) if change == Change::Update || !map.contains_key(key) => {
+                map.insert(key.clone(), value.clone());
+            }
+            None if change == Change::Update => {
+                map.remove(key);
+            }
+            Some(_) | None => {}
+        }
+    }
+}
+
+fn blank(case: &Case<'_>) -> Customer {
+    let merchant_id = case.command.envelope.merchant_id.clone();
+    Customer::new(case.moment.seed.customer_id(), merchant_id, case.moment.lane_time)
+}
+
+fn create(book: &mut Book, case: &Case<'_>, proposal: &Proposal<'_>) -> CustomerId {
+    let customer = proposal.applied(blank(case), Change::Update);
+    let id = customer.customer_id;
+    for identifier in customer.identifiers() {
+        book.give_identifier(identifier, id);
     }
     book.add_customer(customer);
-    let facts = vec![Fact::CustomerCreated { changed: sent_fields(upsert) }];
-    book.change_customer(id, case.cause(false), facts);
+    book.change_customer(id, case.cause(false), vec![Fact::CustomerCreated { changed: sent_fields(proposal.upsert) }]);
     id
 }
 
-fn update(book: &mut Book, case: &Case<'_>, upsert: &CustomerUpsert, profile: Profile, id: CustomerId) -> Effect {
+fn update(book: &mut Book, case: &Case<'_>, proposal: &Proposal<'_>, id: CustomerId, change: Change) -> Effect {
     let Some(before) = book.customer(id).cloned() else { return Effect::Unchanged };
-    let mut after = before.clone();
-    for (kind, value) in profile.identifiers {
-        after.set_identifier(kind, Some(value));
-    }
-    replace(&mut after.first_name, &upsert.first_name);
-    replace(&mut after.last_name, &upsert.last_name);
-    after.birth_date = profile.birth_date.or(after.birth_date);
-    after.notify_email = upsert.notify_email.unwrap_or(after.notify_email);
-    after.notify_phone = upsert.notify_phone.unwrap_or(after.notify_phone);
-    after.status = match upsert.active {
-        Some(true) => CustomerStatus::Active,
-        Some(false) => CustomerStatus::Inactive,
-        None => after.status,
-    };
+    let after = proposal.applied(before.clone(), change);
     let changed = differences(&before, &after);
     if changed.is_empty() {
         return Effect::Unchanged;
@@ -168,42 +363,25 @@ fn identifier(case: &Case<'_>, kind: IdentifierKind, value: String) -> Identifie
     Identifier { merchant_id: case.command.envelope.merchant_id.clone(), kind, value }
 }
 
-fn replace(field: &mut Option<String>, sent: &Option<String>) {
-    if sent.is_some() {
-        field.clone_from(sent);
-    }
-}
-
+/// By their names: what may be empty, then the rest.
 fn sent_fields(upsert: &CustomerUpsert) -> Vec<&'static str> {
-    [
-        ("external_id", upsert.external_id.is_some()),
-        ("phone", upsert.phone.is_some()),
-        ("email", upsert.email.is_some()),
-        ("first_name", upsert.first_name.is_some()),
-        ("last_name", upsert.last_name.is_some()),
-        ("birth_date", upsert.birth_date.is_some()),
+    let optional = ProfileField::ALL.iter().map(|field| (field.name(), sets(upsert, *field)));
+    let rest = [
         ("status", upsert.active.is_some()),
         ("notify_email", upsert.notify_email.is_some()),
         ("notify_phone", upsert.notify_phone.is_some()),
-    ]
-    .into_iter()
-    .filter_map(|(field, sent)| sent.then_some(field))
-    .collect()
+        ("source_version", upsert.source_version.is_some()),
+    ];
+    optional.chain(rest).filter_map(|(field, sent)| sent.then_some(field)).collect()
 }
 
 fn differences(before: &Customer, after: &Customer) -> Vec<&'static str> {
-    [
-        ("external_id", before.external_id != after.external_id),
-        ("phone", before.phone != after.phone),
-        ("email", before.email != after.email),
-        ("first_name", before.first_name != after.first_name),
-        ("last_name", before.last_name != after.last_name),
-        ("birth_date", before.birth_date != after.birth_date),
+    let optional = ProfileField::ALL.iter().map(|field| (field.name(), !field.is_equal(before, after)));
+    let rest = [
         ("status", before.status != after.status),
         ("notify_email", before.notify_email != after.notify_email),
         ("notify_phone", before.notify_phone != after.notify_phone),
-    ]
-    .into_iter()
-    .filter_map(|(field, differs)| differs.then_some(field))
-    .collect()
+        ("source_version", before.source_version != after.source_version),
+    ];
+    optional.chain(rest).filter_map(|(field, differs)| differs.then_some(field)).collect()
 }

@@ -34,6 +34,8 @@ pub struct Notify {
     pub to_email: Option<String>,
     pub to_phone: Option<String>,
     pub name: Option<String>,
+    /// BCP 47.
+    pub language: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq)]

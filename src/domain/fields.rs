@@ -1,10 +1,15 @@
 //! The form of fields: what is normalised, what is too long, what can't be. Every bad field is named at once.
 
+use std::collections::BTreeMap;
+
 use jiff::civil::Date;
 
 use super::command::FieldProblem;
+use super::config::PhoneFormat;
 use super::customer::IdentifierKind;
 use super::{CustomerId, Rejection};
+
+const MOST_KEY_CHARS: usize = 64;
 
 /// Collects what is wrong with a command's fields.
 #[derive(Debug, Default)]
@@ -39,12 +44,63 @@ impl FieldCheck {
     }
 
     /// The normalised identifier, when there is one and it is well formed.
-    pub fn identifier(&mut self, field: &str, kind: IdentifierKind, value: Option<&str>) -> Option<String> {
-        let normalised = normalise(kind, value?);
+    pub fn identifier(
+        &mut self,
+        field: &str,
+        kind: IdentifierKind,
+        value: Option<&str>,
+        phones: PhoneFormat,
+    ) -> Option<String> {
+        let normalised = normalise(kind, value?, phones);
         if normalised.is_none() {
-            self.bad(field, identifier_form(kind));
+            self.bad(field, identifier_form(kind, phones));
         }
         normalised
+    }
+
+    /// A BCP 47 tag in its usual spelling, for example pt-BR.
+    pub fn language(&mut self, field: &str, value: Option<&str>) -> Option<String> {
+        let value = value?;
+        let tag = oxilangtag::LanguageTag::parse_and_normalize(value).ok().map(oxilangtag::LanguageTag::into_inner);
+        let tag = tag.filter(|tag| tag.len() <= 35);
+        if tag.is_none() {
+            self.bad(field, "must be a BCP 47 language tag such as en or pt-BR");
+        }
+        tag
+    }
+
+    /// A currency of three capital letters, as ISO 4217 has them.
+    pub fn currency(&mut self, field: &str, value: Option<&str>) {
+        if value.is_some_and(|value| value.len() != 3 || !value.bytes().all(|byte| byte.is_ascii_uppercase())) {
+            self.bad(field, "must be an ISO 4217 currency such as EUR");
+        }
+    }
+
+    /// A merchant's own labels or links: so many at most, names of 1 to 64 characters, texts of 1 to 500.
+    pub fn labels(&mut self, field: &str, labels: &BTreeMap<String, String>, most: usize) {
+        if !self.keys(field, labels.keys(), most) {
+            return;
+        }
+        for (key, value) in labels {
+            self.text(&format!("{field}.{key}"), Some(value), 500);
+        }
+    }
+
+    /// The names of a map's entries, and how many there are; false when it is not worth looking at them.
+    pub fn keys<'k>(&mut self, field: &str, keys: impl ExactSizeIterator<Item = &'k String>, most: usize) -> bool {
+        if keys.len() > most {
+            self.bad(field, format!("must have at most {most} entries"));
+            return false;
+        }
+        for key in keys.filter(|key| key.trim().is_empty() || key.chars().count() > MOST_KEY_CHARS) {
+            let shown: String = key.chars().take(MOST_KEY_CHARS).collect();
+            self.bad(format!("{field}.{shown}"), "must have a name of 1 to 64 characters");
+        }
+        true
+    }
+
+    pub fn names(&self, field: &str) -> bool {
+        self.problems.iter().any(|problem| problem.field == field)
     }
 
     /// A date as written, from 1900 to `today`.
@@ -62,15 +118,26 @@ impl FieldCheck {
 }
 
 /// An identifier in the form in which it is stored and compared; `None` when it has none.
-pub fn normalise(kind: IdentifierKind, value: &str) -> Option<String> {
+pub fn normalise(kind: IdentifierKind, value: &str, phones: PhoneFormat) -> Option<String> {
     match kind {
         IdentifierKind::ExternalId => {
             let length = value.chars().count();
             ((1..=255).contains(&length) && !value.trim().is_empty()).then(|| value.to_owned())
         }
-        IdentifierKind::Phone => normalise_phone(value),
+        IdentifierKind::Phone => match phones {
+            PhoneFormat::E164 => normalise_phone(value),
+            PhoneFormat::Any => any_phone(value),
+        },
         IdentifierKind::Email => normalise_email(value),
     }
+}
+
+/// Every form that a value may be stored in, whatever a merchant's settings are.
+pub fn possible_forms(kind: IdentifierKind, value: &str) -> impl Iterator<Item = String> {
+    let first = normalise(kind, value, PhoneFormat::E164);
+    let other = if kind == IdentifierKind::Phone { any_phone(value) } else { None };
+    let other = other.filter(|other| first.as_ref() != Some(other));
+    first.into_iter().chain(other)
 }
 
 /// A customer id as results show it.
@@ -87,6 +154,13 @@ fn normalise_phone(value: &str) -> Option<String> {
     well_formed.then_some(compact)
 }
 
+/// As it is, but for spaces around it.
+fn any_phone(value: &str) -> Option<String> {
+    let phone = value.trim();
+    let well_formed = (1..=20).contains(&phone.chars().count()) && !phone.chars().any(char::is_control);
+    well_formed.then(|| phone.to_owned())
+}
+
 /// Trimmed and lower-case: something before one `@`, and a domain with a point in it after.
 fn normalise_email(value: &str) -> Option<String> {
     let email = value.trim().to_lowercase();
@@ -100,9 +174,10 @@ fn normalise_email(value: &str) -> Option<String> {
     well_formed.then_some(email)
 }
 
-fn identifier_form(kind: IdentifierKind) -> &'static str {
+fn identifier_form(kind: IdentifierKind, phones: PhoneFormat) -> &'static str {
     match kind {
         IdentifierKind::ExternalId => "must have 1 to 255 characters",
+        IdentifierKind::Phone if phones == PhoneFormat::Any => "must have 1 to 20 characters",
         IdentifierKind::Phone => "must be an international number: + and 7 to 15 digits; spaces, - . / ( ) are ignored",
         IdentifierKind::Email => "must be an address like name@example.com of at most 255 characters",
     }
@@ -137,7 +212,35 @@ mod tests {
             (IdentifierKind::ExternalId, "  ", None),
         ];
         for (kind, sent, stored) in cases {
-            assert_eq!(normalise(kind, sent).as_deref(), stored, "{kind:?} {sent:?}");
+            assert_eq!(normalise(kind, sent, PhoneFormat::E164).as_deref(), stored, "{kind:?} {sent:?}");
+        }
+        let any = |sent| normalise(IdentifierKind::Phone, sent, PhoneFormat::Any);
+        assert_eq!(any(" 0151 / 23 ").as_deref(), Some("0151 / 23"));
+        assert_eq!((any(" "), any(&"1".repeat(20)).is_some(), any(&"1".repeat(21))), (None, true, None));
+    }
+
+    #[test]
+    fn a_value_is_looked_for_in_every_form_that_it_may_be_stored_in() {
+        let forms = |kind, value| possible_forms(kind, value).collect::<Vec<_>>();
+        assert_eq!(forms(IdentifierKind::Phone, "+491512345678"), ["+491512345678"]);
+        assert_eq!(forms(IdentifierKind::Phone, "+49 151 2345678"), ["+491512345678", "+49 151 2345678"]);
+        assert_eq!(forms(IdentifierKind::Phone, "0151"), ["0151"]);
+        assert_eq!(forms(IdentifierKind::Email, "A@b.cd"), ["a@b.cd"]);
+    }
+
+    #[test]
+    fn a_language_is_a_tag_in_its_usual_spelling() {
+        let cases = [
+            ("en", Some("en")),
+            ("PT-br", Some("pt-BR")),
+            ("zh-hant-tw", Some("zh-Hant-TW")),
+            ("english please", None),
+            ("", None),
+        ];
+        for (sent, stored) in cases {
+            let mut check = FieldCheck::default();
+            assert_eq!(check.language("l", Some(sent)).as_deref(), stored, "{sent:?}");
+            assert_eq!(check.done().is_err(), stored.is_none());
         }
     }
 

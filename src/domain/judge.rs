@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use super::book::{Book, Cause};
 use super::command::{Body, Command, CustomerRef, RefKind};
-use super::config::{MerchantConfig, Settings};
+use super::config::{KeyForm, MerchantConfig, MerchantStatus, Settings};
 use super::customer::{Customer, CustomerStatus, Identifier};
 use super::fields::{self, FieldCheck};
 use super::{
@@ -77,11 +77,11 @@ pub fn decide(book: &mut Book, command: &Command, moment: Moment) -> Answer {
             "The merchant has no configuration yet: send a merchant-config command first.",
         ));
     }
-    if !(1..=255).contains(&envelope.idempotency_key.as_str().chars().count()) {
-        return unremembered(Rejection::new(
-            RejectionCode::InvalidIdempotencyKey,
-            "idempotency_key must have 1 to 255 characters.",
-        ));
+    let in_force = config.and_then(|config| config.settings_at(occurred_at)).cloned();
+    let settings = in_force.as_ref().map_or_else(|| DEFAULT_SETTINGS.clone(), |version| version.settings.clone());
+    let key = envelope.idempotency_key.as_str();
+    if let Err(problem) = check_key(key, KeyForm::Any) {
+        return unremembered(Rejection::new(RejectionCode::InvalidIdempotencyKey, problem));
     }
 
     let key_hash = KeyHash::of(&envelope.merchant_id, &envelope.idempotency_key);
@@ -103,16 +103,14 @@ pub fn decide(book: &mut Book, command: &Command, moment: Moment) -> Answer {
         };
     }
 
-    let in_force = config.and_then(|config| config.settings_at(occurred_at));
+    // The merchant's own form is asked of new keys only: a command from before the setting is still the same command.
+    if let Err(problem) = check_key(key, settings.key_form) {
+        return unremembered(Rejection::new(RejectionCode::InvalidIdempotencyKey, problem));
+    }
     let settings_version = in_force.map(|version| version.version);
-    let case = Case {
-        command,
-        moment,
-        occurred_at,
-        settings: in_force.map_or_else(|| DEFAULT_SETTINGS.clone(), |version| version.settings.clone()),
-    };
+    let case = Case { command, moment, occurred_at, settings };
     let mut touched = Touched::default();
-    let judged = check_business_time(&case).and_then(|()| match &command.body {
+    let judged = check_merchant(&case).and_then(|()| check_business_time(&case)).and_then(|()| match &command.body {
         Body::CustomerUpsert(upsert) => customer_upsert::judge(book, &case, upsert, &mut touched),
         Body::CreditAmount(credit) => credit::judge(book, &case, credit, &mut touched),
         Body::RedeemAmount(redeem) => redeem::judge(book, &case, redeem, &mut touched),
@@ -169,7 +167,8 @@ impl<'a> Case<'a> {
                 }
             }
             RefKind::Identifier(kind) => {
-                check.identifier("envelope.customer.value", kind, Some(&reference.value));
+                let (field, value) = ("envelope.customer.value", Some(reference.value.as_str()));
+                check.identifier(field, kind, value, self.settings.phone_format);
             }
         }
     }
@@ -196,7 +195,7 @@ impl<'a> Case<'a> {
         }
     }
 
-    fn find(&self, book: &Book, reference: &CustomerRef) -> Option<CustomerId> {
+    pub fn find(&self, book: &Book, reference: &CustomerRef) -> Option<CustomerId> {
         let merchant_id = &self.command.envelope.merchant_id;
         match reference.kind {
             RefKind::CustomerId => {
@@ -205,10 +204,37 @@ impl<'a> Case<'a> {
                 book.customer(id).filter(belongs).map(|customer| customer.customer_id)
             }
             RefKind::Identifier(kind) => {
-                let value = fields::normalise(kind, &reference.value)?;
+                let value = fields::normalise(kind, &reference.value, self.settings.phone_format)?;
                 book.holder(&Identifier { merchant_id: merchant_id.clone(), kind, value })
             }
         }
+    }
+}
+
+fn check_key(key: &str, form: KeyForm) -> Result<(), &'static str> {
+    let length = key.chars().count();
+    match form {
+        KeyForm::Any if (1..=255).contains(&length) => Ok(()),
+        KeyForm::Any => Err("idempotency_key must have 1 to 255 characters."),
+        KeyForm::Token => {
+            let is_token = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
+            if is_token && (1..=100).contains(&length) {
+                return Ok(());
+            }
+            Err("idempotency_key must have 1 to 100 of the characters A-Z a-z 0-9 _ - for this merchant.")
+        }
+    }
+}
+
+/// A suspended merchant's commands are refused, but for those that may lift it.
+fn check_merchant(case: &Case<'_>) -> Result<(), Rejection> {
+    let is_config = case.moment.position.topic == CommandTopic::MerchantConfig;
+    match case.settings.status {
+        MerchantStatus::Suspended if !is_config => Err(Rejection::new(
+            RejectionCode::MerchantSuspended,
+            "The merchant is suspended at the command's business time.",
+        )),
+        MerchantStatus::Suspended | MerchantStatus::Active => Ok(()),
     }
 }
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::book::Book;
 use super::command::{SettingsPatch, UnitDefinition};
-use super::config::{Expiry, MerchantConfig, Settings, SettingsVersion, UnitVersion, Zone};
+use super::config::{Expiry, MerchantConfig, Settings, SettingsVersion, UnitKind, UnitVersion, Zone};
+use super::customer::IdentifierKind;
 use super::fields::FieldCheck;
 use super::judge::{Accepted, Case};
 use super::{Effect, Fact, Instant, MAX_AMOUNT, Rejection, RejectionCode};
@@ -13,6 +14,8 @@ const TEN_YEARS_S: i64 = 10 * 366 * 24 * 60 * 60;
 const ONE_DAY_S: i64 = 24 * 60 * 60;
 /// Bounds a customer's accounts, and so the size of its state.
 const MOST_UNITS: usize = 64;
+const MOST_LINKS: usize = 20;
+const MOST_ATTRIBUTES: usize = 50;
 
 pub(super) fn judge_settings(book: &mut Book, case: &Case<'_>, patch: &SettingsPatch) -> Result<Accepted, Rejection> {
     let merchant_id = &case.command.envelope.merchant_id;
@@ -20,6 +23,9 @@ pub(super) fn judge_settings(book: &mut Book, case: &Case<'_>, patch: &SettingsP
     let mut settings = latest.as_ref().map_or_else(Settings::default, |latest| Settings::clone(&latest.settings));
     let mut check = FieldCheck::default();
     check_no_reference(case, &mut check);
+    if let Some(preset) = patch.preset {
+        settings.apply_preset(preset);
+    }
     check.text("command.name", patch.name.as_deref(), 255);
     if let Some(name) = &patch.time_zone {
         match Zone::named(name) {
@@ -42,18 +48,19 @@ pub(super) fn judge_settings(book: &mut Book, case: &Case<'_>, patch: &SettingsP
         check.range("command.max_future_s", max_future_s, 0, ONE_DAY_S);
         settings.max_future_s = max_future_s;
     }
-    if patch.name.is_some() {
-        settings.name.clone_from(&patch.name);
-    }
+    patch_profile(&mut settings, patch, &mut check);
+    patch_customers(&mut settings, patch, &mut check);
     check.done()?;
 
+    let current = latest.as_ref().map_or(0, |latest| latest.version);
+    check_expected(patch.expected_version, current)?;
     if let Some(latest) = &latest
         && *latest.settings == settings
     {
         return Ok(unchanged(latest.version));
     }
     let version = SettingsVersion {
-        version: latest.as_ref().map_or(1, |latest| latest.version + 1),
+        version: current + 1,
         effective_from: effective_from(case, patch.effective_from, latest.is_none()),
         recorded_at: case.moment.lane_time,
         settings: Arc::new(settings),
@@ -65,6 +72,42 @@ pub(super) fn judge_settings(book: &mut Book, case: &Case<'_>, patch: &SettingsP
     let fact = Fact::ConfigChanged { object: "settings", id: merchant_id.to_string(), effective_from };
     book.announce_config(merchant_id, number, case.cause(false), fact);
     Ok(accepted(number))
+}
+
+/// What the merchant is called, and where it is found.
+fn patch_profile(settings: &mut Settings, patch: &SettingsPatch, check: &mut FieldCheck) {
+    if patch.name.is_some() {
+        settings.name.clone_from(&patch.name);
+    }
+    check.text("command.phone", patch.phone.as_deref(), 20);
+    if patch.phone.is_some() {
+        settings.phone.clone_from(&patch.phone);
+    }
+    let email = patch.email.as_deref();
+    if let Some(email) = check.identifier("command.email", IdentifierKind::Email, email, settings.phone_format) {
+        settings.email = Some(email);
+    }
+    if let Some(social) = &patch.social {
+        check.labels("command.social", social, MOST_LINKS);
+        settings.social.clone_from(social);
+    }
+    settings.status = patch.status.unwrap_or(settings.status);
+}
+
+/// How its customers are found, and what is asked of them.
+fn patch_customers(settings: &mut Settings, patch: &SettingsPatch, check: &mut FieldCheck) {
+    if let Some(required) = &patch.required_fields {
+        if (1..required.len()).any(|at| required[..at].contains(&required[at])) {
+            check.bad("command.required_fields", "must name each field once");
+        }
+        settings.required_fields.clone_from(required);
+    }
+    settings.on_match = patch.on_match.unwrap_or(settings.on_match);
+    settings.phone_format = patch.phone_format.unwrap_or(settings.phone_format);
+    settings.allow_no_identifier = patch.allow_no_identifier.unwrap_or(settings.allow_no_identifier);
+    settings.profile_change_needs_active =
+        patch.profile_change_needs_active.unwrap_or(settings.profile_change_needs_active);
+    settings.key_form = patch.key_form.unwrap_or(settings.key_form);
 }
 
 pub(super) fn judge_unit(book: &mut Book, case: &Case<'_>, unit: &UnitDefinition) -> Result<Accepted, Rejection> {
@@ -84,15 +127,26 @@ pub(super) fn judge_unit(book: &mut Book, case: &Case<'_>, unit: &UnitDefinition
     }
     check.range("command.min_held", unit.min_held, 0, MAX_AMOUNT);
     check.range("command.min_amount", unit.min_amount, 1, MAX_AMOUNT);
+    check.text("command.description", unit.description.as_deref(), 500);
+    check.currency("command.currency", unit.currency.as_deref());
+    if unit.currency.is_some() != (unit.kind == UnitKind::Money) {
+        check.bad("command.currency", "must be set for a unit of kind money, and for no other");
+    }
+    check.text("command.brand_id", unit.brand_id.as_deref(), 255);
+    if let Some(value) = &unit.value {
+        check.range("command.value.numerator", value.numerator, 1, MAX_AMOUNT);
+        check.range("command.value.denominator", value.denominator, 1, MAX_AMOUNT);
+        check.currency("command.value.currency", Some(&value.currency));
+    }
+    check.range("command.step", unit.step, 1, MAX_AMOUNT);
+    check.labels("command.attributes", &unit.attributes, MOST_ATTRIBUTES);
     check.done()?;
+    let current = latest.as_ref().map_or(0, |latest| latest.version);
+    check_expected(unit.expected_version, current)?;
 
     let scale = u8::try_from(unit.scale).unwrap_or_default();
-    if latest.as_ref().is_some_and(|latest| latest.scale != scale) {
-        return Err(Rejection::new(
-            RejectionCode::ProtectedField,
-            "A unit's scale can't change: amounts that were recorded would mean something else.",
-        )
-        .with("field", "command.scale"));
+    if let Some(latest) = &latest {
+        check_protected(latest, unit, scale)?;
     }
     let expiry = unit.expiry_days.and_then(|days| u16::try_from(days).ok()).map_or(Expiry::Never, Expiry::Days);
     let says = |version: &UnitVersion| {
@@ -100,12 +154,18 @@ pub(super) fn judge_unit(book: &mut Book, case: &Case<'_>, unit: &UnitDefinition
             && version.expiry == expiry
             && version.min_held == unit.min_held
             && version.min_amount == unit.min_amount
+            && version.description == unit.description
+            && version.brand_id == unit.brand_id
+            && version.value == unit.value
+            && version.rounding == unit.rounding
+            && version.step == unit.step
+            && version.attributes == unit.attributes
     };
     if let Some(latest) = latest.as_ref().filter(|latest| says(latest)) {
         return Ok(unchanged(latest.version));
     }
     let version = UnitVersion {
-        version: latest.as_ref().map_or(1, |latest| latest.version + 1),
+        version: current + 1,
         effective_from: effective_from(case, unit.effective_from, latest.is_none()),
         recorded_at: case.moment.lane_time,
         name: unit.name.clone(),
@@ -113,6 +173,14 @@ pub(super) fn judge_unit(book: &mut Book, case: &Case<'_>, unit: &UnitDefinition
         expiry,
         min_held: unit.min_held,
         min_amount: unit.min_amount,
+        description: unit.description.clone(),
+        kind: unit.kind,
+        currency: unit.currency.clone(),
+        brand_id: unit.brand_id.clone(),
+        value: unit.value.clone(),
+        rounding: unit.rounding,
+        step: unit.step,
+        attributes: unit.attributes.clone(),
     };
     let (number, effective_from) = (version.version, version.effective_from);
     let version = Arc::new(version);
@@ -122,6 +190,36 @@ pub(super) fn judge_unit(book: &mut Book, case: &Case<'_>, unit: &UnitDefinition
     let fact = Fact::ConfigChanged { object: "unit", id: unit.unit_id.to_string(), effective_from };
     book.announce_config(merchant_id, number, case.cause(false), fact);
     Ok(accepted(number))
+}
+
+/// Whether the sender knows the version that it changes.
+fn check_expected(expected: Option<i64>, current: i64) -> Result<(), Rejection> {
+    match expected {
+        Some(expected) if expected != current => Err(Rejection::new(
+            RejectionCode::VersionConflict,
+            "The latest version is another than the one that the change was made for.",
+        )
+        .with("current", current)
+        .with("expected", expected)),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// What can't change: amounts that were recorded would mean something else.
+fn check_protected(latest: &UnitVersion, unit: &UnitDefinition, scale: u8) -> Result<(), Rejection> {
+    let protected = [
+        ("scale", latest.scale == scale),
+        ("kind", latest.kind == unit.kind),
+        ("currency", latest.currency == unit.currency),
+    ];
+    match protected.iter().find(|(_, is_kept)| !is_kept) {
+        Some((field, _)) => Err(Rejection::new(
+            RejectionCode::ProtectedField,
+            format!("A unit's {field} can't change: amounts that were recorded would mean something else."),
+        )
+        .with("field", format!("command.{field}"))),
+        None => Ok(()),
+    }
 }
 
 fn check_no_reference(case: &Case<'_>, check: &mut FieldCheck) {

@@ -15,14 +15,16 @@ pub mod judge;
 mod merchant_config;
 pub mod outcome;
 mod position;
+pub mod profile;
 mod redeem;
 pub mod rejection;
 pub mod settle;
 mod time;
+mod words;
 
 pub use account::{Account, Lot, Overflow};
 pub use book::Book;
-pub use customer::{CustomerChange, CustomerState};
+pub use customer::{Customer, CustomerChange, CustomerState};
 pub use entry::{Entry, EntryKind, LotShare};
 pub use event::{Event, Fact, Notify};
 pub use ids::{
@@ -30,6 +32,7 @@ pub use ids::{
 };
 pub use outcome::{Balance, Decision, EarnedOrder, Effect, KeyHash, Remembered};
 pub use position::{CommandTopic, Frontier, Position};
+pub use profile::{Gender, Metric, ProfileField};
 pub use rejection::{Rejection, RejectionCode};
 pub use time::Instant;
 

@@ -13,10 +13,12 @@ pub enum Effect {
     /// Accepted, and everything was so already: no version, no event.
     Unchanged,
     Applied,
+    /// The customer exists, and was to be left as it is: no version, no event.
+    Kept,
 }
 
 impl Effect {
-    pub const ALL: [Effect; 4] = [Effect::Created, Effect::Updated, Effect::Unchanged, Effect::Applied];
+    pub const ALL: [Effect; 5] = [Effect::Created, Effect::Updated, Effect::Unchanged, Effect::Applied, Effect::Kept];
 
     /// The number that stands for it in the database; never reused. 0 is a rejection.
     pub fn code(self) -> i16 {
@@ -25,6 +27,7 @@ impl Effect {
             Effect::Updated => 2,
             Effect::Unchanged => 3,
             Effect::Applied => 4,
+            Effect::Kept => 5,
         }
     }
 
@@ -38,6 +41,7 @@ impl Effect {
             Effect::Updated => "updated",
             Effect::Unchanged => "unchanged",
             Effect::Applied => "applied",
+            Effect::Kept => "kept",
         }
     }
 }

@@ -23,6 +23,14 @@ pub(super) fn judge(
             .with("minimum", unit.min_amount)
             .with("requested", redeem.amount));
     }
+    if redeem.amount % unit.step != 0 {
+        return Err(Rejection::new(
+            RejectionCode::NotAStep,
+            "A redemption's amount must be a multiple of the unit's step.",
+        )
+        .with("requested", redeem.amount)
+        .with("step", unit.step));
+    }
     if available < unit.min_held {
         return Err(Rejection::new(
             RejectionCode::MinimumBalanceNotMet,

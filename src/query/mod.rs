@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use crate::domain::command::{CustomerRef, RefKind};
 use crate::domain::customer::{Customer, Identifier};
-use crate::domain::fields::{normalise, parse_customer_id};
+use crate::domain::fields::{parse_customer_id, possible_forms};
 use crate::domain::{Account, CustomerId, Entry, MerchantId};
 use crate::store::rows::{identity_key, read_customer, read_entry};
 use crate::store::sql_types::Columns;
@@ -29,16 +29,16 @@ pub async fn customer(
     reference: &CustomerRef,
 ) -> Result<Option<CustomerView>, StoreError> {
     let client = store.client().await?;
-    let (id, key) = match reference.kind {
-        RefKind::CustomerId => (parse_customer_id(&reference.value), None),
+    let (id, keys) = match reference.kind {
+        RefKind::CustomerId => (parse_customer_id(&reference.value), Vec::new()),
         RefKind::Identifier(kind) => {
-            let Some(value) = normalise(kind, &reference.value) else { return Ok(None) };
-            (None, Some(identity_key(&Identifier { merchant_id: merchant.clone(), kind, value })))
+            let key = |value| identity_key(&Identifier { merchant_id: merchant.clone(), kind, value });
+            (None, possible_forms(kind, &reference.value).map(key).collect::<Vec<_>>())
         }
     };
     let id = id.map(|CustomerId(id)| id);
     let statement = client.prepare_cached(include_str!("sql/customer.sql")).await?;
-    let Some(row) = client.query_opt(&statement, &[&merchant.as_str(), &id, &key]).await? else { return Ok(None) };
+    let Some(row) = client.query_opt(&statement, &[&merchant.as_str(), &id, &keys]).await? else { return Ok(None) };
     let state = read_customer(&mut Columns::of(&row))?;
     let latest = state.accounts.iter().filter_map(|account| account.last_entry);
     let latest: Vec<Uuid> = latest.map(|entry| entry.0).collect();

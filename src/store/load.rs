@@ -8,9 +8,10 @@ use futures_util::join;
 use tokio_postgres::{Row, Statement};
 use uuid::Uuid;
 
+use super::config_rows::{read_settings_version, read_unit_version};
 use super::decision_rows::{FoundDecision, read_decision};
 use super::lane::Phase;
-use super::rows::{identity_key, order_key, read_customer, read_entry, read_settings_version, read_unit_version};
+use super::rows::{identity_key, order_key, read_customer, read_entry};
 use super::sql_types::{Columns, RowAt, Timestamptz};
 use super::statements::Statements;
 use super::{LaneConnection, StoreError, StoreErrorKind};

@@ -9,7 +9,10 @@ use tokio_postgres::Client;
 use super::{StoreError, StoreErrorKind};
 
 /// Name and statements, in order.
-const MIGRATIONS: [(&str, &str); 1] = [("0001_spine", include_str!("../../migrations/0001_spine.sql"))];
+const MIGRATIONS: [(&str, &str); 2] = [
+    ("0001_spine", include_str!("../../migrations/0001_spine.sql")),
+    ("0002_profiles", include_str!("../../migrations/0002_profiles.sql")),
+];
 
 /// Any number; the same for every version of the worker.
 const ADVISORY_LOCK: i64 = 0x6c6f_7961_6c74_7900;

@@ -8,6 +8,7 @@
 //! What this module does not do: it never retries, never decides what an error means for the lane, never reads a clock, and never looks
 //! at what it stores. It relies on there being one writer per lane, and makes sure of it by the lane row.
 
+mod config_rows;
 mod connect;
 mod decision_rows;
 mod error;

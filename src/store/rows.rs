@@ -1,18 +1,19 @@
 //! The domain's values as rows, both ways. Each `put` follows its composite type in the migrations, each `read` its statement's columns.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use tokio_postgres::Row;
+use tokio_postgres::types::Json;
 use uuid::Uuid;
 
 use super::StoreError;
 use super::sql_types::{AsRow, Columns, RowAt, RowWriter, SqlError, Timestamptz};
 use crate::batch::EarnedOrder;
-use crate::domain::config::{Expiry, Settings, SettingsVersion, UnitVersion, Zone};
-use crate::domain::customer::{Customer, CustomerStatus, Identifier, IdentifierKind};
+use crate::domain::customer::{Customer, CustomerStatus, Identifier};
 use crate::domain::{
-    Account, CommandTopic, CustomerId, CustomerState, Entry, EntryKind, Instant, Lot, LotId, LotShare, MerchantId,
-    Position, TransactionId, UnitId, lookup_key,
+    Account, CommandTopic, CustomerId, CustomerState, Entry, EntryKind, Gender, Instant, Lot, LotId, LotShare,
+    MerchantId, Metric, Position, TransactionId, UnitId, lookup_key,
 };
 
 /// The key by which a customer is found: `external_key`, `phone_key` or `email_key`.
@@ -33,92 +34,6 @@ impl AsRow for (EarnedOrder, TransactionId) {
         row.value(&order_key(order))?;
         row.value(&transaction_id.0)
     }
-}
-
-impl AsRow for (MerchantId, Arc<SettingsVersion>) {
-    fn put(&self, row: &mut RowWriter<'_>) -> Result<(), SqlError> {
-        let (merchant_id, version) = self;
-        let settings = &version.settings;
-        row.value(&merchant_id.as_str())?;
-        row.value(&version.version)?;
-        row.instant(version.effective_from)?;
-        row.instant(version.recorded_at)?;
-        row.value(&settings.name)?;
-        row.value(&&*settings.time_zone.name)?;
-        row.array(settings.match_by.iter().map(|kind| kind.code()))?;
-        row.value(&settings.max_age_s)?;
-        row.value(&settings.max_future_s)
-    }
-}
-
-pub(super) fn read_settings_version(row: &Row) -> Result<(MerchantId, SettingsVersion), StoreError> {
-    let mut columns = Columns::of(row);
-    let merchant_id = merchant_id(&mut columns)?;
-    let version = SettingsVersion {
-        version: columns.take()?,
-        effective_from: columns.instant()?,
-        recorded_at: columns.instant()?,
-        settings: Arc::new(Settings {
-            name: columns.take()?,
-            time_zone: zone(columns.take()?)?,
-            match_by: match_by(&columns.take::<Vec<i16>>()?)?,
-            max_age_s: columns.take()?,
-            max_future_s: columns.take()?,
-        }),
-    };
-    Ok((merchant_id, version))
-}
-
-fn zone(name: &str) -> Result<Zone, StoreError> {
-    Zone::named(name).ok_or_else(|| {
-        StoreError::corrupt(format!("a merchant's time zone {name:?} is not in this binary's time zone database"))
-    })
-}
-
-fn match_by(codes: &[i16]) -> Result<Vec<IdentifierKind>, StoreError> {
-    let kinds = codes.iter().map(|&code| IdentifierKind::from_code(code)).collect::<Option<Vec<_>>>();
-    kinds.ok_or_else(|| StoreError::corrupt("match_by holds a code that this version does not know"))
-}
-
-impl AsRow for (MerchantId, UnitId, Arc<UnitVersion>) {
-    fn put(&self, row: &mut RowWriter<'_>) -> Result<(), SqlError> {
-        let (merchant_id, unit_id, version) = self;
-        let expiry_days = match version.expiry {
-            Expiry::Never => None,
-            Expiry::Days(days) => Some(i32::from(days)),
-        };
-        row.value(&merchant_id.as_str())?;
-        row.value(&unit_id.as_str())?;
-        row.value(&version.version)?;
-        row.instant(version.effective_from)?;
-        row.instant(version.recorded_at)?;
-        row.value(&version.name)?;
-        row.value(&i16::from(version.scale))?;
-        row.value(&expiry_days)?;
-        row.value(&version.min_held)?;
-        row.value(&version.min_amount)
-    }
-}
-
-pub(super) fn read_unit_version(row: &Row) -> Result<(MerchantId, UnitId, UnitVersion), StoreError> {
-    let mut columns = Columns::of(row);
-    let out_of_range = |what: &str| StoreError::corrupt(format!("a unit's {what} is out of range"));
-    let merchant_id = merchant_id(&mut columns)?;
-    let unit_id = unit_id(&mut columns)?;
-    let version = UnitVersion {
-        version: columns.take()?,
-        effective_from: columns.instant()?,
-        recorded_at: columns.instant()?,
-        name: columns.take()?,
-        scale: u8::try_from(columns.take::<i16>()?).map_err(|_| out_of_range("scale"))?,
-        expiry: match columns.take::<Option<i32>>()? {
-            None => Expiry::Never,
-            Some(days) => Expiry::Days(u16::try_from(days).map_err(|_| out_of_range("expiry"))?),
-        },
-        min_held: columns.take()?,
-        min_amount: columns.take()?,
-    };
-    Ok((merchant_id, unit_id, version))
 }
 
 /// A customer's whole row. `row_at` is where it lies, for an update.
@@ -150,6 +65,14 @@ impl AsRow for CustomerRow<'_> {
         row.value(&customer.email)?;
         row.value(&customer.first_name)?;
         row.value(&customer.last_name)?;
+        row.value(&customer.name)?;
+        row.value(&customer.registered_on)?;
+        row.value(&customer.gender.map(Gender::code))?;
+        row.value(&customer.language)?;
+        row.value(&customer.brand_id)?;
+        row.value(&customer.source_version)?;
+        row.value(&stored_metrics(&customer.metrics).map(Json))?;
+        row.value(&(!customer.metadata.is_empty()).then_some(Json(&customer.metadata)))?;
         put_changing(row, self.state)
     }
 }
@@ -226,6 +149,16 @@ pub(crate) fn read_customer(columns: &mut Columns<'_>) -> Result<CustomerState, 
         email: columns.take()?,
         first_name: columns.take()?,
         last_name: columns.take()?,
+        name: columns.take()?,
+        registered_on: columns.take()?,
+        gender: columns.optional_code(Gender::from_code)?,
+        language: columns.take()?,
+        brand_id: columns.take()?,
+        source_version: columns.take()?,
+        metrics: columns
+            .take::<Option<Json<StoredMetrics>>>()?
+            .map_or_else(BTreeMap::new, |stored| read_metrics(stored.0)),
+        metadata: columns.take::<Option<Json<_>>>()?.map(|stored| stored.0).unwrap_or_default(),
     };
     let unit_ids: Vec<&str> = columns.take()?;
     let numbers = columns.packed::<10>()?;
@@ -241,6 +174,28 @@ pub(crate) fn read_customer(columns: &mut Columns<'_>) -> Result<CustomerState, 
         account.ok_or_else(|| StoreError::corrupt("a lot belongs to no account"))?.lots.push(lot);
     }
     Ok(CustomerState { customer, accounts })
+}
+
+/// Metrics as `customer.metrics` holds them.
+type StoredMetrics = BTreeMap<String, StoredMetric>;
+
+#[derive(Debug, Serialize, Deserialize)]
+struct StoredMetric {
+    value: i64,
+    scale: i32,
+}
+
+fn stored_metrics(metrics: &BTreeMap<String, Metric>) -> Option<StoredMetrics> {
+    let stored = |(key, metric): (&String, &Metric)| {
+        let Metric { value, scale } = *metric;
+        (key.clone(), StoredMetric { value, scale })
+    };
+    (!metrics.is_empty()).then(|| metrics.iter().map(stored).collect())
+}
+
+fn read_metrics(stored: StoredMetrics) -> BTreeMap<String, Metric> {
+    let read = |(key, StoredMetric { value, scale })| (key, Metric { value, scale });
+    stored.into_iter().map(read).collect()
 }
 
 fn read_account(unit: &str, numbers: [Option<i64>; 10]) -> Option<Account> {
@@ -363,10 +318,10 @@ fn read_cause(columns: &mut Columns<'_>) -> Result<Option<Position>, StoreError>
     }
 }
 
-fn merchant_id(columns: &mut Columns<'_>) -> Result<MerchantId, StoreError> {
+pub(super) fn merchant_id(columns: &mut Columns<'_>) -> Result<MerchantId, StoreError> {
     Ok(MerchantId::new(columns.take::<&str>()?))
 }
 
-fn unit_id(columns: &mut Columns<'_>) -> Result<UnitId, StoreError> {
+pub(super) fn unit_id(columns: &mut Columns<'_>) -> Result<UnitId, StoreError> {
     Ok(UnitId::new(columns.take::<&str>()?))
 }

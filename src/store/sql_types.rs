@@ -282,6 +282,17 @@ impl<'a> Columns<'a> {
         Ok(Some(values.iter().map(|value| value.map(number)).collect()))
     }
 
+    pub fn optional_code<T>(&mut self, word: impl Fn(i16) -> Option<T>) -> Result<Option<T>, StoreError> {
+        let column = self.next;
+        match self.take::<Option<i16>>()? {
+            None => Ok(None),
+            Some(_) => {
+                self.next = column;
+                self.code(word).map(Some)
+            }
+        }
+    }
+
     /// A number that stands for one of our own words.
     pub fn code<T>(&mut self, word: impl Fn(i16) -> Option<T>) -> Result<T, StoreError> {
         let column = self.next;

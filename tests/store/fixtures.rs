@@ -1,5 +1,6 @@
 //! A database of its own for each test, and rows to fill it with.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -7,12 +8,15 @@ use jiff::civil::date;
 use loyalty_worker::batch::{BatchPlan, ChangedCustomer, LaneState, NewDecision, RowChanges, Snapshot};
 use loyalty_worker::config::PostgresSettings;
 use loyalty_worker::domain::command::{ContentHash, FieldProblem};
-use loyalty_worker::domain::config::{Expiry, Settings, SettingsVersion, UnitVersion, Zone};
+use loyalty_worker::domain::config::{
+    Expiry, KeyForm, MerchantStatus, MoneyValue, OnMatch, PhoneFormat, Rounding, Settings, SettingsVersion, UnitKind,
+    UnitVersion, Zone,
+};
 use loyalty_worker::domain::customer::{Customer, CustomerStatus, Identifier, IdentifierKind};
 use loyalty_worker::domain::{
     Account, CommandTopic, CustomerChange, CustomerId, CustomerState, Decision, EarnedOrder, Effect, Entry, EntryKind,
-    Frontier, Instant, KeyHash, Lot, LotId, LotShare, MerchantId, OrderId, Position, Rejection, RejectionCode,
-    TransactionId, UnitId,
+    Frontier, Gender, Instant, KeyHash, Lot, LotId, LotShare, MerchantId, Metric, OrderId, Position, ProfileField,
+    Rejection, RejectionCode, TransactionId, UnitId,
 };
 use loyalty_worker::store::{LaneConnection, LaneIdentity, Store, StoreError};
 use tokio_postgres::NoTls;
@@ -187,6 +191,14 @@ pub fn full_customer(number: u128) -> Customer {
         first_name: Some("Zoë".to_owned()),
         last_name: Some("O'Neil \\ \"x\"".to_owned()),
         birth_date: Some(date(1931, 2, 28)),
+        name: Some("Zoë O'Neil".to_owned()),
+        registered_on: Some(date(2020, 2, 29)),
+        gender: Some(Gender::Other),
+        language: Some("pt-BR".to_owned()),
+        brand_id: Some("brand".to_owned()),
+        metrics: BTreeMap::from([("visits".to_owned(), Metric { value: -1276, scale: 1 })]),
+        metadata: BTreeMap::from([("shoe \"size\"".to_owned(), "43 ½".to_owned())]),
+        source_version: Some(i64::MAX),
         notify_email: true,
         notify_phone: false,
         created_at: at(0),
@@ -196,20 +208,10 @@ pub fn full_customer(number: u128) -> Customer {
 
 pub fn bare_customer(number: u128) -> Customer {
     Customer {
-        customer_id: customer_id(number),
-        merchant_id: merchant("m"),
         version: 1,
-        status: CustomerStatus::Active,
-        external_id: None,
-        phone: None,
-        email: None,
-        first_name: None,
-        last_name: None,
-        birth_date: None,
-        notify_email: false,
         notify_phone: true,
-        created_at: Instant::EARLIEST,
         updated_at: Instant::LATEST,
+        ..Customer::new(customer_id(number), merchant("m"), Instant::EARLIEST)
     }
 }
 
@@ -310,6 +312,10 @@ pub fn order(name: &str) -> EarnedOrder {
     EarnedOrder { merchant_id: merchant("m"), order_id: OrderId::new(name), unit_id: unit("points") }
 }
 
+fn labels(some: bool) -> BTreeMap<String, String> {
+    some.then(|| ("web".to_owned(), "https://example.com/?a=\"b\"".to_owned())).into_iter().collect()
+}
+
 pub fn settings_version(version: i64) -> Arc<SettingsVersion> {
     let is_first = version == 1;
     Arc::new(SettingsVersion {
@@ -322,6 +328,16 @@ pub fn settings_version(version: i64) -> Arc<SettingsVersion> {
             match_by: if is_first { Vec::new() } else { vec![IdentifierKind::Email, IdentifierKind::ExternalId] },
             max_age_s: 60,
             max_future_s: 5,
+            email: (!is_first).then(|| "shop@example.com".to_owned()),
+            phone: (!is_first).then(|| "+49301".to_owned()),
+            social: labels(!is_first),
+            status: if is_first { MerchantStatus::Active } else { MerchantStatus::Suspended },
+            on_match: if is_first { OnMatch::Update } else { OnMatch::Reject },
+            required_fields: if is_first { Vec::new() } else { vec![ProfileField::Metadata, ProfileField::Email] },
+            phone_format: if is_first { PhoneFormat::E164 } else { PhoneFormat::Any },
+            allow_no_identifier: !is_first,
+            profile_change_needs_active: is_first,
+            key_form: if is_first { KeyForm::Any } else { KeyForm::Token },
         }),
     })
 }
@@ -337,5 +353,13 @@ pub fn unit_version(version: i64) -> Arc<UnitVersion> {
         expiry: if is_first { Expiry::Never } else { Expiry::Days(u16::MAX) },
         min_held: 1,
         min_amount: 2,
+        description: (!is_first).then(|| "What it is".to_owned()),
+        kind: if is_first { UnitKind::Points } else { UnitKind::Money },
+        currency: (!is_first).then(|| "EUR".to_owned()),
+        brand_id: (!is_first).then(|| "brand".to_owned()),
+        value: (!is_first).then(|| MoneyValue { numerator: 1, denominator: 3, currency: "USD".to_owned() }),
+        rounding: if is_first { Rounding::Floor } else { Rounding::Ceiling },
+        step: 5,
+        attributes: labels(!is_first),
     })
 }

@@ -74,6 +74,10 @@ fn compare_profile(state: &CustomerFact, row: &CustomerFact, problem: &mut impl 
         ("first_name", state.first_name == row.first_name),
         ("last_name", state.last_name == row.last_name),
         ("birth_date", state.birth_date == row.birth_date),
+        (
+            "one of name, gender, registered_on, language, brand_id, source_version, metrics, metadata",
+            state.further == row.further,
+        ),
         ("notify_email", state.notify_email == row.notify_email),
         ("notify_phone", state.notify_phone == row.notify_phone),
         ("created_at", state.created_at == row.created_at),

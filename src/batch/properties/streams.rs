@@ -1,16 +1,19 @@
 //! Streams of deliveries in which everything collides: few merchants, customers, keys and orders, and values from both ends of their ranges.
 
+use std::collections::BTreeMap;
+
 use proptest::option::weighted;
 use proptest::prelude::*;
 use proptest::sample::select;
 
 use crate::domain::command::{
     Body, Command, Content, CreditAmount, CustomerRef, CustomerUpsert, DeadLetter, DeadLetterClass, Delivery, Envelope,
-    FieldProblem, Malformed, RedeemAmount, RefKind, SettingsPatch, UnitDefinition,
+    FieldProblem, Malformed, RedeemAmount, RefKind, SettingsPatch, UnitDefinition, UpsertMode,
 };
+use crate::domain::config::{KeyForm, MerchantStatus, OnMatch, PhoneFormat, Rounding, UnitKind};
 use crate::domain::customer::IdentifierKind;
 use crate::domain::tests::ledger;
-use crate::domain::{CommandTopic, IdempotencyKey, Instant, MerchantId, Position, Seed, UnitId};
+use crate::domain::{CommandTopic, IdempotencyKey, Instant, MerchantId, Position, ProfileField, Seed, UnitId};
 
 use super::memory_lane::Cut;
 
@@ -135,11 +138,15 @@ pub(super) fn preamble() -> Vec<Draft> {
     for merchant in ["acme", "bolt"] {
         let send = |reference, body| What::Send { merchant, key: None, reference, time: None, body: Box::new(body) };
         let config = |body| Draft { topic: CommandTopic::MerchantConfig, gap: 0, what: send(None, body) };
-        let patch =
-            SettingsPatch { max_age_s: Some(30 * DAY), time_zone: Some("Africa/Cairo".into()), ..Default::default() };
+        let patch = SettingsPatch {
+            max_age_s: Some(30 * DAY),
+            time_zone: Some("Africa/Cairo".into()),
+            profile_change_needs_active: Some(merchant == "acme"),
+            ..Default::default()
+        };
         drafts.push(config(Body::Settings(patch)));
         drafts.push(config(Body::Unit(unit_definition("points", Some(1), 0, 1))));
-        drafts.push(config(Body::Unit(unit_definition("apples", None, 20, 5))));
+        drafts.push(config(Body::Unit(UnitDefinition { step: 2, ..unit_definition("apples", None, 20, 5) })));
         for external_id in ["ada", "bob"] {
             let upsert = CustomerUpsert { external_id: Some(external_id.to_owned()), ..Default::default() };
             let what = send(None, Body::CustomerUpsert(upsert));
@@ -158,6 +165,28 @@ fn unit_definition(unit: &str, expiry_days: Option<i32>, min_held: i64, min_amou
         expiry_days,
         min_held,
         min_amount,
+        ..bare_unit()
+    }
+}
+
+fn bare_unit() -> UnitDefinition {
+    UnitDefinition {
+        effective_from: None,
+        expected_version: None,
+        unit_id: UnitId::new("points"),
+        name: String::new(),
+        scale: 0,
+        expiry_days: None,
+        min_held: 0,
+        min_amount: 1,
+        description: None,
+        kind: UnitKind::Points,
+        currency: None,
+        brand_id: None,
+        value: None,
+        rounding: Rounding::Floor,
+        step: 1,
+        attributes: BTreeMap::new(),
     }
 }
 
@@ -309,23 +338,47 @@ fn upsert() -> BoxedStrategy<Body> {
         weighted(0.4, email()),
         weighted(0.3, mostly(&["Ada", "Bob"], &[" "])),
         weighted(0.2, mostly(&["1990-02-28"], &["1800-01-01", "9999-12-31"])),
-        weighted(0.3, prop::bool::weighted(0.6)),
+        weighted(0.4, prop::bool::weighted(0.6)),
         weighted(0.2, any::<bool>()),
+        manner(),
     )
-        .prop_map(|(external_id, phone, email, first_name, birth_date, active, notify_email)| {
+        .prop_map(|(external_id, phone, email, first_name, birth_date, active, notify_email, manner)| {
             Body::CustomerUpsert(CustomerUpsert {
                 external_id,
                 phone,
                 email,
                 first_name,
-                last_name: None,
                 birth_date,
                 active,
                 notify_email,
-                notify_phone: None,
+                ..manner
             })
         })
         .boxed()
+}
+
+/// How an upsert is meant, and the fields that few send.
+fn manner() -> impl Strategy<Value = CustomerUpsert> {
+    let mode = prop_oneof![6 => Just(UpsertMode::Upsert), 1 => Just(UpsertMode::Create), 2 => Just(UpsertMode::Update)];
+    let on_match = prop_oneof![5 => Just(None), 2 => select(OnMatch::ALL).prop_map(Some)];
+    let cleared = select(&[ProfileField::Phone, ProfileField::FirstName, ProfileField::Metadata][..]);
+    let clear = prop_oneof![6 => Just(vec![]), 1 => cleared.prop_map(|field| vec![field])];
+    let text = |key: &'static str| weighted(0.7, mostly(&["1", "2"], &[""])).prop_map(move |it| (key.to_owned(), it));
+    let metadata = prop_oneof![
+        5 => Just(BTreeMap::new()),
+        2 => select(&["shop", "till"][..]).prop_flat_map(text).prop_map(|pair| BTreeMap::from([pair])),
+    ];
+    (mode, on_match, clear, metadata, weighted(0.3, 0..4_i64), weighted(0.1, mostly(&["Ada L"], &[""]))).prop_map(
+        |(mode, on_match, clear, metadata, source_version, name)| CustomerUpsert {
+            mode,
+            on_match,
+            clear,
+            metadata,
+            source_version,
+            name,
+            ..CustomerUpsert::default()
+        },
+    )
 }
 
 fn settings() -> BoxedStrategy<Body> {
@@ -335,13 +388,44 @@ fn settings() -> BoxedStrategy<Body> {
     let orders = vec![vec![ExternalId, Phone, Email], vec![Phone], vec![Email, Phone]];
     let match_by = prop_oneof![9 => select(orders), 1 => select(vec![vec![], vec![Phone, Phone]])];
     let max_age_s = prop_oneof![6 => select(&[3600, 20 * DAY][..]), 1 => select(&[0, -1, i64::MIN, i64::MAX][..])];
-    (from, zone, prop::option::of(match_by), prop::option::of(max_age_s))
-        .prop_map(|(from, zone, match_by, max_age_s)| {
+    (from, zone, prop::option::of(match_by), prop::option::of(max_age_s), customers_settings())
+        .prop_map(|(from, zone, match_by, max_age_s, rest)| {
             let effective_from = from.map(|time| time.from(Instant::from_micros(START * 1_000_000)));
-            let (name, time_zone) = (None, zone);
-            Body::Settings(SettingsPatch { effective_from, name, time_zone, match_by, max_age_s, max_future_s: None })
+            let time_zone = zone;
+            Body::Settings(SettingsPatch { effective_from, time_zone, match_by, max_age_s, ..rest })
         })
         .boxed()
+}
+
+fn customers_settings() -> impl Strategy<Value = SettingsPatch> {
+    let status = prop_oneof![
+        12 => Just(None),
+        2 => Just(Some(MerchantStatus::Active)),
+        1 => Just(Some(MerchantStatus::Suspended))
+    ];
+    let phone_format = prop_oneof![9 => Just(None), 2 => select(PhoneFormat::ALL).prop_map(Some)];
+    let required = select(&[ProfileField::ExternalId, ProfileField::FirstName][..]);
+    let required_fields = prop_oneof![
+        8 => Just(None),
+        2 => Just(Some(vec![])),
+        1 => required.prop_map(|field| Some(vec![field])),
+    ];
+    let flags = (weighted(0.2, any::<bool>()), weighted(0.2, any::<bool>()), weighted(0.2, 0..3_i64));
+    let on_match = weighted(0.1, select(OnMatch::ALL));
+    let key_form = weighted(0.05, select(KeyForm::ALL));
+    (status, phone_format, required_fields, flags, on_match, key_form).prop_map(
+        |(status, phone_format, required_fields, flags, on_match, key_form)| SettingsPatch {
+            status,
+            phone_format,
+            required_fields,
+            allow_no_identifier: flags.0,
+            profile_change_needs_active: flags.1,
+            expected_version: flags.2,
+            on_match,
+            key_form,
+            ..SettingsPatch::default()
+        },
+    )
 }
 
 fn unit() -> BoxedStrategy<Body> {
@@ -356,11 +440,22 @@ fn unit() -> BoxedStrategy<Body> {
         expiry,
         least.clone(),
         least,
+        select(&[1, 1, 1, 5][..]),
     )
-        .prop_map(|(from, unit_id, scale, expiry_days, min_held, min_amount)| {
+        .prop_map(|(from, unit_id, scale, expiry_days, min_held, min_amount, step)| {
             let effective_from = from.map(|time| time.from(Instant::from_micros(START * 1_000_000)));
             let name = "Points".to_owned();
-            Body::Unit(UnitDefinition { effective_from, unit_id, name, scale, expiry_days, min_held, min_amount })
+            Body::Unit(UnitDefinition {
+                effective_from,
+                unit_id,
+                name,
+                scale,
+                expiry_days,
+                min_held,
+                min_amount,
+                step,
+                ..bare_unit()
+            })
         })
         .boxed()
 }

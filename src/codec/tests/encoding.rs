@@ -8,14 +8,14 @@ use crate::batch::{ChangeSet, ChangedCustomer, Outcome, RowChanges};
 use crate::codec::encode::{EncodeError, MAX_RECORD_BYTES};
 use crate::codec::{EncodeInput, Encoder, JournalBatch, OutgoingReader, outcomes_hash};
 use crate::domain::command::DeadLetter;
-use crate::domain::customer::{Customer, CustomerStatus};
+use crate::domain::customer::Customer;
 use crate::domain::{
     self, Account, Balance, CustomerChange, CustomerId, Decision, Effect, Entry, EntryKind, Event, Fact, Lot, LotId,
     LotShare, MerchantId, Rejection, RejectionCode, Seed, UnitId,
 };
 use crate::record::{Header, OutTopic, OutboundRecord, OutboundRecords, TopicNames};
 use uuid::Uuid;
-use wire::{CustomerState, EventRecord, Journal, ResultRecord};
+use wire::{CustomerState, EventRecord, Journal, MetricState, ResultRecord};
 
 const NOW: i64 = 1_700_000_000_000_000;
 
@@ -104,20 +104,14 @@ fn changes() -> ChangeSet {
         ..event.clone()
     };
     let customer = Customer {
-        customer_id: CustomerId(Uuid::from_u128(1)),
-        merchant_id: MerchantId::new(MERCHANT),
         version: 3,
-        status: CustomerStatus::Active,
-        external_id: None,
         phone: Some("+49123".into()),
-        email: None,
         first_name: Some("Ada".into()),
-        last_name: None,
         birth_date: Some("2000-02-29".parse().unwrap()),
         notify_email: true,
-        notify_phone: false,
-        created_at: Instant::from_micros(NOW),
-        updated_at: Instant::from_micros(NOW),
+        gender: Some(domain::Gender::Female),
+        metrics: BTreeMap::from([("visits".into(), domain::Metric { value: 1276, scale: 1 })]),
+        ..Customer::new(CustomerId(Uuid::from_u128(1)), MerchantId::new(MERCHANT), Instant::from_micros(NOW))
     };
     let account = |unit: &str, lots: i64| {
         let mut account = Account::new(UnitId::new(unit));
@@ -239,6 +233,8 @@ fn a_batch_in_its_order() {
     let state: CustomerState<'static> = reader.read(value(5)).unwrap();
     assert_eq!(*records[5].key, *b"m-1/00000000-0000-0000-0000-000000000001");
     assert_eq!(state.birth_date.as_deref(), Some("2000-02-29"));
+    assert_eq!(state.gender.as_deref(), Some("female"));
+    assert_eq!(state.metrics["visits"], MetricState { value: 1276, scale: 1 });
     assert_eq!((state.accounts[0].lots.len(), state.accounts[0].lots_total), (64, 70));
     assert_eq!(state.accounts[0].lots[0].lot_id.0, Uuid::from_u128(69), "the earliest expiry first");
 

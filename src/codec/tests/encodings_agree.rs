@@ -52,6 +52,111 @@ fn an_upsert() {
 }
 
 #[test]
+fn an_upsert_with_everything() {
+    let metric = |value, scale| Some(wire::Metric { value, scale });
+    let upsert = wire::CustomerUpsert {
+        mode: wire::UpsertMode::Update,
+        on_match: Some(wire::OnMatch::FillMissing),
+        name: Some("Ada L".into()),
+        registered_on: Some("2020-01-01".into()),
+        gender: Some(wire::Gender::Female),
+        language: Some("en".into()),
+        brand_id: Some("b".into()),
+        metrics: BTreeMap::from([("a".into(), metric(1276, 1)), ("b".into(), metric(1, 0)), ("gone".into(), None)]),
+        metadata: BTreeMap::from([("k".into(), Some("v".into())), ("gone".into(), None)]),
+        clear: vec![wire::ProfileField::Email, wire::ProfileField::BirthDate],
+        source_version: Some(7),
+        ..Default::default()
+    };
+    let wire = wire::CustomerUpsertCommand { envelope: envelope(), command: upsert };
+    let json = json!({
+        "mode": "update", "on_match": "fill_missing", "name": "Ada L", "registered_on": "2020-01-01", "gender": "female",
+        "language": "en", "brand_id": "b", "source_version": 7, "clear": ["email", "birth_date"],
+        "metrics": {"gone": null, "b": {"value": 1}, "a": {"value": 1276, "scale": 1}}, "metadata": {"k": "v", "gone": null},
+    });
+    let json = json_record(CommandTopic::CustomerUpsert, json, json!({}));
+    assert_same(&avro(CommandTopic::CustomerUpsert, &wire), &json);
+}
+
+#[test]
+fn every_field_of_an_upsert_is_content() {
+    let hash =
+        |body: serde_json::Value| command(&json_record(CommandTopic::CustomerUpsert, body, json!({}))).content_hash;
+    let bodies = [
+        json!({}),
+        json!({"mode": "create"}),
+        json!({"on_match": "keep"}),
+        json!({"name": "x"}),
+        json!({"registered_on": "x"}),
+        json!({"gender": "other"}),
+        json!({"language": "x"}),
+        json!({"brand_id": "x"}),
+        json!({"metrics": {"x": null}}),
+        json!({"metrics": {"x": {"value": 1}}}),
+        json!({"metrics": {"x": {"value": 1, "scale": 1}}}),
+        json!({"metadata": {"x": null}}),
+        json!({"metadata": {"x": "y"}}),
+        json!({"clear": ["email"]}),
+        json!({"clear": ["email", "phone"]}),
+        json!({"source_version": 0}),
+        json!({"first_name": "x"}),
+    ];
+    let hashes: std::collections::HashSet<_> = bodies.iter().cloned().map(hash).collect();
+    assert_eq!(hashes.len(), bodies.len());
+}
+
+#[test]
+fn every_field_of_a_configuration_is_content() {
+    let hash = |(body, more): (serde_json::Value, serde_json::Value)| {
+        command(&json_record(CommandTopic::MerchantConfig, body, more)).content_hash
+    };
+    let settings = [
+        json!({}),
+        json!({"preset": "none"}),
+        json!({"preset": "rewrd"}),
+        json!({"email": "x"}),
+        json!({"phone": "x"}),
+        json!({"social": {}}),
+        json!({"social": {"x": "y"}}),
+        json!({"status": "active"}),
+        json!({"on_match": "update"}),
+        json!({"required_fields": []}),
+        json!({"required_fields": ["name"]}),
+        json!({"phone_format": "e164"}),
+        json!({"allow_no_identifier": false}),
+        json!({"profile_change_needs_active": false}),
+        json!({"key_form": "any"}),
+    ];
+    let units = [
+        json!({}),
+        json!({"description": "x"}),
+        json!({"kind": "product"}),
+        json!({"currency": "EUR"}),
+        json!({"brand_id": "x"}),
+        json!({"value": {"numerator": 1, "denominator": 2, "currency": "EUR"}}),
+        json!({"rounding": "half_up"}),
+        json!({"value": {"numerator": 2, "denominator": 1, "currency": "EUR"}}),
+        json!({"step": 2}),
+        json!({"attributes": {"x": "y"}}),
+    ];
+    let settings = settings.map(|mut body| {
+        body["type"] = "settings".into();
+        body
+    });
+    let units = units.map(|mut body| {
+        for (name, value) in [("type", "unit"), ("unit_id", "u"), ("name", "n")] {
+            body[name] = value.into();
+        }
+        body
+    });
+    let expecting = (units[0].clone(), json!({"expected_version": 1}));
+    let all: Vec<_> = settings.into_iter().chain(units).map(|body| (body, json!({}))).chain([expecting]).collect();
+    let count = all.len();
+    let hashes: std::collections::HashSet<_> = all.into_iter().map(hash).collect();
+    assert_eq!(hashes.len(), count);
+}
+
+#[test]
 fn settings() {
     let settings = wire::Settings {
         match_by: Some(vec![wire::Identifier::Email, wire::Identifier::ExternalId]),
@@ -62,6 +167,7 @@ fn settings() {
         envelope: envelope(),
         effective_from: Some(1_700_000_000_000_000),
         command: wire::ConfigBody::Settings(settings),
+        expected_version: None,
     };
     let json = json!({"type": "settings", "match_by": ["email", "external_id"], "max_age_s": 60});
     let more = json!({"effective_from": "2023-11-14T22:13:20Z"});
@@ -70,18 +176,12 @@ fn settings() {
 
 #[test]
 fn a_unit_at_its_defaults() {
-    let unit = wire::Unit {
-        unit_id: "points".into(),
-        name: "Points".into(),
-        scale: 0,
-        expiry_days: None,
-        min_held: 0,
-        min_amount: 1,
-    };
+    let unit = bare_unit();
     let wire = wire::MerchantConfigCommand {
         envelope: envelope(),
         effective_from: None,
         command: wire::ConfigBody::Unit(unit),
+        expected_version: None,
     };
     let json = json!({"type": "unit", "unit_id": "points", "name": "Points"});
     assert_same(

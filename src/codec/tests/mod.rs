@@ -121,3 +121,23 @@ pub fn changed(change: impl FnOnce(&mut serde_json::Value)) -> InboundRecord {
     change(&mut value);
     record(CommandTopic::Credit, serde_json::to_vec(&value).unwrap())
 }
+
+/// A unit at its schema's defaults.
+fn bare_unit() -> wire::Unit {
+    wire::Unit {
+        unit_id: "points".into(),
+        name: "Points".into(),
+        scale: 0,
+        expiry_days: None,
+        min_held: 0,
+        min_amount: 1,
+        description: None,
+        kind: wire::UnitKind::Points,
+        currency: None,
+        brand_id: None,
+        value: None,
+        rounding: wire::Rounding::Floor,
+        step: 1,
+        attributes: BTreeMap::new(),
+    }
+}

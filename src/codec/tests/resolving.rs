@@ -38,18 +38,11 @@ fn fields(schema: &mut Value) -> &mut Vec<Value> {
 }
 
 fn config(command: wire::ConfigBody) -> wire::MerchantConfigCommand {
-    wire::MerchantConfigCommand { envelope: envelope(), effective_from: None, command }
+    wire::MerchantConfigCommand { envelope: envelope(), effective_from: None, command, expected_version: None }
 }
 
 fn unit() -> wire::Unit {
-    wire::Unit {
-        unit_id: "points".into(),
-        name: "Points".into(),
-        scale: 2,
-        expiry_days: Some(9),
-        min_held: 0,
-        min_amount: 1,
-    }
+    wire::Unit { scale: 2, expiry_days: Some(9), ..bare_unit() }
 }
 
 #[test]

@@ -63,6 +63,10 @@ fn balance() -> BalanceRecord<'static> {
     BalanceRecord { unit: text("points"), available: 1, pending: 2, held: 3, debt: 4, balance: 2, lifetime_earned: 6 }
 }
 
+fn metrics() -> BTreeMap<String, Option<Metric>> {
+    BTreeMap::from([("visits".into(), Some(Metric { value: -1276, scale: 1 })), ("gone".into(), None)])
+}
+
 #[test]
 fn commands() {
     assert_mirrors(schemas::command(CommandTopic::Credit), &credit());
@@ -84,6 +88,19 @@ fn commands() {
             active: flag,
             notify_email: None,
             notify_phone: Some(true),
+            mode: if flag.is_some() { UpsertMode::Update } else { UpsertMode::Upsert },
+            on_match: value.map(|_| OnMatch::FillMissing),
+            name: value.map(|value| format!("7{value}")),
+            registered_on: value.map(|value| format!("8{value}")),
+            gender: value.map(|_| Gender::Other),
+            language: value.map(|value| format!("9{value}")),
+            brand_id: value.map(|value| format!("10{value}")),
+            metrics: value.map(|_| metrics()).unwrap_or_default(),
+            metadata: value
+                .map(|value| BTreeMap::from([(value.into(), Some("v".into())), ("none".into(), None)]))
+                .unwrap_or_default(),
+            clear: value.map(|_| vec![ProfileField::Metadata, ProfileField::ExternalId]).unwrap_or_default(),
+            source_version: value.map(|_| 11),
         },
     };
     assert_mirrors(schemas::command(CommandTopic::CustomerUpsert), &upsert(Some("x"), Some(false)));
@@ -103,11 +120,37 @@ fn commands() {
         match_by: Some(vec![Identifier::Email, Identifier::Phone, Identifier::ExternalId]),
         max_age_s: Some(i64::MAX),
         max_future_s: Some(i64::MIN),
+        preset: Some(Preset::AddUpdate),
+        email: Some("e".into()),
+        phone: Some("p".into()),
+        social: Some(BTreeMap::from([("a".into(), "b".into())])),
+        status: Some(MerchantStatus::Suspended),
+        on_match: Some(OnMatch::Keep),
+        required_fields: Some(vec![ProfileField::BirthDate]),
+        phone_format: Some(PhoneFormat::E164),
+        allow_no_identifier: Some(true),
+        profile_change_needs_active: Some(false),
+        key_form: Some(KeyForm::Token),
     };
-    let unit =
-        Unit { unit_id: "u".into(), name: "n".into(), scale: 2, expiry_days: Some(3), min_held: 4, min_amount: 5 };
+    let unit = Unit {
+        unit_id: "u".into(),
+        name: "n".into(),
+        scale: 2,
+        expiry_days: Some(3),
+        min_held: 4,
+        min_amount: 5,
+        description: Some("d".into()),
+        kind: UnitKind::Money,
+        currency: Some("EUR".into()),
+        brand_id: Some("b".into()),
+        value: Some(MoneyValue { numerator: 6, denominator: 7, currency: "USD".into() }),
+        rounding: Rounding::HalfEven,
+        step: 8,
+        attributes: BTreeMap::from([("a".into(), "b".into())]),
+    };
     for command in [ConfigBody::Settings(settings), ConfigBody::Unit(unit)] {
-        let command = MerchantConfigCommand { envelope: envelope(), effective_from: Some(1), command };
+        let command =
+            MerchantConfigCommand { envelope: envelope(), effective_from: Some(1), command, expected_version: Some(2) };
         assert_mirrors(schemas::command(CommandTopic::MerchantConfig), &command);
     }
     assert_mirrors(schemas::command(CommandTopic::Clock), &Tick { lane: 3, at: 4 });
@@ -117,7 +160,8 @@ fn commands() {
 fn every_variant_has_a_name_in_json() {
     let names = |topic: CommandTopic| {
         let Schema::Record(record) = schemas::command(topic).schema else { panic!() };
-        let Some(Schema::Union(union)) = record.fields.last().map(|field| &field.schema) else { panic!() };
+        let command = record.fields.iter().find(|field| field.name == "command");
+        let Some(Schema::Union(union)) = command.map(|field| &field.schema) else { panic!() };
         union
             .variants()
             .iter()
@@ -193,6 +237,7 @@ fn events() {
             to_email: some("e"),
             to_phone: some("p"),
             name: some("n"),
+            language: some("pt-BR"),
         }),
         skip_notifications: true,
         changed: vec![text("a"), text("b")],
@@ -243,6 +288,14 @@ fn states_and_journal() {
             lots: vec![LotState { lot_id: id(8), amount: 9, remaining: 10, issued_at: 11, expires_at: Some(12) }],
             lots_total: 13,
         }],
+        name: some("n"),
+        gender: some("other"),
+        registered_on: some("2001-01-01"),
+        language: some("en"),
+        brand_id: some("b"),
+        source_version: Some(14),
+        metrics: BTreeMap::from([(text("a"), MetricState { value: 15, scale: 1 })]),
+        metadata: BTreeMap::from([(text("a"), text("b"))]),
     };
     assert_mirrors(schemas::outgoing(OutTopic::Customers).unwrap(), &state);
     let journal = Journal {

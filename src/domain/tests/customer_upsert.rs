@@ -36,7 +36,8 @@ ledgers! {
         upsert phone=+491511234567 external_id=bob             -> identity_conflict, detail field=external_id
         # An identifier that is not matched by is still unique.
         upsert external_id=ada email=new@example.com           -> identity_conflict, detail field=external_id
-        upsert external_id=ada                                 -> identity_conflict
+        # Nobody could be found by it again.
+        upsert external_id=new                                 -> invalid_fields, fields command
         settings match_by=external_id+email+phone              -> updated, config 2
         upsert external_id=ada                                 -> unchanged, customer ada, config 2
         upsert external_id=ada email=new@example.com           -> updated, customer ada

@@ -90,6 +90,46 @@ ledgers! {
         unit   points occurred=-73h             -> occurred_at_out_of_range
         settings occurred=-72h                  -> created
     ";
+
+    a_change_may_name_the_version_that_it_is_made_for: "
+        settings expected=1                     -> version_conflict, detail current=0 + expected=1
+        settings expected=0                     -> created, config 1
+        settings name=Acme expected=0           -> version_conflict, detail current=1 + expected=0
+        settings name=Acme expected=1           -> updated, config 2
+        unit   points expected=0                -> created, config 1
+        unit   points name=Miles expected=2     -> version_conflict
+        unit   points name=Miles expected=1     -> updated, config 2
+        unit   points name=Miles expected=1     -> version_conflict
+    ";
+
+    a_unit_in_full: "
+        unit   eur kind=money currency=EUR scale=2 value=1/1EUR step=50 rounding=half_even description=Cash brand=north attributes=a:1 -> created, config 1
+        unit   eur kind=money currency=EUR scale=2 value=1/1EUR step=50 rounding=half_even description=Cash brand=north attributes=a:1 -> unchanged, config 1
+        unit   eur kind=money currency=EUR scale=2 value=1/2EUR         -> updated, config 2
+        unit   eur kind=points scale=2                                  -> protected_field, detail field=command.kind
+        unit   eur kind=money currency=USD scale=2                      -> protected_field, detail field=command.currency
+        unit   eur kind=money currency=EUR scale=3                      -> protected_field, detail field=command.scale
+        unit   bad kind=money                                           -> invalid_fields, fields command.currency
+        unit   bad currency=EUR                                         -> invalid_fields, fields command.currency
+        unit   bad kind=money currency=eur value=0/-1usd step=0 brand=*256 description=*501 attributes=@51 -> invalid_fields, fields command.description + command.currency + command.brand_id + command.value.numerator + command.value.denominator + command.value.currency + command.step + command.attributes
+    ";
+
+    a_redemption_goes_in_steps: "
+        unit   points step=50 min_amount=100
+        upsert external_id=ada
+        credit ada points 1000
+        redeem ada points 50                    -> below_minimum
+        redeem ada points 125                   -> not_a_step, detail requested=125 + step=50
+        redeem ada points 150                   -> applied, available 850
+    ";
+
+    a_merchants_own_profile: "
+        settings name=Acme email=Shop@Example.com phone=+49301 social=web:https//acme.example+chat:acme -> created, config 1
+        settings email=shop@example.com         -> unchanged, config 1
+        settings social=web:https//acme.example -> updated, config 2
+        settings social=                        -> updated, config 3
+        settings email=nonsense phone=*21 social=@21 -> invalid_fields, fields command.phone + command.email + command.social
+    ";
 }
 
 #[test]

@@ -7,6 +7,8 @@ mod customer_upsert;
 mod expiry;
 mod idempotency;
 mod merchant_config;
+mod products;
+mod profile;
 
 use super::book::Book;
 use super::command::{Content, Delivery};
@@ -39,6 +41,8 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
         expiry::LEDGERS,
         idempotency::LEDGERS,
         merchant_config::LEDGERS,
+        products::LEDGERS,
+        profile::LEDGERS,
     ];
     families.into_iter().flatten().copied()
 }

@@ -4,7 +4,9 @@ update customer c
 set external_key = n.external_key, phone_key = n.phone_key, email_key = n.email_key, version = n.version,
     updated_at = n.updated_at, next_due = n.next_due, birth_date = n.birth_date, status = n.status,
     notify_email = n.notify_email, notify_phone = n.notify_phone, external_id = n.external_id, phone = n.phone,
-    email = n.email, first_name = n.first_name, last_name = n.last_name, unit_ids = n.unit_ids, accounts = n.accounts,
+    email = n.email, first_name = n.first_name, last_name = n.last_name, name = n.name,
+    registered_on = n.registered_on, gender = n.gender, language = n.language, brand_id = n.brand_id,
+    source_version = n.source_version, metrics = n.metrics, metadata = n.metadata, unit_ids = n.unit_ids, accounts = n.accounts,
     lots = n.lots
-from unnest($1::customer_row[]) as n
+from unnest($1::customer_row_2[]) as n
 where c.ctid = n.row_at and c.customer_id = n.customer_id

@@ -269,6 +269,7 @@ fn a_state_that_is_not_the_row() {
     let fails = |change: fn(&mut StateFact)| failing(|facts| change(state(facts, ANN)));
     assert_eq!(fails(|state| state.profile.version = 2), ["states"]);
     assert_eq!(fails(|state| state.profile.first_name = None), ["states"]);
+    assert_eq!(fails(|state| state.profile.further = Some(Name::of("pt-BR"))), ["states"]);
     assert_eq!(fails(|state| state.accounts = Box::default()), ["states"]);
     assert_eq!(fails(|state| state.accounts[0].lots[0].expires_at = None), ["states"]);
     assert_eq!(fails(|state| state.profile.customer = Uuid::from_u128(5)), ["states"]);

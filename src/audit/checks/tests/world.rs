@@ -304,6 +304,7 @@ impl World {
             first_name: Some(Name::of("a name")),
             last_name: None,
             birth_date: None,
+            further: None,
             notify_email: false,
             notify_phone: true,
             created_at: 10,

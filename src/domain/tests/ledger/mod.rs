@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use crate::domain::command::Delivery;
 use crate::domain::customer::{Customer, CustomerStatus, Identifier};
-use crate::domain::{Account, Balance, CustomerId, CustomerState, Decision, Entry, Event, Position};
+use crate::domain::{Account, Balance, CustomerId, CustomerState, Decision, Entry, Event, Gender, Metric, Position};
 pub(crate) use parse::hash;
 use parse::{Line, Names, Parser, Step, identifier, instant};
 
@@ -177,6 +177,16 @@ fn check_profile(customer: &Customer, item: &str, line: &str) {
         "external_id" => text(&customer.external_id),
         "first" => text(&customer.first_name),
         "last" => text(&customer.last_name),
+        "name" => text(&customer.name),
+        "language" => text(&customer.language),
+        "brand" => text(&customer.brand_id),
+        "gender" => customer.gender.map_or("none", Gender::name).to_owned(),
+        "registered" => customer.registered_on.map_or("none".to_owned(), |date| date.to_string()),
+        "source_version" => customer.source_version.map_or("none".to_owned(), |version| version.to_string()),
+        "metrics" => {
+            join(customer.metrics.iter().map(|(key, Metric { value, scale })| format!("{key}:{value}/{scale}")))
+        }
+        "metadata" => join(customer.metadata.iter().map(|(key, value)| format!("{key}:{value}"))),
         "birth" => customer.birth_date.map_or("none".to_owned(), |date| date.to_string()),
         "notify" => format!("email={} phone={}", customer.notify_email, customer.notify_phone),
         "active" | "inactive" => {

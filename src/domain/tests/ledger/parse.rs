@@ -6,12 +6,14 @@ use sha2::{Digest, Sha256};
 
 use crate::domain::command::{
     Body, Command, Content, ContentHash, CreditAmount, CustomerRef, CustomerUpsert, Delivery, Envelope, FieldProblem,
-    Malformed, RedeemAmount, RefKind, SettingsPatch, UnitDefinition,
+    Malformed, RedeemAmount, RefKind, SettingsPatch, UnitDefinition, UpsertMode,
 };
+use crate::domain::config::{KeyForm, MerchantStatus, MoneyValue, OnMatch, PhoneFormat, Preset, Rounding, UnitKind};
 use crate::domain::customer::{Identifier, IdentifierKind};
 use crate::domain::ids::first_16;
 use crate::domain::{
-    CommandTopic, CustomerId, IdempotencyKey, Instant, LotId, MerchantId, Position, Seed, UnitId, fields,
+    CommandTopic, CustomerId, Gender, IdempotencyKey, Instant, LotId, MerchantId, Metric, Position, ProfileField, Seed,
+    UnitId, fields,
 };
 
 /// One line of a ledger.
@@ -64,6 +66,12 @@ impl Options {
 
     fn number<T: std::str::FromStr>(&mut self, name: &str) -> Option<T> {
         self.text(name).map(|value| value.parse().unwrap_or_else(|_| panic!("{name}={value} is no number")))
+    }
+
+    fn word<T: Copy>(&mut self, name: &str, words: &[T], spelt: impl Fn(T) -> &'static str) -> Option<T> {
+        let wanted = self.text(name)?;
+        let word = words.iter().copied().find(|word| spelt(*word) == wanted);
+        Some(word.unwrap_or_else(|| panic!("{name} has no word {wanted}")))
     }
 
     fn flag(&mut self, name: &str) -> Option<bool> {
@@ -171,6 +179,18 @@ impl Parser {
                     .map(|kinds| kinds.split('+').filter(|kind| !kind.is_empty()).map(identifier_kind).collect()),
                 max_age_s: options.number("max_age"),
                 max_future_s: options.number("max_future"),
+                expected_version: options.number("expected"),
+                preset: options.word("preset", Preset::ALL, |preset| preset.name()),
+                email: options.text("email"),
+                phone: options.text("phone"),
+                social: options.text("social").map(|links| pairs(&links).collect()),
+                status: options.word("status", MerchantStatus::ALL, |status| status.name()),
+                on_match: options.word("on_match", OnMatch::ALL, |on_match| on_match.name()),
+                required_fields: options.text("required").map(|names| fields_of(&names)),
+                phone_format: options.word("phones", PhoneFormat::ALL, |format| format.name()),
+                allow_no_identifier: options.flag("no_identifier"),
+                profile_change_needs_active: options.flag("needs_active"),
+                key_form: options.word("keys", KeyForm::ALL, |form| form.name()),
             }),
             "unit" => Body::Unit(UnitDefinition {
                 effective_from: options.text("from").map(|time| self.time(&time)),
@@ -180,6 +200,15 @@ impl Parser {
                 expiry_days: options.number("expiry"),
                 min_held: options.number("min_held").unwrap_or(0),
                 min_amount: options.number("min_amount").unwrap_or(1),
+                expected_version: options.number("expected"),
+                description: options.text("description"),
+                kind: options.word("kind", UnitKind::ALL, |kind| kind.name()).unwrap_or(UnitKind::Points),
+                currency: options.text("currency"),
+                brand_id: options.text("brand"),
+                value: options.text("value").map(|value| money_value(&value)),
+                rounding: options.word("rounding", Rounding::ALL, |it| it.name()).unwrap_or(Rounding::Floor),
+                step: options.number("step").unwrap_or(1),
+                attributes: options.text("attributes").map(|labels| pairs(&labels).collect()).unwrap_or_default(),
             }),
             "upsert" => Body::CustomerUpsert(CustomerUpsert {
                 external_id: options.text("external_id"),
@@ -191,6 +220,22 @@ impl Parser {
                 active: options.flag("active"),
                 notify_email: options.flag("notify_email"),
                 notify_phone: options.flag("notify_phone"),
+                mode: match options.text("mode").as_deref() {
+                    None => UpsertMode::Upsert,
+                    Some("create") => UpsertMode::Create,
+                    Some("update") => UpsertMode::Update,
+                    Some(other) => panic!("there is no mode {other}"),
+                },
+                on_match: options.word("on_match", OnMatch::ALL, |on_match| on_match.name()),
+                name: options.text("name"),
+                registered_on: options.text("registered"),
+                gender: options.word("gender", Gender::ALL, |gender| gender.name()),
+                language: options.text("language"),
+                brand_id: options.text("brand"),
+                metrics: options.text("metrics").iter().flat_map(|text| metrics(text)).collect(),
+                metadata: options.text("metadata").iter().flat_map(|text| metadata(text)).collect(),
+                clear: options.text("clear").map(|names| fields_of(&names)).unwrap_or_default(),
+                source_version: options.number("source_version"),
             }),
             "credit" => Body::CreditAmount(CreditAmount {
                 unit: UnitId::new(plain[1]),
@@ -241,10 +286,59 @@ impl Parser {
     }
 }
 
+/// `a+b`: fields by their names.
+fn fields_of(names: &str) -> Vec<ProfileField> {
+    let field = |name: &str| ProfileField::ALL.iter().copied().find(|field| field.name() == name).expect("a field");
+    names.split('+').filter(|name| !name.is_empty()).map(field).collect()
+}
+
+/// `key:value+key:value`; `@n` stands for n keys.
+fn pairs(text: &str) -> impl Iterator<Item = (String, String)> {
+    let many = text.strip_prefix('@').map(|count| count.parse::<usize>().expect("@n is n keys"));
+    let one = if many.is_some() { "" } else { text };
+    let numbered = (0..many.unwrap_or(0)).map(|number| (format!("key-{number}"), "1".to_owned()));
+    let written = one.split('+').filter(|pair| !pair.is_empty()).map(|pair| {
+        let (key, value) = pair.split_once(':').expect("key:value");
+        let value = value.strip_prefix('*').map_or_else(
+            || value.to_owned(),
+            |length| "x".repeat(length.parse().expect("*n is a text of n characters")),
+        );
+        (key.to_owned(), value)
+    });
+    numbered.chain(written.collect::<Vec<_>>())
+}
+
+/// `none` for the value removes the key.
+fn metadata(text: &str) -> impl Iterator<Item = (String, Option<String>)> {
+    pairs(text).map(|(key, value)| (key, (value != "none").then_some(value)))
+}
+
+/// `key:1276/1` is 127.6.
+fn metrics(text: &str) -> impl Iterator<Item = (String, Option<Metric>)> {
+    metadata(text).map(|(key, value)| {
+        let metric = value.map(|value| {
+            let (value, scale) = value.split_once('/').unwrap_or((&value, "0"));
+            Metric { value: value.parse().expect("a number"), scale: scale.parse().expect("a scale") }
+        });
+        (key, metric)
+    })
+}
+
+/// `1/10EUR`
+fn money_value(text: &str) -> MoneyValue {
+    let (fraction, currency) = text.split_at(text.len() - 3);
+    let (numerator, denominator) = fraction.split_once('/').expect("a fraction");
+    MoneyValue {
+        numerator: numerator.parse().expect("a number"),
+        denominator: denominator.parse().expect("a number"),
+        currency: currency.to_owned(),
+    }
+}
+
 pub(super) fn identifier(merchant: &str, text: &str) -> Identifier {
     let (kind, value) = text.split_once(':').expect("kind:value");
     let kind = identifier_kind(kind);
-    let value = fields::normalise(kind, value).expect("a well-formed identifier");
+    let value = fields::possible_forms(kind, value).next().expect("a well-formed identifier");
     Identifier { merchant_id: MerchantId::new(merchant), kind, value }
 }
 

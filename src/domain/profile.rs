@@ -1,0 +1,95 @@
+//! What a customer's profile consists of, field by field: senders clear fields by their names, and merchants require them.
+
+use super::Customer;
+use super::words::words;
+
+words! {
+    /// The fields that may be empty.
+    ProfileField {
+        ExternalId = 1 "external_id",
+        Phone = 2 "phone",
+        Email = 3 "email",
+        FirstName = 4 "first_name",
+        LastName = 5 "last_name",
+        Name = 6 "name",
+        BirthDate = 7 "birth_date",
+        RegisteredOn = 8 "registered_on",
+        Gender = 9 "gender",
+        Language = 10 "language",
+        BrandId = 11 "brand_id",
+        Metrics = 12 "metrics",
+        Metadata = 13 "metadata",
+    }
+}
+
+words! {
+    Gender {
+        Male = 1 "male",
+        Female = 2 "female",
+        Other = 3 "other",
+        Unspecified = 4 "unspecified",
+    }
+}
+
+impl ProfileField {
+    pub fn is_set(self, customer: &Customer) -> bool {
+        match self {
+            ProfileField::ExternalId => customer.external_id.is_some(),
+            ProfileField::Phone => customer.phone.is_some(),
+            ProfileField::Email => customer.email.is_some(),
+            ProfileField::FirstName => customer.first_name.is_some(),
+            ProfileField::LastName => customer.last_name.is_some(),
+            ProfileField::Name => customer.name.is_some(),
+            ProfileField::BirthDate => customer.birth_date.is_some(),
+            ProfileField::RegisteredOn => customer.registered_on.is_some(),
+            ProfileField::Gender => customer.gender.is_some(),
+            ProfileField::Language => customer.language.is_some(),
+            ProfileField::BrandId => customer.brand_id.is_some(),
+            ProfileField::Metrics => !customer.metrics.is_empty(),
+            ProfileField::Metadata => !customer.metadata.is_empty(),
+        }
+    }
+
+    pub fn clear(self, customer: &mut Customer) {
+        match self {
+            ProfileField::ExternalId => customer.external_id = None,
+            ProfileField::Phone => customer.phone = None,
+            ProfileField::Email => customer.email = None,
+            ProfileField::FirstName => customer.first_name = None,
+            ProfileField::LastName => customer.last_name = None,
+            ProfileField::Name => customer.name = None,
+            ProfileField::BirthDate => customer.birth_date = None,
+            ProfileField::RegisteredOn => customer.registered_on = None,
+            ProfileField::Gender => customer.gender = None,
+            ProfileField::Language => customer.language = None,
+            ProfileField::BrandId => customer.brand_id = None,
+            ProfileField::Metrics => customer.metrics.clear(),
+            ProfileField::Metadata => customer.metadata.clear(),
+        }
+    }
+
+    pub fn is_equal(self, one: &Customer, other: &Customer) -> bool {
+        match self {
+            ProfileField::ExternalId => one.external_id == other.external_id,
+            ProfileField::Phone => one.phone == other.phone,
+            ProfileField::Email => one.email == other.email,
+            ProfileField::FirstName => one.first_name == other.first_name,
+            ProfileField::LastName => one.last_name == other.last_name,
+            ProfileField::Name => one.name == other.name,
+            ProfileField::BirthDate => one.birth_date == other.birth_date,
+            ProfileField::RegisteredOn => one.registered_on == other.registered_on,
+            ProfileField::Gender => one.gender == other.gender,
+            ProfileField::Language => one.language == other.language,
+            ProfileField::BrandId => one.brand_id == other.brand_id,
+            ProfileField::Metrics => one.metrics == other.metrics,
+            ProfileField::Metadata => one.metadata == other.metadata,
+        }
+    }
+}
+
+/// A decimal number without a float: value / 10^scale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Metric {
+    pub value: i64,
+    pub scale: i32,
+}
