@@ -10,7 +10,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 unexport CARGO_TARGET_DIR
 
 local := deploy/local
-scripts := $(filter-out %.xml %.txt %/asyncapi,$(wildcard $(local)/*))
+scripts := $(filter-out %.xml %.txt %/asyncapi,$(wildcard $(local)/*)) deploy/kafka/acls
 stacks := target/stack
 worker := target/release/loyalty-worker
 

@@ -59,23 +59,44 @@ pub struct PostgresSettings {
     /// `postgres://user:password@host:port/database`; never logged.
     pub url: String,
     pub pool_size: usize,
+    /// Speak TLS, and verify who answers.
+    pub verify_full: bool,
+    /// The authorities to trust, in PEM; the system's when `None`.
+    pub tls_ca_file: Option<String>,
 }
 
 impl std::fmt::Debug for PostgresSettings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PostgresSettings").field("url", &"***").field("pool_size", &self.pool_size).finish()
+        f.debug_struct("PostgresSettings")
+            .field("url", &"***")
+            .field("pool_size", &self.pool_size)
+            .field("verify_full", &self.verify_full)
+            .field("tls_ca_file", &self.tls_ca_file)
+            .finish()
+    }
+}
+
+#[derive(Clone)]
+pub struct RegistrySettings {
+    pub url: String,
+    /// The authorities to trust, in PEM; the system's when `None`.
+    pub tls_ca_file: Option<String>,
+}
+
+impl RegistrySettings {
+    /// An address, with the system's authorities.
+    pub fn at(url: &str) -> RegistrySettings {
+        RegistrySettings { url: url.to_owned(), tls_ca_file: None }
     }
 }
 
 /// A registry's address may hold a password.
-#[derive(Clone)]
-pub struct RegistrySettings {
-    pub url: String,
-}
-
 impl std::fmt::Debug for RegistrySettings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RegistrySettings").field("url", &without_credentials(&self.url)).finish()
+        f.debug_struct("RegistrySettings")
+            .field("url", &without_credentials(&self.url))
+            .field("tls_ca_file", &self.tls_ca_file)
+            .finish()
     }
 }
 
@@ -113,13 +134,18 @@ impl Settings {
         environment: impl Iterator<Item = (String, String)>,
     ) -> Result<Settings, ConfigError> {
         let mut values = load::load(path, environment)?;
+        let client_id = values.take("kafka", "client_id").map_or_else(host_name, value::Value::text);
+        let mut ca_file = |section| values.take(section, "tls_ca_file").map(value::Value::text);
+        let (postgres_ca_file, registry_ca_file) = (ca_file("postgres"), ca_file("registry"));
         let mut get = |section, name| values.take(section, name).expect("the loader gives every declared key a value");
         Ok(Settings {
             postgres: PostgresSettings {
                 url: get("postgres", "url").text(),
                 pool_size: get("postgres", "pool_size").count(),
+                verify_full: get("postgres", "tls").text() == "verify-full",
+                tls_ca_file: postgres_ca_file,
             },
-            registry: RegistrySettings { url: get("registry", "url").text() },
+            registry: RegistrySettings { url: get("registry", "url").text(), tls_ca_file: registry_ca_file },
             worker: WorkerSettings {
                 max_batch_commands: get("worker", "max_batch_commands").count(),
                 max_due_per_batch: get("worker", "max_due_per_batch").count(),
@@ -135,7 +161,7 @@ impl Settings {
                 topic_prefix: get("kafka", "topic_prefix").text(),
                 development: get("kafka", "development").flag(),
                 properties: get("kafka", "properties").table(),
-                client_id: values.take("kafka", "client_id").map_or_else(host_name, value::Value::text),
+                client_id,
             },
         })
     }

@@ -44,3 +44,4 @@ pub mod config;
 pub mod fail_point;
 pub mod retry;
 pub mod telemetry;
+pub mod tls;

@@ -3,6 +3,7 @@
 use loyalty_worker::codec::decode::Decoder;
 use loyalty_worker::codec::wire::{self, Tick};
 use loyalty_worker::codec::{Encoder, NeedsSchema, RegistryClient, RegistryError, framing, register_all, schemas};
+use loyalty_worker::config::RegistrySettings;
 use loyalty_worker::domain::command::{Content, DeadLetterClass};
 use loyalty_worker::domain::{CommandTopic, Instant, Position};
 use loyalty_worker::record::{InboundRecord, TopicNames};
@@ -10,7 +11,7 @@ use loyalty_worker::record::{InboundRecord, TopicNames};
 fn registry() -> RegistryClient {
     let url = std::env::var("REGISTRY_URL")
         .expect("REGISTRY_URL is not set: start the stack (deploy/local/stack) and run with its environment");
-    RegistryClient::new(&url)
+    RegistryClient::new(&RegistrySettings::at(&url)).unwrap()
 }
 
 /// Names of this run's own, so that runs do not see each other's subjects.
@@ -62,7 +63,7 @@ async fn a_decoder_learns_and_an_unknown_id_is_a_dead_letter() {
 
 #[tokio::test]
 async fn a_dead_registry_is_unavailable_and_its_address_a_secret() {
-    let dead = RegistryClient::new("http://user:secret@127.0.0.1:1/api");
+    let dead = RegistryClient::new(&RegistrySettings::at("http://user:secret@127.0.0.1:1/api")).unwrap();
     let error = tokio::task::spawn_blocking(move || dead.schema_by_id(1)).await.unwrap().unwrap_err();
     assert!(matches!(error, RegistryError::Unavailable { .. }), "{error}");
     assert!(!error.to_string().contains("secret"), "{error}");

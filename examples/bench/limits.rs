@@ -36,7 +36,7 @@ pub fn sql_alone(scene: &Scene, market: Market, commands: u64) -> Result<(f64, O
     runtime.block_on(async {
         let settings = settings(scene)?;
         let store = Store::connect(&settings.postgres).await?;
-        let registry = RegistryClient::new(&settings.registry.url);
+        let registry = RegistryClient::new(&settings.registry)?;
         let names = TopicNames::new(settings.kafka.topic_prefix.clone());
         let encoder = Encoder::register(&registry, &names).await?;
         let lanes = in_memory(scene, market, commands, &Decoder::new(scene.lanes, registry)).await?;

@@ -22,6 +22,8 @@ use std::time::{Duration, Instant};
 use crate::config::{KafkaSettings, Settings};
 use crate::domain::CommandTopic;
 use crate::record::TopicNames;
+use crate::store::StoreError;
+use crate::tls::TlsError;
 use facts::{Facts, LaneFacts, Names};
 pub use report::{AuditReport, Check};
 use schemas::Schemas;
@@ -45,6 +47,10 @@ impl Default for AuditOptions {
 pub enum AuditError {
     #[error("the database can't be read: {}", describe(.0))]
     Postgres(#[from] tokio_postgres::Error),
+    #[error("the database can't be read: {0}")]
+    Connection(#[from] StoreError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error("Kafka can't be read: {0}")]
     Kafka(#[from] rdkafka::error::KafkaError),
     #[error("{topic}/{partition} brings no more records, though the broker says that it has some")]
@@ -67,8 +73,7 @@ pub async fn run(settings: &Settings, options: AuditOptions) -> Result<AuditRepo
 }
 
 async fn collect(settings: &Settings, options: &AuditOptions) -> Result<Facts, AuditError> {
-    let (mut client, connection) = tokio_postgres::connect(&settings.postgres.url, tokio_postgres::NoTls).await?;
-    let connection = tokio::spawn(connection);
+    let mut client = crate::store::client(&settings.postgres).await?;
     let snapshot = client
         .build_transaction()
         .isolation_level(tokio_postgres::IsolationLevel::RepeatableRead)
@@ -98,11 +103,10 @@ async fn collect(settings: &Settings, options: &AuditOptions) -> Result<Facts, A
         }
     }
 
-    let (kafka, registry, patience) =
-        (settings.kafka.clone(), settings.registry.url.clone(), options.publication_patience);
+    let (kafka, registry, patience) = (settings.kafka.clone(), settings.registry.clone(), options.publication_patience);
     let published = tokio::task::spawn_blocking(move || -> Result<(Vec<LaneFacts>, Names), AuditError> {
         await_publication(&kafka, &topics, patience, &mut lane_facts)?;
-        let names = topics::read(&kafka, &Schemas::new(&registry), &mut lane_facts)?;
+        let names = topics::read(&kafka, &Schemas::new(&registry)?, &mut lane_facts)?;
         Ok((lane_facts, names))
     });
     let (ledger, published) = tokio::join!(ledger::read(&snapshot), published);
@@ -116,8 +120,6 @@ async fn collect(settings: &Settings, options: &AuditOptions) -> Result<Facts, A
             facts.applied_at_end = applied;
         }
     }
-    drop(client);
-    connection.abort();
     Ok(Facts { names, lanes, ledger })
 }
 

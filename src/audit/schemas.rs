@@ -10,6 +10,8 @@ use apache_avro::reader::datum::GenericDatumReader;
 use serde::de::DeserializeOwned;
 
 use super::AuditError;
+use crate::config::RegistrySettings;
+use crate::tls::{self, TlsError};
 
 /// How long the registry may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -36,20 +38,20 @@ pub enum DecodeFault {
 }
 
 impl Schemas {
-    pub fn new(registry: &str) -> Schemas {
-        let agent = ureq::Agent::config_builder()
-            .timeout_global(Some(PATIENCE))
-            .http_status_as_error(false)
-            .build()
-            .new_agent();
-        Schemas { registry: registry.trim_end_matches('/').to_owned(), agent, known: Mutex::default() }
+    pub fn new(settings: &RegistrySettings) -> Result<Schemas, TlsError> {
+        let agent = tls::registry_agent(settings, PATIENCE)?;
+        let registry = settings.url.trim_end_matches('/').to_owned();
+        Ok(Schemas { registry, agent, known: Mutex::default() })
     }
 
     /// Schemas that need no registry.
     #[cfg(test)]
     pub fn known(schemas: impl IntoIterator<Item = (u32, Schema)>) -> Schemas {
         let known = schemas.into_iter().map(|(id, schema)| (id, &*Box::leak(Box::new(schema)))).collect();
-        Schemas { known: Mutex::new(known), ..Schemas::new("http://127.0.0.1:1") }
+        Schemas {
+            known: Mutex::new(known),
+            ..Schemas::new(&RegistrySettings::at("http://127.0.0.1:1")).expect("no file is named")
+        }
     }
 
     fn get(&self, id: u32) -> Result<&'static Schema, DecodeFault> {

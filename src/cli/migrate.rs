@@ -4,21 +4,38 @@ use clap::Args;
 
 use super::{CliError, output};
 use crate::config::Settings;
-use crate::store::Store;
+use crate::store::{Part, Store};
 
 #[derive(Args)]
 #[command(
     long_about = "Brings the database's tables up to this version, each migration in a transaction of its own. What was applied is left as \
                   it is, so it may run before every start, also beside others that do the same.",
-    after_help = "The user in postgres.url must own the database or its schema."
+    after_help = "The user in postgres.url must own the database or its schema. Roles that are granted to exist already; grant again after \
+                  every upgrade, since new tables have no rights yet."
 )]
-pub struct Options {}
+pub struct Options {
+    /// Give this role of Postgres the rights of `run`, `skip` and `recover`, and no other
+    #[arg(long, value_name = "ROLE")]
+    grant_to: Option<String>,
+    /// Give this role the rights of `customer`, `lanes` and `audit`, and no other
+    #[arg(long, value_name = "ROLE")]
+    grant_read_to: Option<String>,
+}
 
-pub async fn run(_options: Options, settings: Settings) -> Result<(), CliError> {
+pub async fn run(options: Options, settings: Settings) -> Result<(), CliError> {
     let store = Store::connect(&settings.postgres).await.map_err(CliError::failed)?;
     let applied = store.migrate().await.map_err(CliError::failed)?;
     for name in &applied {
         output::line(format_args!("applied {name}"))?;
     }
-    if applied.is_empty() { output::line("The database is up to date.") } else { Ok(()) }
+    if applied.is_empty() {
+        output::line("The database is up to date.")?;
+    }
+    for (role, part) in [(options.grant_to, Part::Worker), (options.grant_read_to, Part::Reader)] {
+        if let Some(role) = role {
+            store.grant(&role, part).await.map_err(CliError::failed)?;
+            output::line(format_args!("granted to {role}"))?;
+        }
+    }
+    Ok(())
 }

@@ -26,7 +26,7 @@ pub enum Command {
 
 pub async fn run(command: Command, settings: Settings) -> Result<(), CliError> {
     let Command::Register = command;
-    let registry = RegistryClient::new(&settings.registry.url);
+    let registry = RegistryClient::new(&settings.registry).map_err(CliError::failed)?;
     let names = TopicNames::new(settings.kafka.topic_prefix.as_str());
     let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
     let asked = Instant::now();

@@ -191,7 +191,7 @@ impl Answers {
         Ok(Answers {
             topics: TopicReader::open(settings, &topics, Start::BeforeEnd(0))?,
             results,
-            outgoing: OutgoingReader::new(RegistryClient::new(&settings.registry.url)),
+            outgoing: OutgoingReader::new(RegistryClient::new(&settings.registry).map_err(CliError::failed)?),
             patience,
             waiting: HashMap::new(),
         })

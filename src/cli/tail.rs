@@ -100,7 +100,7 @@ pub fn run(options: &Options, settings: &Settings) -> Result<(), CliError> {
     let name = TopicNames::new(settings.kafka.topic_prefix.as_str()).out(options.what.topic());
     let start = if options.from_beginning { Start::Beginning } else { Start::BeforeEnd(LAST) };
     let mut topic = TopicReader::open(settings, &[name], start)?;
-    let outgoing = OutgoingReader::new(RegistryClient::new(&settings.registry.url));
+    let outgoing = OutgoingReader::new(RegistryClient::new(&settings.registry).map_err(CliError::failed)?);
     let mut left = options.max.unwrap_or(u64::MAX);
     while left > 0 {
         match topic.next(Duration::from_secs(30))? {

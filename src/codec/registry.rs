@@ -6,7 +6,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::schemas;
+use crate::config::RegistrySettings;
 use crate::record::TopicNames;
+use crate::tls::{self, TlsError};
 
 /// A registry that takes longer is as good as down; callers retry.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -30,6 +32,8 @@ pub enum RegistryError {
     #[error("the schema registry does not have schema {id}")]
     NotFound { id: u32 },
     /// The registry refuses a schema; trying again does not help.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error(
         "the schema registry refuses the schema of {subject} (status {status}); is it compatible with the one registered?"
     )]
@@ -37,10 +41,9 @@ pub enum RegistryError {
 }
 
 impl RegistryClient {
-    pub fn new(url: &str) -> RegistryClient {
-        let agent =
-            ureq::Agent::config_builder().timeout_global(Some(TIMEOUT)).http_status_as_error(false).build().new_agent();
-        RegistryClient { agent, url: url.trim_end_matches('/').to_owned() }
+    pub fn new(settings: &RegistrySettings) -> Result<RegistryClient, RegistryError> {
+        let agent = tls::registry_agent(settings, TIMEOUT)?;
+        Ok(RegistryClient { agent, url: settings.url.trim_end_matches('/').to_owned() })
     }
 
     /// Registers a schema, which does nothing if it is registered already, and returns its id.

@@ -40,7 +40,7 @@ pub const SECTIONS: [(&str, &str); 6] = [
     ("log", "What is written to standard error."),
 ];
 
-pub const KEYS: [Key; 17] = [
+pub const KEYS: [Key; 20] = [
     Key {
         section: "kafka",
         name: "bootstrap_servers",
@@ -107,7 +107,23 @@ pub const KEYS: [Key; 17] = [
         kind: Kind::Count { min: 2, max: 1000 },
         default: Preset::Value("16"),
         doc: "Connections that this worker opens at most. It needs one for each lane that it may come to hold, which is all of them when \
-              the others are gone, and one more.",
+              the others are gone, and two more.",
+        secret: false,
+    },
+    Key {
+        section: "postgres",
+        name: "tls",
+        kind: Kind::Choice(&["disable", "verify-full"]),
+        default: Preset::Value("\"disable\""),
+        doc: "verify-full: speak TLS, and verify the server's certificate and its name. disable: over a network that is trusted only.",
+        secret: false,
+    },
+    Key {
+        section: "postgres",
+        name: "tls_ca_file",
+        kind: Kind::Text { min: 1, max: 4096 },
+        default: Preset::Found("the system's authorities", "\"/etc/loyalty-worker/postgres-ca.pem\""),
+        doc: "The authorities that may vouch for Postgres, in PEM, in place of the system's.",
         secret: false,
     },
     Key {
@@ -115,8 +131,16 @@ pub const KEYS: [Key; 17] = [
         name: "url",
         kind: Kind::HttpUrl,
         default: Preset::Required("\"http://127.0.0.1:8080/apis/ccompat/v7\""),
-        doc: "The root of the registry's API. User and password may stand in it.",
+        doc: "The root of the registry's API. User and password may stand in it. With https:// its certificate is verified.",
         secret: true,
+    },
+    Key {
+        section: "registry",
+        name: "tls_ca_file",
+        kind: Kind::Text { min: 1, max: 4096 },
+        default: Preset::Found("the system's authorities", "\"/etc/loyalty-worker/registry-ca.pem\""),
+        doc: "The authorities that may vouch for the registry, in PEM, in place of the system's.",
+        secret: false,
     },
     Key {
         section: "worker",
@@ -131,7 +155,7 @@ pub const KEYS: [Key; 17] = [
         name: "max_due_per_batch",
         kind: Kind::Count { min: 1, max: 100_000 },
         default: Preset::Value("500"),
-        doc: "Accounts with expired lots, which nobody touched, that one batch settles at most beside its commands.",
+        doc: "Customers with expired lots, whom nobody touched, that one batch settles at most beside its commands.",
         secret: false,
     },
     Key {

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::consumer::{BaseConsumer, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use super::KafkaFailure;
+use super::{FailureKind, KafkaFailure};
 use crate::config::KafkaSettings;
 
 /// The largest record, key and headers included, that the worker's producers accept. Outgoing topics accept batches a little
@@ -32,10 +32,18 @@ pub fn check_passthrough(properties: &BTreeMap<String, String>) -> Result<(), St
     config.extend(properties.iter().map(|(key, value)| (key.clone(), value.clone())));
     match config.create_native_config() {
         Ok(_) => Ok(()),
-        Err(KafkaError::ClientConfig(_, description, key, _)) => {
-            Err(format!("the Kafka property {key}: {description}"))
-        }
+        Err(error @ KafkaError::ClientConfig(..)) => Err(format!("the Kafka property {}", describe(&error))),
         Err(error) => Err(error.to_string()),
+    }
+}
+
+/// An error in words. What librdkafka says of a property repeats its value, which may be a password.
+pub(super) fn describe(error: &KafkaError) -> String {
+    match error {
+        KafkaError::ClientConfig(_, description, key, value) => {
+            format!("{key}: {}", description.replace(&format!("\"{value}\""), "***"))
+        }
+        other => other.to_string(),
     }
 }
 
@@ -50,6 +58,38 @@ pub fn plain_consumer(
         .map_err(|error| KafkaFailure::of("making a consumer", &error))
 }
 
+/// The cluster's id, from the first broker that answers; or why none does, as far as they say it. Blocks, and makes a client of its own: an
+/// administrator's is never polled, and so never hears why it is refused.
+pub(super) fn first_contact(settings: &KafkaSettings, patience: Duration) -> Result<String, KafkaFailure> {
+    let doing = "reaching the brokers";
+    let client: BaseConsumer<LoggedContext> = admin_config(settings)
+        .create_with_context(LoggedContext::default())
+        .map_err(|error| KafkaFailure::of(doing, &error))?;
+    let started = Instant::now();
+    let mut refused: Option<Instant> = None;
+    loop {
+        // It subscribes to nothing: this only lets it speak.
+        drop(client.poll(Duration::ZERO));
+        if let Some(cluster_id) = client.client().fetch_cluster_id(CONTACT_STEP) {
+            return Ok(cluster_id);
+        }
+        drop(client.poll(Duration::ZERO));
+        let refusal = client.context().refusal();
+        if refusal.is_some() {
+            refused.get_or_insert_with(Instant::now);
+        }
+        let is_certain = refused.is_some_and(|since| since.elapsed() > REFUSED_FOR_GOOD);
+        if is_certain || started.elapsed() > patience {
+            let message = refusal.unwrap_or_else(|| "no broker answered in time".to_owned());
+            return Err(KafkaFailure::new(FailureKind::Unavailable, doing, message));
+        }
+    }
+}
+
+const CONTACT_STEP: Duration = Duration::from_secs(1);
+/// A broker that starts may refuse at first whom it takes later.
+const REFUSED_FOR_GOOD: Duration = Duration::from_secs(5);
+
 /// How often each client says that brokers are away.
 const OUTAGE_REMINDER: Duration = Duration::from_secs(10);
 
@@ -59,6 +99,7 @@ pub struct LoggedContext {
     transport_errors: AtomicU64,
     /// When an outage was last told.
     told: Mutex<Option<Instant>>,
+    refusal: Mutex<Option<String>>,
 }
 
 impl LoggedContext {
@@ -69,6 +110,20 @@ impl LoggedContext {
             *told = Some(Instant::now());
         }
         is_news
+    }
+
+    /// Why brokers would not have us, as librdkafka last said it, with the properties to look at. Only a client that is polled hears it.
+    pub(super) fn refusal(&self) -> Option<String> {
+        self.refusal.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn keep_refusal(&self, code: RDKafkaErrorCode, reason: &str) {
+        let properties = match code {
+            RDKafkaErrorCode::Authentication => "sasl.mechanism, sasl.username and sasl.password",
+            _ => "security.protocol and ssl.ca.location",
+        };
+        let refusal = format!("{reason} (kafka.properties: {properties})");
+        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
     }
 
     /// How many failures of connections have been seen. librdkafka keeps back repetitions of the same one for 30 s.
@@ -103,7 +158,11 @@ impl ClientContext for LoggedContext {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        match error.rdkafka_error_code() {
+        let code = error.rdkafka_error_code();
+        if let Some(code @ (RDKafkaErrorCode::SSL | RDKafkaErrorCode::Authentication)) = code {
+            self.keep_refusal(code, reason);
+        }
+        match code {
             Some(RDKafkaErrorCode::PartitionEOF) => {}
             Some(
                 RDKafkaErrorCode::BrokerTransportFailure
@@ -316,6 +375,10 @@ mod tests {
         assert!(
             check("no.such.key", "secret")
                 .is_err_and(|message| message.contains("no.such.key") && !message.contains("secret"))
+        );
+        assert!(
+            check("security.protocol", "secret")
+                .is_err_and(|message| message.contains("security.protocol") && !message.contains("secret"))
         );
         assert!(check("linger.ms", "soon").is_err_and(|message| message.contains("linger.ms")));
     }

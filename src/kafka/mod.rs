@@ -60,11 +60,6 @@ impl KafkaFailure {
             KafkaError::ClientConfig(..) | KafkaError::ClientCreation(_) | KafkaError::Nul(_) => FailureKind::Settings,
             _ => FailureKind::Unavailable,
         };
-        let message = match error {
-            // Its own text contains the value, which may be a password.
-            KafkaError::ClientConfig(_, description, key, _) => format!("{key}: {description}"),
-            other => other.to_string(),
-        };
-        KafkaFailure::new(kind, doing, message)
+        KafkaFailure::new(kind, doing, client::describe(error))
     }
 }

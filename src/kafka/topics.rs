@@ -9,7 +9,7 @@ use rdkafka::admin::{
 use rdkafka::client::Client;
 use rdkafka::error::RDKafkaErrorCode;
 
-use super::client::{LoggedContext, admin_config};
+use super::client::{LoggedContext, admin_config, first_contact};
 use super::describe;
 use super::topic_checks::{FoundTopic, problems_of};
 use super::{FailureKind, KafkaFailure};
@@ -113,6 +113,7 @@ pub async fn create(
             }
         })
         .collect();
+    contact(settings).await?;
     let admin = Arc::new(admin(settings)?);
     let answers = admin
         .create_topics(&wanted, &options().operation_timeout(Some(PATIENCE)))
@@ -144,12 +145,10 @@ pub async fn check(
     names: &TopicNames,
 ) -> Result<(ClusterFacts, Vec<TopicProblem>), KafkaFailure> {
     let all = all_topics(names);
+    let cluster_id = contact(settings).await?;
     let admin = Arc::new(admin(settings)?);
     let asked: Vec<String> = all.iter().map(|(name, _)| name.clone()).collect();
-    let (cluster_id, described) = describe(&admin, move |client| {
-        Ok((describe::cluster_id(client, PATIENCE)?, describe::topics(client, &asked, PATIENCE)?))
-    })
-    .await?;
+    let described = describe(&admin, move |client| describe::topics(client, &asked, PATIENCE)).await?;
 
     // A missing topic would be answered with an empty configuration.
     let existing: Vec<&str> =
@@ -207,6 +206,13 @@ fn all_topics(names: &TopicNames) -> Vec<(String, TopicRole)> {
     commands.chain(out).collect()
 }
 
+async fn contact(settings: &KafkaSettings) -> Result<String, KafkaFailure> {
+    let settings = settings.clone();
+    tokio::task::spawn_blocking(move || first_contact(&settings, PATIENCE))
+        .await
+        .map_err(|error| KafkaFailure::unexpected("reaching the brokers", error.to_string()))?
+}
+
 type Admin = AdminClient<LoggedContext>;
 
 fn admin(settings: &KafkaSettings) -> Result<Admin, KafkaFailure> {
@@ -261,7 +267,12 @@ fn configuration_of(
     configurations: &[rdkafka::admin::ConfigResourceResult],
 ) -> Result<TopicConfiguration, KafkaFailure> {
     let doing = || format!("reading the configuration of {topic}");
-    let missing = |what: &str| KafkaFailure::unexpected(doing(), format!("the broker did not tell {what}"));
+    let missing = |what: &str| {
+        KafkaFailure::unexpected(
+            doing(),
+            format!("the broker did not tell {what}: may this user do DescribeConfigs on the topic?"),
+        )
+    };
     let mut found = None;
     for answer in configurations {
         let resource =

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime, TimeoutType};
-use tokio_postgres::NoTls;
+use tokio_postgres::Client;
 use tokio_postgres::config::SslMode;
 
 use super::{StoreError, StoreErrorKind};
 use crate::config::PostgresSettings;
+use crate::tls;
 
 /// Set by each session for itself, whatever the server's own settings are.
 const SESSION: [(&str, &str); 16] = [
@@ -45,10 +46,11 @@ const POOL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Opens no connection yet.
 pub(super) fn pool(settings: &PostgresSettings) -> Result<Pool, StoreError> {
-    let config = config(&settings.url)?;
+    let mut config = config(settings)?;
+    add_session(&mut config);
     // A connection that was given back is in order: lanes never give back one with an open transaction.
     let manager_config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-    let manager = Manager::from_config(config, NoTls, manager_config);
+    let manager = Manager::from_config(config, connector(settings)?, manager_config);
     let pool = Pool::builder(manager)
         .max_size(settings.pool_size)
         .runtime(Runtime::Tokio1)
@@ -58,45 +60,58 @@ pub(super) fn pool(settings: &PostgresSettings) -> Result<Pool, StoreError> {
     pool.map_err(|error| StoreError::new(StoreErrorKind::Fatal, format!("the connection pool can't be built: {error}")))
 }
 
-pub(super) fn pool_error(error: PoolError) -> StoreError {
+/// One connection, with nothing set in its session, for what is no lane's work. It ends with the client.
+pub(super) async fn client(settings: &PostgresSettings) -> Result<Client, StoreError> {
+    let refused = |error| connection_error(error, settings.verify_full);
+    let (client, connection) = config(settings)?.connect(connector(settings)?).await.map_err(refused)?;
+    // What it has to say, the client's own calls say too.
+    tokio::spawn(async move { drop(connection.await) });
+    Ok(client)
+}
+
+fn connector(settings: &PostgresSettings) -> Result<postgres_openssl::MakeTlsConnector, StoreError> {
+    tls::postgres_connector(settings).map_err(|error| StoreError::new(StoreErrorKind::Fatal, error.to_string()))
+}
+
+/// What could not be connected to, with the settings that say where and how.
+fn connection_error(error: tokio_postgres::Error, verify_full: bool) -> StoreError {
+    let error = StoreError::from(error);
+    let settings = if verify_full {
+        "postgres.url, postgres.tls and postgres.tls_ca_file"
+    } else {
+        "postgres.url and postgres.tls"
+    };
+    StoreError::new(error.kind, format!("{} (connecting as the settings {settings} say)", error.message))
+}
+
+pub(super) fn pool_error(error: PoolError, verify_full: bool) -> StoreError {
     match error {
-        PoolError::Backend(error) => {
-            let error = StoreError::from(error);
-            StoreError::new(error.kind, format!("{} (connecting as the setting postgres.url says)", error.message))
-        }
+        PoolError::Backend(error) => connection_error(error, verify_full),
         PoolError::Timeout(TimeoutType::Wait) => StoreError::new(
             StoreErrorKind::Transient,
-            "all Postgres connections are in use: postgres.pool_size must be greater than the number of lanes",
+            "all Postgres connections are in use: postgres.pool_size must be the number of lanes and two more",
         ),
         other => StoreError::new(StoreErrorKind::Transient, format!("no connection to Postgres: {other}")),
     }
 }
 
-fn config(url: &str) -> Result<tokio_postgres::Config, StoreError> {
+fn config(settings: &PostgresSettings) -> Result<tokio_postgres::Config, StoreError> {
     let fatal = |message: &str| StoreError::new(StoreErrorKind::Fatal, message);
-    let no_tls = "postgres.url asks for TLS, which this version does not speak: use sslmode=disable or sslmode=prefer, over a network \
-                  that is trusted or a proxy on the same host that adds TLS";
-    let parsed = url.parse::<tokio_postgres::Config>();
-    // The parser's own message may repeat parts of the url, and so of the password.
-    let mut config = parsed.map_err(|_| {
-        let known_modes = ["sslmode=disable", "sslmode=prefer"];
-        let asks_for_tls = url.contains("sslmode=") && !known_modes.iter().any(|mode| url.contains(mode));
-        fatal(if asks_for_tls {
-            no_tls
-        } else {
-            "postgres.url is not of the form postgres://user:password@host:port/database"
-        })
-    })?;
-    if !matches!(config.get_ssl_mode(), SslMode::Disable | SslMode::Prefer) {
-        return Err(fatal(no_tls));
+    // Two settings for one thing would be one too many, and sslmode knows no verification here.
+    if settings.url.contains("sslmode=") || settings.url.contains("sslrootcert=") {
+        return Err(fatal(
+            "postgres.url names sslmode or sslrootcert: say it by postgres.tls and postgres.tls_ca_file",
+        ));
     }
-    let own_options = config.get_options().unwrap_or_default().to_owned();
-    let session: String = SESSION.iter().map(|(name, value)| format!(" -c {name}={value}")).collect();
-    config.options(format!("{own_options}{session}"));
+    // The parser's own message may repeat parts of the url, and so of the password.
+    let parsed = settings.url.parse::<tokio_postgres::Config>();
+    let mut config =
+        parsed.map_err(|_| fatal("postgres.url is not of the form postgres://user:password@host:port/database"))?;
     if config.get_application_name().is_none() {
         config.application_name("loyalty-worker");
     }
     config
+        .ssl_mode(if settings.verify_full { SslMode::Require } else { SslMode::Disable })
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_user_timeout(TCP_USER_TIMEOUT)
         .keepalives(true)
@@ -106,29 +121,54 @@ fn config(url: &str) -> Result<tokio_postgres::Config, StoreError> {
     Ok(config)
 }
 
+fn add_session(config: &mut tokio_postgres::Config) {
+    let own_options = config.get_options().unwrap_or_default().to_owned();
+    let session: String = SESSION.iter().map(|(name, value)| format!(" -c {name}={value}")).collect();
+    config.options(format!("{own_options}{session}"));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn settings(url: &str) -> PostgresSettings {
+        PostgresSettings { url: url.to_owned(), pool_size: 2, verify_full: false, tls_ca_file: None }
+    }
+
     #[test]
     fn what_can_not_be_connected_to_is_refused_without_the_password() {
         for (url, part) in [
-            ("postgres://worker:secret@db/loyalty?sslmode=require", "TLS"),
-            ("postgres://worker:secret@db/loyalty?sslmode=verify-full", "TLS"),
+            ("postgres://worker:secret@db/loyalty?sslmode=require", "postgres.tls"),
+            ("postgres://worker:secret@db/loyalty?sslmode=verify-full", "postgres.tls"),
+            ("postgres://worker:secret@db/loyalty?sslmode=prefer", "postgres.tls"),
+            ("postgres://worker:secret@db/loyalty?sslrootcert=/ca", "postgres.tls_ca_file"),
             ("postgres//worker:secret@db/loyalty", "postgres.url is not"),
             ("worker:secret@db=x", "postgres.url is not"),
         ] {
-            let error = config(url).unwrap_err();
+            let error = config(&settings(url)).unwrap_err();
             assert_eq!(error.kind, StoreErrorKind::Fatal);
             assert!(error.message.contains(part), "{url}: {error}");
             assert!(!error.message.contains("secret"), "{url}: {error}");
         }
-        assert!(config("postgres://worker:secret@db/loyalty?sslmode=prefer").is_ok());
+        assert_eq!(config(&settings("postgres://db/loyalty")).unwrap().get_ssl_mode(), SslMode::Disable);
+        let verified = PostgresSettings { verify_full: true, ..settings("postgres://db/loyalty") };
+        assert_eq!(config(&verified).unwrap().get_ssl_mode(), SslMode::Require);
+    }
+
+    #[test]
+    fn an_authority_that_can_not_be_read_is_refused_by_its_setting() {
+        for file in ["/nowhere/ca.pem", "/dev/null"] {
+            let settings = PostgresSettings { tls_ca_file: Some(file.to_owned()), ..settings("postgres://db/loyalty") };
+            let error = pool(&settings).err().unwrap();
+            assert_eq!(error.kind, StoreErrorKind::Fatal);
+            assert!(error.message.contains("postgres.tls_ca_file") && error.message.contains(file), "{error}");
+        }
     }
 
     #[test]
     fn options_of_the_url_are_kept() {
-        let config = config("postgres://db/loyalty?options=-c%20search_path%3Dloyalty").unwrap();
+        let mut config = config(&settings("postgres://db/loyalty?options=-c%20search_path%3Dloyalty")).unwrap();
+        add_session(&mut config);
         let options = config.get_options().unwrap();
         assert!(options.starts_with("-c search_path=loyalty -c idle_in_transaction_session_timeout=15s"), "{options}");
     }

@@ -34,10 +34,25 @@ pub use outbox::OutboxValue;
 use sql_types::Timestamptz;
 
 /// The database, by way of deadpool's connections: one for each lane, kept as long as the lane is, and one for each command in passing. So
-/// `postgres.pool_size` must be greater than the number of lanes that one worker may come to hold, which is all of them.
+/// `postgres.pool_size` must be the number of lanes that one worker may come to hold, which is all of them, and two more.
 #[derive(Clone)]
 pub struct Store {
     pool: Pool,
+    verify_full: bool,
+}
+
+/// What a role of Postgres is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// `run`, `skip`, `recover` and all that reads.
+    Worker,
+    /// `customer`, `lanes`, `audit`, reports.
+    Reader,
+}
+
+/// One connection for what is no lane's work, with nothing set in its session.
+pub async fn client(settings: &PostgresSettings) -> Result<tokio_postgres::Client, StoreError> {
+    connect::client(settings).await
 }
 
 /// What a lane's positions belong to. Whatever differs from Kafka's own answer halts the lane.
@@ -57,7 +72,7 @@ pub struct LaneIdentity {
 impl Store {
     /// Connects, and makes sure that the database can be used at all. Nothing is migrated.
     pub async fn connect(settings: &PostgresSettings) -> Result<Store, StoreError> {
-        let store = Store { pool: connect::pool(settings)? };
+        let store = Store { pool: connect::pool(settings)?, verify_full: settings.verify_full };
         let encoding: String = store.client().await?.query_one("show server_encoding", &[]).await?.try_get(0)?;
         if encoding != "UTF8" {
             let message = format!("the database's encoding is {encoding}; create it with encoding UTF8");
@@ -71,6 +86,29 @@ impl Store {
         // Not given back: its session holds a lock, and ends with it.
         let mut client = Object::take(self.client().await?);
         migrate::migrate(&mut client).await
+    }
+
+    /// Gives a role the rights of a worker's or of a reader's part, and no other; as often as one likes. For the tables' owner.
+    pub async fn grant(&self, role: &str, part: Part) -> Result<(), StoreError> {
+        let mut client = self.client().await?;
+        let names = client
+            .query_one(
+                "select quote_ident($1), quote_ident(current_schema()), quote_ident(current_database())",
+                &[&role],
+            )
+            .await?;
+        let statements = match part {
+            Part::Worker => include_str!("sql/grant_worker.sql"),
+            Part::Reader => include_str!("sql/grant_reader.sql"),
+        };
+        let names: [String; 3] = [names.try_get(0)?, names.try_get(1)?, names.try_get(2)?];
+        let placeholders = [":\"role\"", ":\"schema\"", ":\"database\""].into_iter().zip(&names);
+        let statements = placeholders.fold(statements.to_owned(), |text, (name, value)| text.replace(name, value));
+        // It revokes first: nobody may meet the moment between.
+        let transaction = client.transaction().await?;
+        transaction.batch_execute(&statements).await?;
+        transaction.commit().await?;
+        Ok(())
     }
 
     /// The migrations that are missing. A worker doesn't run before there are none.
@@ -137,6 +175,6 @@ impl Store {
 
     /// A connection for single statements. It is given back when it is dropped, so nothing may be left open on it.
     pub(crate) async fn client(&self) -> Result<Object, StoreError> {
-        self.pool.get().await.map_err(connect::pool_error)
+        self.pool.get().await.map_err(|error| connect::pool_error(error, self.verify_full))
     }
 }

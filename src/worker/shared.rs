@@ -80,7 +80,7 @@ impl Shared {
                 settings.postgres.pool_size, facts.lanes
             )));
         }
-        let registry = RegistryClient::new(&settings.registry.url);
+        let registry = RegistryClient::new(&settings.registry)?;
         let encoder = register_schemas(&registry, &names).await?;
         let decoder = Decoder::new(facts.lanes, registry.clone());
         let consumer = CommandConsumer::new(&settings.kafka, &names)?;

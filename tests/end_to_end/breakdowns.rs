@@ -1,6 +1,7 @@
 //! What the worker stands on dies with -9 under load and comes back. On a stack of their own, one after the other.
 
 use loyalty_worker::codec::{RegistryClient, framing, wire};
+use loyalty_worker::config::RegistrySettings;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
@@ -48,7 +49,10 @@ fn a_new_schema_waits_for_the_registry(stack: &OwnStack, addresses: &Stack) {
     waiting.open("ada");
     other.open("bob");
     let subject = format!("{}credit-value", installation.prefix);
-    let id = RegistryClient::new(&addresses.registry_url).register(&subject, &credit_with_a_note()).expect("registers");
+    let id = RegistryClient::new(&RegistrySettings::at(&addresses.registry_url))
+        .expect("a client")
+        .register(&subject, &credit_with_a_note())
+        .expect("registers");
 
     stack.kill("registry");
     let mut value = framing::confluent(id, Vec::new(), |out| {

@@ -18,3 +18,4 @@ mod halts;
 mod handover;
 mod kill_points;
 mod recover;
+mod security;

@@ -7,6 +7,7 @@ use super::*;
 use crate::batch::{ChangeSet, ChangedCustomer, Outcome, RowChanges};
 use crate::codec::encode::{EncodeError, MAX_RECORD_BYTES};
 use crate::codec::{EncodeInput, Encoder, JournalBatch, OutgoingReader, outcomes_hash};
+use crate::config::RegistrySettings;
 use crate::domain::command::DeadLetter;
 use crate::domain::customer::Customer;
 use crate::domain::{
@@ -20,7 +21,7 @@ use wire::{CustomerState, EventRecord, Journal, MetricState, ResultRecord};
 const NOW: i64 = 1_700_000_000_000_000;
 
 fn encoder_and_reader() -> (Encoder, OutgoingReader) {
-    let reader = OutgoingReader::new(RegistryClient::new("http://127.0.0.1:1"));
+    let reader = OutgoingReader::new(RegistryClient::new(&RegistrySettings::at("http://127.0.0.1:1")).unwrap());
     let encoder = Encoder::with_ids(|topic, text| {
         let id = 100 + topic as u32;
         reader.teach(id, text).unwrap();

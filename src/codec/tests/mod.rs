@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use super::decode::Decoder;
 use super::registry::RegistryClient;
 use super::{framing, schemas, wire};
+use crate::config::RegistrySettings;
 use crate::domain::command::{Body, Command, Content, DeadLetterClass, Malformed};
 use crate::domain::{CommandTopic, Instant, Position};
 use crate::record::{InboundRecord, lane_of};
@@ -18,7 +19,7 @@ pub const MERCHANT: &str = "m-1";
 
 /// A decoder that knows our schemas as ids 1 to 5, in the order of the topics, and has no registry.
 pub fn decoder() -> Decoder {
-    let decoder = Decoder::new(LANES, RegistryClient::new("http://127.0.0.1:1"));
+    let decoder = Decoder::new(LANES, RegistryClient::new(&RegistrySettings::at("http://127.0.0.1:1")).unwrap());
     for topic in CommandTopic::ALL {
         decoder.teach(id_of(topic), schemas::command(topic).text);
     }

@@ -27,6 +27,12 @@ impl Database {
         done.unwrap_or_else(|error| panic!("{statement}: {error:?}"));
     }
 
+    /// What Postgres says to a statement that it must refuse.
+    pub fn refusal(&self, statement: &str) -> String {
+        let error = self.runtime.block_on(self.client.batch_execute(statement)).expect_err(statement);
+        error.as_db_error().map_or_else(|| error.to_string(), |refused| refused.message().to_owned())
+    }
+
     /// How many rows it changed.
     pub fn change(&self, statement: &str, parameters: &[&(dyn ToSql + Sync)]) -> u64 {
         let done = self.runtime.block_on(self.client.execute(statement, parameters));

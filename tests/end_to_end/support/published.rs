@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use loyalty_worker::codec::{OutgoingReader, RegistryClient};
+use loyalty_worker::config::RegistrySettings;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::topic_partition_list::Offset;
@@ -64,7 +65,8 @@ impl Published {
     pub fn of(installation: &Installation, topics: &[&str]) -> Published {
         let (stack, prefix) = (&installation.stack, installation.prefix.clone());
         let consumer = consumer(&stack.bootstrap, &prefix, topics, LANES, Offset::Beginning).expect("a consumer");
-        let reader = OutgoingReader::new(RegistryClient::new(&stack.registry_url));
+        let reader =
+            OutgoingReader::new(RegistryClient::new(&RegistrySettings::at(&stack.registry_url)).expect("a client"));
         Published { consumer, reader, prefix, seen: Vec::new() }
     }
 

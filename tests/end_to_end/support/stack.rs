@@ -40,6 +40,23 @@ impl Stack {
     }
 }
 
+/// What a secured stack has beside the addresses of every stack, which are its administrator's.
+#[derive(Debug, Clone)]
+pub struct Secured {
+    pub kafka_sasl: String,
+    /// For clients with a certificate.
+    pub kafka_ssl: String,
+    /// host:port
+    pub postgres: String,
+    pub ca: String,
+    /// One that signed nothing here.
+    pub other_ca: String,
+    /// With its key, and for the user `worker`.
+    pub worker_certificate: String,
+    /// Of every user and role.
+    pub password: String,
+}
+
 /// A stack of a test's own. It is brought down when this goes, and also when the tests are killed: a process outside their group waits
 /// for the end of its standard input. After a failure its files stay, for its logs.
 pub struct OwnStack {
@@ -49,6 +66,15 @@ pub struct OwnStack {
 
 impl OwnStack {
     pub fn up(name: &str) -> OwnStack {
+        OwnStack::begin(name, &["up"])
+    }
+
+    /// With TLS, passwords and ACLs.
+    pub fn up_secured(name: &str) -> OwnStack {
+        OwnStack::begin(name, &["up", "--secure"])
+    }
+
+    fn begin(name: &str, up: &[&str]) -> OwnStack {
         let dir = root().join(format!("target/stack/{name}-{}", std::process::id()));
         let script = "read -r wipe || wipe=--wipe; exec \"$0\" down ${wipe:+$wipe} \"$1\"";
         let guard = Command::new("setsid")
@@ -59,16 +85,41 @@ impl OwnStack {
             .spawn()
             .expect("setsid and bash");
         let stack = OwnStack { dir, guard };
-        stack.call(&["up"]);
+        stack.call(up);
         stack
     }
 
     pub fn addresses(&self) -> Stack {
+        Stack::of(self.environment())
+    }
+
+    pub fn secured(&self) -> Secured {
+        let value = self.environment();
+        Secured {
+            kafka_sasl: value("KAFKA_SASL_BOOTSTRAP"),
+            kafka_ssl: value("KAFKA_SSL_BOOTSTRAP"),
+            postgres: value("POSTGRES_TLS_ADDRESS"),
+            ca: value("TLS_CA"),
+            other_ca: value("TLS_OTHER_CA"),
+            worker_certificate: value("TLS_WORKER_CERTIFICATE"),
+            password: value("SECURE_PASSWORD"),
+        }
+    }
+
+    fn environment(&self) -> impl Fn(&str) -> String {
         let text = self.call(&["env"]);
-        Stack::of(|name| {
+        move |name| {
             let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
             value.unwrap_or_else(|| panic!("the stack has no {name}:\n{text}")).to_owned()
-        })
+        }
+    }
+
+    /// Gives the stack's users the rights that an installation's parts need.
+    pub fn allow(&self, prefix: &str, group: &str) {
+        let parts = ["worker", "sender", "listener", "operator"].map(|part| format!("{part}=User:{part}"));
+        let done = Command::new(script_path()).arg("acls").arg(&self.dir).args([prefix, group]).args(parts).output();
+        let done = done.expect("deploy/local/stack");
+        assert!(done.status.success(), "stack acls failed: {}", String::from_utf8_lossy(&done.stderr));
     }
 
     /// SIGKILL.
