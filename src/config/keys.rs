@@ -104,8 +104,8 @@ pub const KEYS: [Key; 20] = [
     Key {
         section: "postgres",
         name: "pool_size",
-        kind: Kind::Count { min: 2, max: 1000 },
-        default: Preset::Value("16"),
+        kind: Kind::Count { min: 3, max: 1000 },
+        default: Preset::Value("40"),
         doc: "Connections that this worker opens at most. It needs one for each lane that it may come to hold, which is all of them when \
               the others are gone, and two more.",
         secret: false,

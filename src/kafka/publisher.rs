@@ -225,6 +225,7 @@ impl Thread {
                             tracing::info!(lane = self.lane, "making the lane's producer anew after a doubtful commit");
                             drop(producer);
                             producer = match self.shared.blocking(|| self.start_anew(published.batch)) {
+                                (Ok(_), _) if self.shared.abandoned() => return,
                                 (Ok(producer), _) => producer,
                                 (Err(error), _) => {
                                     let _ = self.reports.send(PublishReport::Failed(error));
@@ -261,14 +262,8 @@ impl Thread {
     /// the outbox must not forget them.
     fn start_anew(&self, batch: i64) -> Result<LaneProducer, PublishError> {
         let producer = LaneProducer::new(&self.settings, &self.names, self.lane)?;
-        match self.consumer.committed(self.lane) {
-            Ok(Committed::At { batch: published, .. }) if published >= batch => Ok(producer),
-            Ok(found) => Err(PublishError::other(format!(
-                "lane {}: Kafka has acknowledged the commit of batch {batch}, but its offsets do not say so: {found:?}",
-                self.lane
-            ))),
-            Err(error) => Err(PublishError::other(error.to_string())),
-        }
+        let found = self.consumer.committed(self.lane).map_err(|error| PublishError::other(error.to_string()))?;
+        still_ours(self.lane, batch, &found).map(|()| producer)
     }
 
     /// Waits for a job and takes all that wait with it. `None` when the publisher is to end.
@@ -346,6 +341,21 @@ impl Thread {
     }
 }
 
+/// Whether the batch that was published last is ours: then nobody has gone on after it, and what waits here may follow.
+fn still_ours(lane: i32, batch: i64, found: &Committed) -> Result<(), PublishError> {
+    match found {
+        Committed::At { batch: published, .. } if *published == batch => Ok(()),
+        // The new producer may have fenced that owner, which recovers; what waits here is published already.
+        Committed::At { batch: published, .. } if *published > batch => Err(PublishError {
+            kind: PublishErrorKind::Fenced,
+            message: format!("lane {lane}: another owner has published batch {published}, after {batch} of this one"),
+        }),
+        found => Err(PublishError::other(format!(
+            "lane {lane}: Kafka has acknowledged the commit of batch {batch}, but its offsets do not say so: {found:?}"
+        ))),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -359,5 +369,15 @@ mod tests {
         assert_eq!(after(5_000, false), AfterCommit::NewProducer);
         assert_eq!(after(5_001, false), AfterCommit::Recover);
         assert_eq!(after(5_001, true), AfterCommit::Recover);
+    }
+
+    #[test]
+    fn a_new_producer_goes_on_only_where_nobody_else_has() {
+        let found = |batch| Committed::At { batch, frontier: [Some(1); CommandTopic::COUNT] };
+        let kind = |found: &Committed| still_ours(3, 7, found).map_err(|error| error.kind);
+        assert_eq!(kind(&found(7)), Ok(()));
+        assert_eq!(kind(&found(8)), Err(PublishErrorKind::Fenced));
+        assert_eq!(kind(&found(6)), Err(PublishErrorKind::Other));
+        assert_eq!(kind(&Committed::Never), Err(PublishErrorKind::Other));
     }
 }

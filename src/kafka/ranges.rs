@@ -42,6 +42,31 @@ impl RangeReader {
         Self::open_at(settings, topic, partition, Offset::Beginning)
     }
 
+    /// The partition's last record, and the first offset that it still holds. Control records are no records.
+    pub fn last_of(
+        settings: &KafkaSettings,
+        topic: &str,
+        partition: i32,
+    ) -> Result<(Option<StoredRecord>, i64), KafkaFailure> {
+        let consumer = plain_consumer(settings, "ends")?;
+        let watermarks = consumer.fetch_watermarks(topic, partition, PATIENCE);
+        let failed = |error| KafkaFailure::of(format!("asking where {topic}/{partition} ends"), &error);
+        let (low, high) = watermarks.map_err(failed)?;
+        // From ever further before the end: there stand the markers of transactions, and perhaps aborted ones.
+        for back in [16, 1024, 65_536, i64::MAX] {
+            let from = high.saturating_sub(back).max(low);
+            let mut reader = Self::open(settings, topic, partition, from)?;
+            let mut last = None;
+            while let Some(record) = reader.read_next()? {
+                last = Some(record);
+            }
+            if last.is_some() || from == low {
+                return Ok((last, low));
+            }
+        }
+        Ok((None, low))
+    }
+
     pub fn open(settings: &KafkaSettings, topic: &str, partition: i32, from: i64) -> Result<RangeReader, KafkaFailure> {
         Self::open_at(settings, topic, partition, Offset::Offset(from))
     }

@@ -64,12 +64,17 @@ impl LaneMemory {
         self.skipped = skipped.map(|(topic, offset)| (Position { topic, partition, offset }, String::new())).collect();
     }
 
-    /// Understands the records. Waits for the schema registry where it must be asked.
-    pub async fn decode(&self, shared: &Shared, records: &[InboundRecord]) -> Vec<Delivery> {
+    /// Understands the records. Waits for the schema registry where it must be asked, for as long as it takes; it may be dropped meanwhile.
+    pub async fn decode(
+        &self,
+        shared: &Shared,
+        records: &[InboundRecord],
+        patience: &mut RegistryPatience,
+    ) -> Vec<Delivery> {
         let started = Clock::now();
         let mut deliveries = Vec::with_capacity(records.len());
         for record in records {
-            deliveries.push(self.unless_skipped(decode_one(shared, record).await));
+            deliveries.push(self.unless_skipped(decode_one(shared, record, patience).await));
         }
         metrics::stage_seconds(Stage::Decode, started.elapsed());
         deliveries
@@ -149,16 +154,16 @@ impl LaneMemory {
     }
 }
 
-async fn decode_one(shared: &Shared, record: &InboundRecord) -> Delivery {
-    let mut patience = RegistryPatience::new();
+async fn decode_one(shared: &Shared, record: &InboundRecord, patience: &mut RegistryPatience) -> Delivery {
     let topic_id = &shared.facts.topic_ids[record.position.topic.index()];
     loop {
         let id = match shared.decoder.decode(record, topic_id) {
             Ok(delivery) => return delivery,
             Err(NeedsSchema { id }) => id,
         };
-        if let Err(error) = shared.decoder.learn(id).await {
-            patience.wait(id, &error).await;
+        match shared.decoder.learn(id).await {
+            Ok(()) => *patience = RegistryPatience::new(),
+            Err(error) => patience.wait(id, &error).await,
         }
     }
 }

@@ -96,6 +96,11 @@ impl Intake {
         });
     }
 
+    /// Takes a batch back whose turn has not come: the next that is taken.
+    pub fn put_back(&mut self, batch: TakenBatch) {
+        self.ahead = Some(batch);
+    }
+
     /// The time of the oldest record that waits.
     pub fn oldest(&self) -> Option<Instant> {
         let ahead = self.ahead.iter().flat_map(|batch| &batch.taken.records).map(|record| record.timestamp);
@@ -107,8 +112,11 @@ impl Intake {
         self.queues.cached_end(topic)
     }
 
-    /// When to look again though nothing has come: a silent topic is passed over, or the brokers are asked once more.
+    /// When to look again though nothing has come: a batch was put back, a silent topic is passed over, or the brokers are asked once more.
     pub fn look_again_at(&self, shared: &Shared) -> Option<Clock> {
+        if self.ahead.is_some() {
+            return Some(Clock::now());
+        }
         let patience = self.inbox.patience_ends().map(|at| shared.started + at);
         patience.into_iter().chain(self.ask_after).min()
     }

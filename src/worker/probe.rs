@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::Shared;
 use super::apply::{ApplyError, LaneMemory};
 use super::recovery::LaneFailure;
+use super::shared::RegistryPatience;
 use crate::batch::{LaneState, Taken};
 use crate::codec::encode::{EncodeInput, JournalBatch};
 use crate::record::InboundRecord;
@@ -52,7 +53,7 @@ async fn try_beginning(
 ) -> Result<(), ApplyError> {
     let mut connection = shared.store.lane_connection().await?;
     let mut memory = LaneMemory::load(shared, &mut connection, lane).await?;
-    let deliveries = memory.decode(shared, records).await;
+    let deliveries = memory.decode(shared, records, &mut RegistryPatience::new()).await;
     let limit = shared.settings.worker.max_due_per_batch;
     let decided = memory.decide(&mut connection, state, deliveries, taken.after, limit).await?;
     let journal = JournalBatch {

@@ -10,7 +10,11 @@ use tokio::sync::mpsc::{self, UnboundedReceiver};
 use super::Shared;
 use super::apply::LaneMemory;
 use super::intake::Intake;
+use super::session::watch;
+use super::shared::RegistryPatience;
 use crate::batch::{Inbox, LaneState};
+use crate::codec::outgoing::OutgoingReader;
+use crate::codec::wire::Journal;
 use crate::domain::{CommandTopic, Frontier, Instant};
 use crate::kafka::KafkaFailure;
 use crate::kafka::commands::Committed;
@@ -27,6 +31,7 @@ pub(super) struct Session {
     pub intake: Intake,
     pub wake: Arc<Notify>,
     pub publisher: Publisher,
+    pub registry_patience: RegistryPatience,
     pub reports: UnboundedReceiver<PublishReport>,
     /// The last batch that is known to be published.
     pub published: i64,
@@ -95,20 +100,18 @@ pub(super) async fn recover(shared: &Arc<Shared>, lane: i32) -> Result<Session, 
     };
     check_identity(shared, &identity)?;
     let unpublished = connection.unpublished(lane).await?;
-    let committed = match committed {
-        // The first owner died before its first publication: every one of them writes to the journal, which is still empty.
-        Committed::Never if !unpublished.is_empty() && journal_is_empty(shared, lane).await? => {
-            Committed::At { batch: 0, frontier: [None; CommandTopic::COUNT] }
-        }
-        committed => committed,
-    };
+    let committed = published_by_journal(shared, lane, committed).await?;
     let to_publish = check_progress(&committed, &state, unpublished)?;
     check_positions(shared, lane, &state.frontier).await?;
 
     let published = state.batch;
     for row in to_publish {
         publisher.submit(PublishJob { batch: row.batch, frontier: row.after, records: row.records });
-        await_published(&mut reports, row.batch).await?;
+        let mut looks = tokio::time::interval(Duration::from_secs(1));
+        tokio::select! {
+            published = await_published(&mut reports, row.batch) => published?,
+            () = async { loop { looks.tick().await; watch(&publisher, shared, lane) } } => {}
+        }
     }
     connection.forget_published(lane, published).await?;
 
@@ -127,6 +130,7 @@ pub(super) async fn recover(shared: &Arc<Shared>, lane: i32) -> Result<Session, 
         intake: Intake::new(inbox, queues),
         wake,
         publisher,
+        registry_patience: RegistryPatience::new(),
         reports,
         published,
         forgotten: published,
@@ -156,13 +160,37 @@ pub(super) async fn committed(shared: &Arc<Shared>, lane: i32) -> Result<Committ
         .map_err(|error| LaneFailure::Kafka(error.to_string()))
 }
 
-async fn journal_is_empty(shared: &Arc<Shared>, lane: i32) -> Result<bool, LaneFailure> {
-    let shared = shared.clone();
+/// A group's offsets expire when nobody has used it for a week. The journal says the same: each batch is published with its line there.
+/// One that is still empty means that the first owner died before its first publication.
+pub(super) async fn published_by_journal(
+    shared: &Arc<Shared>,
+    lane: i32,
+    committed: Committed,
+) -> Result<Committed, LaneFailure> {
+    if !matches!(committed, Committed::Never) {
+        return Ok(committed);
+    }
+    let with_shared = shared.clone();
     let look = move || {
-        let name = shared.names.out(OutTopic::Journal);
-        RangeReader::open_at_start(&shared.settings.kafka, &name, lane)?.read_next().map(|first| first.is_none())
+        let name = with_shared.names.out(OutTopic::Journal);
+        RangeReader::last_of(&with_shared.settings.kafka, &name, lane)
     };
-    Ok(tokio::task::spawn_blocking(look).await.map_err(|error| LaneFailure::Kafka(error.to_string()))??)
+    let looked = tokio::task::spawn_blocking(look).await;
+    let (last, low) = looked.map_err(|error| LaneFailure::Kafka(error.to_string()))??;
+    let Some(last) = last else {
+        // Nothing was ever published, or all of it has been deleted since: then only Postgres knows.
+        return Ok(if low == 0 { at(0) } else { Committed::Never });
+    };
+    let reader = OutgoingReader::new(shared.registry.clone());
+    let value = last.value.unwrap_or_default();
+    let batch = tokio::task::spawn_blocking(move || reader.read::<Journal<'static>>(&value)).await;
+    let batch = batch.map_err(|error| LaneFailure::Kafka(error.to_string()))?;
+    let batch = batch.map_err(|error| LaneFailure::Halt(format!("lane {lane}: the journal's last record: {error}")))?;
+    Ok(at(batch.batch))
+}
+
+fn at(batch: i64) -> Committed {
+    Committed::At { batch, frontier: [None; CommandTopic::COUNT] }
 }
 
 /// Positions mean something only in the cluster, the topics and the group that they were taken in.

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use super::apply::LaneMemory;
-use super::recovery::{LaneFailure, check_identity, committed};
-use super::shared::{DUE_LIMIT, Shared, WorkerError};
+use super::recovery::{LaneFailure, check_identity, committed, published_by_journal};
+use super::shared::{DUE_LIMIT, RegistryPatience, Shared, WorkerError};
 use crate::batch::LaneState;
 use crate::batch::inbox::merge;
 use crate::codec::outcomes_hash;
@@ -43,16 +43,17 @@ pub async fn recover(settings: Settings, mut progress: impl FnMut(Replayed)) -> 
 }
 
 async fn recover_lane(shared: &Arc<Shared>, lane: i32) -> Result<Replayed, LaneFailure> {
-    let published = match committed(shared, lane).await? {
-        Committed::At { batch, .. } => batch,
-        Committed::Never => 0,
-    };
+    let committed = committed(shared, lane).await?;
     let mut connection = shared.store.lane_connection().await?;
     let Some((identity, mut state)) = connection.take_over(lane).await? else {
         return Err(LaneFailure::Halt("no row in Postgres: run `loyalty-worker topics create` first".to_owned()));
     };
     check_identity(shared, &identity)?;
     let from_batch = state.batch;
+    let published = match published_by_journal(shared, lane, committed).await? {
+        Committed::At { batch, .. } => batch,
+        Committed::Never => state.batch,
+    };
     let mut commands = 0;
     if state.batch < published {
         let mut memory = LaneMemory::load(shared, &mut connection, lane).await?;
@@ -91,7 +92,7 @@ async fn apply_again(
     memory.skip_exactly(
         batch.skipped.iter().filter_map(|position| Some((shared.names.command_of(&position.topic)?, position.offset))),
     );
-    let deliveries = memory.decode(shared, records).await;
+    let deliveries = memory.decode(shared, records, &mut RegistryPatience::new()).await;
     let decided = memory
         .decide(connection, state, deliveries, after, due_limit)
         .await

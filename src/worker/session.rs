@@ -17,7 +17,7 @@ use crate::domain::command::Delivery;
 use crate::domain::{CommandTopic, Instant};
 use crate::fail_point;
 use crate::kafka::lane_queues::IntakeError;
-use crate::kafka::publisher::{PublishJob, PublishReport, Published};
+use crate::kafka::publisher::{PublishJob, PublishReport, Published, Publisher};
 use crate::record::{InboundRecord, OutTopic, OutboundRecords};
 use crate::store::StoreErrorKind;
 use crate::store::outbox::OutboxValue;
@@ -66,8 +66,8 @@ pub(super) async fn work(
             LaneOrder::Work => {
                 session.intake.read().map_err(|error| intake_failure(session.memory.lane, &error))?;
                 if session.unpublished() < shared.settings.worker.max_unpublished_batches as i64 {
-                    if let Some(taken) = session.take(shared, orders).await {
-                        session.apply(shared, taken).await?;
+                    if let Some((taken, deliveries)) = session.take(shared, orders).await {
+                        session.apply(shared, taken, deliveries).await?;
                         continue;
                     }
                     session.forget_published().await?;
@@ -98,7 +98,11 @@ impl Session {
     }
 
     /// The next batch, or what time has left over. An order that comes meanwhile is looked at in the next turn.
-    async fn take(&mut self, shared: &Shared, orders: &mut watch::Receiver<LaneOrder>) -> Option<TakenBatch> {
+    async fn take(
+        &mut self,
+        shared: &Shared,
+        orders: &mut watch::Receiver<LaneOrder>,
+    ) -> Option<(Taken, Vec<Delivery>)> {
         let taken = tokio::select! {
             taken = self.intake.take_surely(shared, self.memory.lane) => taken,
             _ = orders.changed() => {
@@ -106,18 +110,39 @@ impl Session {
                 return None;
             }
         };
-        taken.or_else(|| {
+        let Some(TakenBatch { taken, deliveries }) = taken else {
             let frontier = self.state.frontier;
             let taken = Taken { records: Vec::new(), before: frontier, after: frontier, passed_over: Vec::new() };
-            self.state.due_pending.then_some(TakenBatch { taken, deliveries: None })
-        })
+            return self.state.due_pending.then_some((taken, Vec::new()));
+        };
+        if let Some(deliveries) = deliveries {
+            return Some((taken, deliveries));
+        }
+        // A registry may be away for hours: the lane goes on telling how it is, and listening.
+        let understood = tokio::select! {
+            deliveries = self.memory.decode(shared, &taken.records, &mut self.registry_patience) => Some(deliveries),
+            _ = orders.changed() => {
+                orders.mark_changed();
+                None
+            }
+            () = tokio::time::sleep(REPORT_INTERVAL) => None,
+        };
+        if understood.is_none() {
+            self.intake.put_back(TakenBatch { taken, deliveries: None });
+            return None;
+        }
+        understood.map(|deliveries| (taken, deliveries))
     }
 
     /// One batch: from its records to a committed transaction, and on to the publisher.
-    async fn apply(&mut self, shared: &Arc<Shared>, batch: TakenBatch) -> Result<(), LaneFailure> {
+    async fn apply(
+        &mut self,
+        shared: &Arc<Shared>,
+        taken: Taken,
+        deliveries: Vec<Delivery>,
+    ) -> Result<(), LaneFailure> {
         fail_point::reached("after-poll");
         let lane = self.memory.lane;
-        let TakenBatch { taken, deliveries } = batch;
         check_clock(lane, &taken.records)?;
         let applied = self.write(shared, &taken, deliveries).await;
         let (next, records) = match applied {
@@ -147,13 +172,9 @@ impl Session {
         &mut self,
         shared: &Arc<Shared>,
         taken: &Taken,
-        deliveries: Option<Vec<Delivery>>,
+        deliveries: Vec<Delivery>,
     ) -> Result<(LaneState, OutboundRecords), ApplyError> {
         let Session { connection, memory, intake, state, published, .. } = self;
-        let deliveries = match deliveries {
-            Some(deliveries) => deliveries,
-            None => memory.decode(shared, &taken.records).await,
-        };
         let due_limit = shared.settings.worker.max_due_per_batch;
         let Decided { changes, next, skipped } =
             memory.decide(connection, state, deliveries, taken.after, due_limit).await?;
@@ -247,14 +268,16 @@ impl Session {
             }
         }
         metrics::lag_age_seconds(lane, self.intake.oldest().map_or(Duration::ZERO, elapsed_since));
-        if self.publisher.busy_for().is_some_and(|busy| busy > WATCHDOG) {
-            tracing::error!(
-                lane,
-                client = shared.settings.kafka.client_id,
-                "a Kafka call has not returned for minutes: ending the process"
-            );
-            std::process::exit(70);
-        }
+        watch(&self.publisher, shared, lane);
+    }
+}
+
+/// Ends the process when a call to Kafka does not return: nothing else would end the call.
+pub(super) fn watch(publisher: &Publisher, shared: &Shared, lane: i32) {
+    if publisher.busy_for().is_some_and(|busy| busy > WATCHDOG) {
+        let client = &shared.settings.kafka.client_id;
+        tracing::error!(lane, client, "a Kafka call has not returned for minutes: ending the process");
+        std::process::exit(70);
     }
 }
 

@@ -66,6 +66,11 @@ fn a_new_schema_waits_for_the_registry(stack: &OwnStack, addresses: &Stack) {
     assert_eq!(other.ask("credit", &credit)["status"], "accepted");
     eventually("the metric tells of it", || (worker.metric("loyalty_registry_waits_total") >= 1.0).then_some(()));
 
+    // It can be told to stop meanwhile; the next one waits too.
+    worker.finish();
+    let worker = installation.worker();
+    worker.await_log("the schema registry does not answer", 1);
+
     stack.start("registry");
     let result = waiting.answers.await_answer(&position).json;
     assert_eq!((&result["status"], &result["balances"][0]["available"]), (&json!("accepted"), &json!(70)), "{result}");

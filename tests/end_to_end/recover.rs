@@ -57,6 +57,15 @@ fn a_restored_backup_rolls_forward() {
     }
     worker.stop();
 
+    // A group that nobody has used for a week loses its offsets. The journal still says what is published.
+    restored.topics().forget_group(&restored.name);
+    let worker = restored.worker();
+    for lane in 0..LANES {
+        let reason = worker.await_halt(lane);
+        assert!(reason.contains("Postgres lost data"), "{reason}");
+    }
+    worker.stop();
+
     restored.must(&["recover"]);
     assert_eq!(restored.database().digests(), lost);
     traffic.assert_as_predicted(&restored);

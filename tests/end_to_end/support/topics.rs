@@ -100,6 +100,12 @@ impl Topics {
         assert!(answers.iter().all(Result::is_ok), "{answers:?}");
     }
 
+    /// Takes all offsets of a group that nobody uses, as time does.
+    pub fn forget_group(&self, group: &str) {
+        let answers = self.runtime.block_on(self.admin.delete_groups(&[group], &options())).expect("an answer");
+        assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    }
+
     pub fn delete_all(&self) {
         let names: Vec<String> = COMMANDS.iter().chain(&OUTGOING).map(|topic| self.name(topic)).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
