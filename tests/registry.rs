@@ -68,3 +68,30 @@ async fn a_dead_registry_is_unavailable_and_its_address_a_secret() {
     assert!(matches!(error, RegistryError::Unavailable { .. }), "{error}");
     assert!(!error.to_string().contains("secret"), "{error}");
 }
+
+/// The registry's own check, at its strictest: the old and the new read each other.
+#[tokio::test]
+async fn the_registry_takes_every_schema_as_successor_of_the_released_one() {
+    let (registry, names) = (registry(), names());
+    let url = std::env::var("REGISTRY_URL").unwrap();
+    let check = move || {
+        for (subject, schema) in schemas::subjects(&names) {
+            let suffix = subject.trim_end_matches("-value").rsplit('.').next().unwrap();
+            let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/schemas/released/1");
+            let released = std::fs::read_to_string(format!("{folder}/{suffix}.avsc")).unwrap();
+            registry.register(&subject, &released).expect("the released one");
+            let strictest = ureq::put(format!("{url}/config/{subject}"))
+                .header("content-type", "application/vnd.schemaregistry.v1+json")
+                .send(r#"{"compatibility":"FULL_TRANSITIVE"}"#);
+            strictest.expect("the registry sets the subject's rule");
+            registry.register(&subject, schema.text).unwrap_or_else(|error| panic!("{subject}: {error}"));
+
+            let mut broken = schema.json.clone();
+            let more = serde_json::json!({"name": "more", "type": "string"});
+            broken["fields"].as_array_mut().unwrap().push(more);
+            let refused = registry.register(&subject, &broken.to_string());
+            assert!(matches!(refused, Err(RegistryError::Refused { .. })), "{subject}: {refused:?}");
+        }
+    };
+    tokio::task::spawn_blocking(check).await.unwrap();
+}

@@ -4,7 +4,7 @@
 //! the registry, and decoding is tried again. A registry that is down is waited for; an id that it says it does not have is a dead letter.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 use std::time::{Duration, Instant as Clock};
 
 use apache_avro::Schema;
@@ -63,6 +63,13 @@ enum Learned {
     /// The registry said that it does not have it.
     Unknown { since: Clock },
 }
+
+/// The command schemas of this build and of the releases before it, by their fingerprints.
+static BUILT_WITH: LazyLock<HashMap<[u8; 8], Learned>> = LazyLock::new(|| {
+    let texts =
+        CommandTopic::ALL.into_iter().flat_map(|topic| [schemas::released(topic), schemas::command(topic).text]);
+    texts.filter_map(|text| Some((schemas::fingerprint(text)?, meaning_of(text)))).collect()
+});
 
 enum Refusal {
     DeadLetter(DeadLetter),
@@ -132,6 +139,7 @@ impl Decoder {
             Framed::Confluent { schema_id, datum } => {
                 self.avro(record, schema_id, datum).map_err(|refusal| refusal.of_schema(schema_id))?
             }
+            Framed::SingleObject { fingerprint, datum } => self.single_object(record, fingerprint, datum)?,
             Framed::Json(text) => self.json(record, text)?,
         };
         command.traceparent = traceparent(record);
@@ -139,28 +147,10 @@ impl Decoder {
     }
 
     fn avro(&self, record: &InboundRecord, schema_id: u32, datum: &[u8]) -> Result<Command, Refusal> {
-        let topic = record.position.topic;
-        let own = schemas::command(topic);
-        let no_datum = || undecodable("The value is not a datum of the schema that it names.");
         match self.learned(schema_id) {
             None => Err(Refusal::NeedsSchema(NeedsSchema { id: schema_id })),
-            Some(Learned::Own(of)) if of == topic => self.of_datum(record, own, datum),
-            Some(Learned::Own(of)) => Err(undecodable(format!(
-                "The schema is that of {}, but the topic takes {}. Send the command to its own topic.",
-                schemas::command(of).full_name(),
-                own.full_name()
-            ))),
-            Some(Learned::Other(writer)) => {
-                let rewritten = resolve::rewrite(&writer, own, datum).map_err(|_| {
-                    let theirs = writer.full_name();
-                    if theirs.as_deref() == Some(own.full_name().as_str()) {
-                        return no_datum();
-                    }
-                    let theirs = theirs.unwrap_or_else(|| "no record".to_owned());
-                    undecodable(format!("The schema is that of {theirs}, but the topic takes {}.", own.full_name()))
-                })?;
-                self.of_datum(record, own, &rewritten)
-            }
+            Some(Learned::Own(of)) => self.of_own(record, of, datum),
+            Some(Learned::Other(writer)) => self.of_other(record, &writer, datum),
             Some(Learned::Unusable) => {
                 Err(undecodable("The schema is not an Avro schema that is complete without references."))
             }
@@ -169,6 +159,44 @@ impl Decoder {
                 "The schema registry does not have the schema that the value names. Register it before sending.",
             )),
         }
+    }
+
+    /// Without a registry: the schemas that the worker was built with are known by their fingerprints, the released ones before them too.
+    fn single_object(&self, record: &InboundRecord, fingerprint: [u8; 8], datum: &[u8]) -> Result<Command, Refusal> {
+        match BUILT_WITH.get(&fingerprint) {
+            Some(Learned::Own(of)) => self.of_own(record, *of, datum),
+            Some(Learned::Other(writer)) => self.of_other(record, writer, datum),
+            Some(Learned::Unusable | Learned::Unknown { .. }) | None => Err(dead_letter(
+                DeadLetterClass::UnknownSchema,
+                "The value names a schema by a fingerprint that is of none of this worker's schemas. Send Avro in Confluent's wire \
+                 format, with the schema in the registry, or let a newer worker read it.",
+            )),
+        }
+    }
+
+    fn of_own(&self, record: &InboundRecord, of: CommandTopic, datum: &[u8]) -> Result<Command, Refusal> {
+        let own = schemas::command(record.position.topic);
+        if of == record.position.topic {
+            return self.of_datum(record, own, datum);
+        }
+        Err(undecodable(format!(
+            "The schema is that of {}, but the topic takes {}. Send the command to its own topic.",
+            schemas::command(of).full_name(),
+            own.full_name()
+        )))
+    }
+
+    fn of_other(&self, record: &InboundRecord, writer: &WriterSchema, datum: &[u8]) -> Result<Command, Refusal> {
+        let own = schemas::command(record.position.topic);
+        let rewritten = resolve::rewrite(writer, own, datum).map_err(|_| {
+            let theirs = writer.full_name();
+            if theirs.as_deref() == Some(own.full_name().as_str()) {
+                return undecodable("The value is not a datum of the schema that it names.");
+            }
+            let theirs = theirs.unwrap_or_else(|| "no record".to_owned());
+            undecodable(format!("The schema is that of {theirs}, but the topic takes {}.", own.full_name()))
+        })?;
+        self.of_datum(record, own, &rewritten)
     }
 
     fn json(&self, record: &InboundRecord, text: &[u8]) -> Result<Command, Refusal> {

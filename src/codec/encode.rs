@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -156,7 +157,9 @@ impl Encoder {
         let (mut room, mut id_room) = (Uuid::encode_buffer(), Uuid::encode_buffer());
         let customer = event.customer_id.map(|id| &*id.0.hyphenated().encode_lower(&mut room));
         let id = &*event.event_id.0.hyphenated().encode_lower(&mut id_room);
-        let mut headers = Vec::with_capacity(7);
+        let source = cloud_source(event.merchant_id.as_str());
+        let time = event.occurred_at.to_string();
+        let mut headers = Vec::with_capacity(14);
         headers.push(OutboundHeader::new("type", event.fact.type_name()));
         headers.push(OutboundHeader::new("merchant", event.merchant_id.as_str()));
         headers.extend(event.source.as_deref().map(|source| OutboundHeader::new("source", source)));
@@ -164,6 +167,14 @@ impl Encoder {
         headers.push(OutboundHeader::new("event-id", id));
         headers.push(OutboundHeader::new("schema", &self.events.name));
         headers.extend(event.traceparent.as_deref().map(|trace| OutboundHeader::new("traceparent", trace)));
+        // A CloudEvent in binary mode: https://github.com/cloudevents/spec, the Kafka protocol binding.
+        headers.push(OutboundHeader::new("ce_specversion", "1.0"));
+        headers.push(OutboundHeader::new("ce_id", id));
+        headers.push(OutboundHeader::new("ce_type", event.fact.type_name()));
+        headers.push(OutboundHeader::new("ce_source", &source));
+        headers.push(OutboundHeader::new("ce_time", &time));
+        headers.extend(customer.map(|id| OutboundHeader::new("ce_subject", id)));
+        headers.push(OutboundHeader::new("content-type", "application/avro"));
         out.push(OutTopic::Events, event.merchant_id.as_str(), value, headers);
         Ok(())
     }
@@ -205,6 +216,14 @@ impl Encoder {
         out.push(OutTopic::Journal, &batch.lane.to_string(), value, headers);
         Ok(())
     }
+}
+
+/// What stands as it is in a URI: RFC 3986's unreserved characters.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// A CloudEvent's source is a reference to a URI.
+fn cloud_source(merchant: &str) -> String {
+    format!("/merchants/{}", utf8_percent_encode(merchant, RESERVED))
 }
 
 /// Where the records go, and the room in which the next value is made.

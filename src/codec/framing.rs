@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `00`, four bytes of schema id | Avro in Confluent's wire format |
 //! | `7B` (`{`) | JSON |
-//! | `C3 01` | Avro single-object encoding: not understood yet |
+//! | `C3 01`, eight bytes of fingerprint | Avro single-object encoding, of a schema that this worker was built with |
 
 /// What stands before every value that a registry's schema describes.
 const CONFLUENT_MAGIC: u8 = 0;
@@ -12,6 +12,7 @@ const CONFLUENT_MAGIC: u8 = 0;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Framed<'a> {
     Confluent { schema_id: u32, datum: &'a [u8] },
+    SingleObject { fingerprint: [u8; 8], datum: &'a [u8] },
     Json(&'a [u8]),
 }
 
@@ -26,13 +27,15 @@ pub fn split(value: &[u8]) -> Result<Framed<'_>, &'static str> {
             Err("The value begins as Avro in Confluent's wire format, but ends before the four bytes of the schema id.")
         }
         [b'{', ..] => Ok(Framed::Json(value)),
+        [0xC3, 0x01, a, b, c, d, e, f, g, h, datum @ ..] => {
+            Ok(Framed::SingleObject { fingerprint: [*a, *b, *c, *d, *e, *f, *g, *h], datum })
+        }
         [0xC3, 0x01, ..] => Err(
-            "Avro's single-object encoding is not understood yet. Send Avro in Confluent's wire format (a zero byte, the \
-             schema id in four bytes, the datum) or a JSON object.",
+            "The value begins as Avro's single-object encoding, but ends before the eight bytes of the fingerprint.",
         ),
         _ => Err(
             "The first byte is that of no known encoding. Send Avro in Confluent's wire format (a zero byte, the schema id \
-             in four bytes, the datum) or a JSON object, which begins with `{`.",
+             in four bytes, the datum) or in single-object encoding, or a JSON object, which begins with `{`.",
         ),
     }
 }

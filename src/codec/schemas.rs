@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use apache_avro::Schema;
+use apache_avro::rabin::Rabin;
 use apache_avro::reader::datum::GenericDatumReader;
 use apache_avro::schema::ResolvedSchema;
 use serde::de::DeserializeOwned;
@@ -43,6 +44,23 @@ static ENVELOPE: LazyLock<OwnSchema> = LazyLock::new(|| {
     let json = &command(CommandTopic::Credit).json["fields"][0]["type"];
     OwnSchema::of(&credit.fields[0].schema, "", json.clone())
 });
+
+/// The schema of a topic's commands as the first release had it. Senders may still use it.
+pub fn released(topic: CommandTopic) -> &'static str {
+    match topic {
+        CommandTopic::MerchantConfig => include_str!("../../schemas/released/1/merchant-config.avsc"),
+        CommandTopic::CustomerUpsert => include_str!("../../schemas/released/1/customer-upsert.avsc"),
+        CommandTopic::Credit => include_str!("../../schemas/released/1/credit.avsc"),
+        CommandTopic::Redeem => include_str!("../../schemas/released/1/redeem.avsc"),
+        CommandTopic::Clock => include_str!("../../schemas/released/1/clock.avsc"),
+    }
+}
+
+/// By which Avro's single-object encoding names a schema: CRC-64-AVRO over its canonical form, as it stands before a datum.
+pub fn fingerprint(text: &str) -> Option<[u8; 8]> {
+    let schema = Schema::parse_str(text).ok()?;
+    schema.fingerprint::<Rabin>().bytes.try_into().ok()
+}
 
 /// The schema of a topic's commands.
 pub fn command(topic: CommandTopic) -> &'static OwnSchema {

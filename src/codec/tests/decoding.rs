@@ -21,7 +21,7 @@ fn what_cannot_be_answered() {
         (without(None), Undecodable, "The value is empty"),
         (without(Some(vec![])), Undecodable, "The value is empty"),
         (without(Some(vec![0, 0, 0])), Undecodable, "before the four bytes"),
-        (without(Some(vec![0xC3, 0x01, 1, 2])), Undecodable, "single-object encoding is not understood yet"),
+        (without(Some(vec![0xC3, 0x01, 1, 2])), Undecodable, "ends before the eight bytes of the fingerprint"),
         (without(Some(b" {}".into())), Undecodable, "no known encoding"),
         (without(Some(b"{".into())), Undecodable, "not valid JSON"),
         (without(Some(b"{} {}".into())), Undecodable, "not valid JSON"),

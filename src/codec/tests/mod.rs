@@ -1,6 +1,7 @@
 mod decoding;
 mod encoding;
 mod encodings_agree;
+mod evolution;
 mod resolving;
 mod shapes;
 
