@@ -6,7 +6,7 @@ use std::fmt::{Display, Write};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{CliError, output};
+use super::{CliError, explain, output};
 use crate::config::Settings;
 use crate::domain::command::{CustomerRef, RefKind};
 use crate::domain::customer::IdentifierKind;
@@ -22,23 +22,31 @@ use crate::store::Store;
   loyalty-worker customer shop-1 external_id:ada
   loyalty-worker customer shop-1 email:ada@example.com --json
   loyalty-worker customer shop-1 01971e5c-0000-8000-8000-000000000000
+  loyalty-worker customer shop-1 --explain order-17
 
-Exits with 1 when there is no such customer."
+Exits with 1 when there is no such customer or command."
 )]
 pub struct Options {
     merchant: String,
     /// A customer's id, or KIND:VALUE with the kind external_id, phone or email
-    #[arg(value_parser = reference)]
-    reference: CustomerRef,
+    #[arg(value_parser = reference, required_unless_present = "explain", conflicts_with = "explain")]
+    reference: Option<CustomerRef>,
+    /// Show what became of the command with this idempotency key instead: where it stood, its entries and lots, what judged it
+    #[arg(long, value_name = "KEY")]
+    explain: Option<String>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
 }
 
 pub async fn run(options: Options, settings: Settings) -> Result<(), CliError> {
+    let Some(reference) = &options.reference else {
+        let key = options.explain.as_deref().unwrap_or_default();
+        return explain::run(&options.merchant, key, options.json, &settings).await;
+    };
     let store = Store::connect(&settings.postgres).await.map_err(CliError::failed)?;
     let merchant = MerchantId::new(options.merchant.as_str());
-    let found = query::customer(&store, &merchant, &options.reference).await.map_err(CliError::failed)?;
+    let found = query::customer(&store, &merchant, reference).await.map_err(CliError::failed)?;
     match found {
         Some(view) if options.json => output::line(object(&view)),
         Some(view) => output::text(page(&view)),

@@ -5,6 +5,7 @@ mod audit;
 mod completions;
 mod config;
 mod customer;
+mod explain;
 mod lanes;
 mod migrate;
 mod output;
@@ -16,6 +17,7 @@ mod send;
 mod skip;
 mod tail;
 mod topics;
+mod trial_balance;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -78,6 +80,8 @@ enum Command {
     Customer(customer::Options),
     /// Show each lane: its worker, its progress, what waits before it
     Lanes(lanes::Options),
+    /// Add up the books per merchant and unit
+    TrialBalance(trial_balance::Options),
     /// Compare the topics with the database, record by record
     Audit(audit::Options),
     /// After Postgres was restored from a backup: apply again what it lost
@@ -183,6 +187,7 @@ fn dispatch(line: CommandLine) -> Result<(), CliError> {
             Command::Tail(options) => blocking(move || tail::run(&options, &settings)).await,
             Command::Customer(options) => customer::run(options, settings).await,
             Command::Lanes(options) => lanes::run(options, settings).await,
+            Command::TrialBalance(options) => trial_balance::run(options, settings).await,
             Command::Audit(options) => audit::run(options, settings).await,
             Command::Recover(options) => recover::run(options, settings).await,
             Command::Skip(options) => skip::run(options, settings).await,

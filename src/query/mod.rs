@@ -1,6 +1,12 @@
 //! The read side: what a person wants to know of one customer. It reads beside the writers and locks nothing.
 
+mod decision;
+mod trial_balance;
+
 use uuid::Uuid;
+
+pub use decision::decision;
+pub use trial_balance::{TrialBalance, trial_balance};
 
 use crate::domain::command::{CustomerRef, RefKind};
 use crate::domain::customer::{Customer, Identifier};

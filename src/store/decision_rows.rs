@@ -42,7 +42,7 @@ impl AsRow for NewDecision {
 const REJECTED: i16 = 0;
 
 /// A remembered decision, still without its entries.
-pub(super) struct FoundDecision {
+pub(crate) struct FoundDecision {
     pub key_hash: KeyHash,
     pub position: Position,
     pub content_hash: ContentHash,
@@ -50,7 +50,7 @@ pub(super) struct FoundDecision {
     pub entries: Vec<TransactionId>,
 }
 
-pub(super) fn read_decision(row: &Row) -> Result<FoundDecision, StoreError> {
+pub(crate) fn read_decision(row: &Row) -> Result<FoundDecision, StoreError> {
     let mut columns = Columns::of(row);
     let key_hash = KeyHash(columns.take::<Uuid>()?.into_bytes());
     let content_hash = ContentHash(columns.take::<Uuid>()?.into_bytes());

@@ -10,7 +10,7 @@
 
 mod config_rows;
 mod connect;
-mod decision_rows;
+pub(crate) mod decision_rows;
 mod error;
 mod lane;
 mod load;

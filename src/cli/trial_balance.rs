@@ -1,0 +1,87 @@
+//! `trial-balance`: the books, added up.
+
+use std::fmt::Write;
+
+use clap::Args;
+use serde_json::json;
+
+use super::{CliError, output};
+use crate::config::Settings;
+use crate::domain::MerchantId;
+use crate::query::{self, TrialBalance};
+use crate::store;
+
+#[derive(Args)]
+#[command(
+    long_about = "Adds up the books per merchant and unit: what was earned, redeemed and expired, what all accounts hold, and what remains in \
+                  the lots. Amounts are in minor units. It is one statement, so one moment; it reads the whole ledger, and changes nothing.",
+    after_help = "Examples:
+  loyalty-worker trial-balance
+  loyalty-worker trial-balance shop-1 --json
+
+Exits with 0 when all books hold (earned - redeemed - expired = outstanding = in lots), and with 3 when some do not."
+)]
+pub struct Options {
+    /// Only this merchant's
+    merchant: Option<String>,
+    /// Print one JSON object per line
+    #[arg(long)]
+    json: bool,
+}
+
+pub async fn run(options: Options, settings: Settings) -> Result<(), CliError> {
+    let client = store::client(&settings.postgres).await.map_err(CliError::failed)?;
+    let merchant = options.merchant.as_deref().map(MerchantId::new);
+    let books = query::trial_balance(&client, merchant.as_ref()).await.map_err(CliError::failed)?;
+    if options.json {
+        for book in &books {
+            output::line(object(book))?;
+        }
+    } else {
+        output::text(table(&books))?;
+    }
+    if books.iter().all(|book| book.holds) { Ok(()) } else { Err(CliError::Found) }
+}
+
+fn table(books: &[TrialBalance]) -> String {
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    let _ = writeln!(
+        text,
+        "{:<20} {:<12} {:>10} {:>10} {:>16} {:>16} {:>16} {:>16} {:>16}",
+        "merchant", "unit", "customers", "entries", "earned", "redeemed", "expired", "outstanding", "in lots"
+    );
+    for book in books {
+        let _ = writeln!(
+            text,
+            "{:<20} {:<12} {:>10} {:>10} {:>16} {:>16} {:>16} {:>16} {:>16}{}",
+            book.merchant_id.as_str(),
+            book.unit_id.as_str(),
+            book.customers,
+            book.entries,
+            book.earned,
+            book.redeemed,
+            book.expired,
+            book.outstanding,
+            book.in_lots,
+            if book.holds { "" } else { "  DOES NOT HOLD" }
+        );
+    }
+    text
+}
+
+/// Sums are texts: they may leave what a JSON number holds exactly.
+fn object(book: &TrialBalance) -> serde_json::Value {
+    json!({
+        "merchant_id": book.merchant_id.as_str(),
+        "unit": book.unit_id.as_str(),
+        "customers": book.customers,
+        "entries": book.entries,
+        "earned": book.earned,
+        "redeemed": book.redeemed,
+        "expired": book.expired,
+        "outstanding": book.outstanding,
+        "in_lots": book.in_lots,
+        "holds": book.holds,
+    })
+}
