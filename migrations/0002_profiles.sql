@@ -34,6 +34,9 @@ alter table unit_version
     add column step              bigint   not null default 1,
     add column attributes        jsonb    not null default '{}';
 
+-- Why a lane stands still, while it does: for people only. The worker looks at the cause itself.
+alter table lane add column halted text;
+
 -- Beside those of 0001, which a worker of the version before still uses.
 create type customer_row_2 as (
     row_at tid, customer_id uuid, external_key uuid, phone_key uuid, email_key uuid, created_at timestamptz, birth_date date,

@@ -31,6 +31,8 @@ pub struct Options {
 struct Lane {
     number: i32,
     owner: Option<Owner>,
+    /// Why it stands still, if it does.
+    halted: Option<String>,
     state: LaneState,
     /// `None`: nothing was ever published, or the group's offsets have expired.
     published: Option<i64>,
@@ -53,6 +55,7 @@ async fn look(settings: Settings) -> Result<Vec<Lane>, CliError> {
         Ok((facts.lanes, owners::owners(&settings.kafka, &names).map_err(CliError::failed)?))
     })
     .await?;
+    let mut halted = store.halted_lanes().await.map_err(CliError::failed)?;
     let mut lanes = Vec::new();
     for number in 0..count {
         let found = store.lane(number).await.map_err(CliError::failed)?;
@@ -70,6 +73,7 @@ async fn look(settings: Settings) -> Result<Vec<Lane>, CliError> {
         lanes.push(Lane {
             number,
             owner: owners.remove(&number),
+            halted: halted.remove(&number),
             published: match committed {
                 Committed::At { batch, .. } => Some(batch),
                 Committed::Never => None,
@@ -104,6 +108,9 @@ fn table(lanes: &[Lane]) -> String {
             if lane_time == Instant::EPOCH { "no record yet".to_owned() } else { lane_time.to_string() }
         );
     }
+    for (number, reason) in lanes.iter().filter_map(|lane| Some((lane.number, lane.halted.as_ref()?))) {
+        let _ = writeln!(text, "\nlane {number} is halted: {reason}");
+    }
     text
 }
 
@@ -113,6 +120,7 @@ fn object(lane: &Lane) -> Value {
     };
     json!({
         "lane": lane.number,
+        "halted": lane.halted,
         "owner": lane.owner.as_ref().map(|owner| json!({"client_id": owner.client_id, "host": owner.host})),
         "applied_batch": lane.state.batch,
         "published_batch": lane.published,

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::OwnedMessage;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
@@ -89,7 +89,11 @@ impl TopicReader {
 
 fn partitions(consumer: &BaseConsumer<LoggedContext>, topic: &str) -> Result<Vec<i32>, CliError> {
     let metadata = consumer.fetch_metadata(Some(topic), PATIENCE).map_err(|error| failed(topic, &error))?;
-    let found = metadata.topics().iter().find(|found| found.name() == topic && found.error().is_none());
+    let found = metadata.topics().iter().find(|found| found.name() == topic);
+    let refusal = found.and_then(|found| found.error()).map(RDKafkaErrorCode::from);
+    if let Some(code) = refusal.filter(|code| *code != RDKafkaErrorCode::UnknownTopicOrPartition) {
+        return Err(failed(topic, &KafkaError::MetadataFetch(code)));
+    }
     let partitions: Vec<i32> =
         found.map(|found| found.partitions().iter().map(|partition| partition.id()).collect()).unwrap_or_default();
     if partitions.is_empty() {

@@ -47,6 +47,9 @@ pub struct Options {
     /// The topic of lines that name none: merchant-config, customer-upsert, credit or redeem
     #[arg(long, value_name = "TOPIC", value_parser = command_topic)]
     topic: Option<CommandTopic>,
+    /// Send at most so many commands per second
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    rate: Option<u32>,
     /// Wait until every command has its result, print the results as JSON lines (and the positions to standard error), and exit with 1
     /// if some have none after so many seconds
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "30")]
@@ -78,8 +81,10 @@ pub fn run(options: &Options, settings: &Settings) -> Result<(), CliError> {
     };
     let mut input = BufReader::with_capacity(64 * 1024, input);
     let mut number = 0;
+    let mut pace = options.rate.map(Pace::of);
     loop {
-        let chunk = read_chunk(&mut input, &mut number, options.topic)?;
+        let most = pace.as_mut().map_or(IN_FLIGHT, Pace::wait);
+        let chunk = read_chunk(&mut input, &mut number, options.topic, most)?;
         if chunk.is_empty() {
             break;
         }
@@ -100,6 +105,28 @@ pub fn run(options: &Options, settings: &Settings) -> Result<(), CliError> {
     match answers {
         Some(answers) => answers.follow(&names),
         None => Ok(()),
+    }
+}
+
+/// Keeps to a number of commands per second, in steps of a twentieth of one.
+struct Pace {
+    per_step: usize,
+    step: Duration,
+    next: Instant,
+}
+
+impl Pace {
+    fn of(rate: u32) -> Pace {
+        let per_step = rate.div_ceil(20);
+        let step = Duration::from_secs(1) * per_step / rate;
+        Pace { per_step: per_step as usize, step, next: Instant::now() }
+    }
+
+    /// Waits until more may be sent, and says how many. What could not be sent in time is not caught up with.
+    fn wait(&mut self) -> usize {
+        std::thread::sleep(self.next.saturating_duration_since(Instant::now()));
+        self.next = self.next.max(Instant::now() - self.step) + self.step;
+        self.per_step.min(IN_FLIGHT)
     }
 }
 
@@ -132,9 +159,10 @@ fn read_chunk(
     input: &mut BufReader<impl std::io::Read>,
     number: &mut usize,
     topic: Option<CommandTopic>,
+    most: usize,
 ) -> Result<Vec<Line>, CliError> {
     let mut chunk = Vec::new();
-    while chunk.len() < IN_FLIGHT && (chunk.is_empty() || input.buffer().contains(&b'\n')) {
+    while chunk.len() < most && (chunk.is_empty() || input.buffer().contains(&b'\n')) {
         let mut text = String::new();
         // No command may be larger than a megabyte; one byte more is enough to refuse it.
         let read = input.by_ref().take(2 * 1024 * 1024).read_line(&mut text);
@@ -263,6 +291,15 @@ fn dead_letter_of(record: &OwnedMessage, names: &TopicNames) -> Option<Position>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pace_is_so_many_per_second() {
+        for rate in [1, 7, 20, 21, 1_000, 4_999] {
+            let Pace { per_step, step, .. } = Pace::of(rate);
+            let per_second = per_step as f64 / step.as_secs_f64();
+            assert!((per_second / f64::from(rate) - 1.0).abs() < 0.001, "{rate}: {per_second}");
+        }
+    }
 
     #[test]
     fn a_line_is_sent_without_its_topic_under_its_merchant() {

@@ -1,8 +1,8 @@
-//! `topics create` and `topics check`.
+//! `topics create`, `topics adopt` and `topics check`.
 
 use std::time::{Duration, Instant};
 
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
 
 use super::{CliError, blocking, output};
 use crate::config::Settings;
@@ -39,15 +39,40 @@ Examples:
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=99))]
         replication: Option<i32>,
     },
+    /// Take topics that another tool has made: check them, and write in the database where each lane starts
+    #[command(
+        long_about = "Takes topics that Terraform or another tool has made. Makes none and changes none: checks them as `topics check` does, \
+                      and writes in the database where each lane starts. Lanes that are there keep their positions. Run `migrate` first.",
+        after_help = "Examples:
+  loyalty-worker topics adopt
+  loyalty-worker topics adopt --from newest     # what is in the topics already is another system's and not to be applied
+
+Exits with 3 when something is wrong with the topics."
+    )]
+    Adopt {
+        /// The record of each topic that a new lane begins with
+        #[arg(long, value_enum, default_value_t = From::Oldest)]
+        from: From,
+    },
     /// Say what is wrong with the topics, and what mends it
     #[command(after_help = "Exits with 3 when something is wrong. `run` refuses to start for the same reasons.")]
     Check,
+}
+
+/// Where a new lane begins.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum From {
+    /// The oldest that is kept
+    Oldest,
+    /// The next that is written
+    Newest,
 }
 
 pub async fn run(command: Command, settings: Settings) -> Result<(), CliError> {
     let names = TopicNames::new(settings.kafka.topic_prefix.as_str());
     match command {
         Command::Create { lanes, replication } => create(&settings, &names, lanes, replication).await,
+        Command::Adopt { from } => adopt(&settings, &names, from).await,
         Command::Check => {
             let (facts, problems) = topics::check(&settings.kafka, &names).await.map_err(CliError::failed)?;
             report(&problems)?;
@@ -61,13 +86,7 @@ pub async fn run(command: Command, settings: Settings) -> Result<(), CliError> {
 
 async fn create(settings: &Settings, names: &TopicNames, lanes: i32, replication: Option<i32>) -> Result<(), CliError> {
     // First the database: topics whose start was written nowhere would be half an installation.
-    let store = Store::connect(&settings.postgres).await.map_err(CliError::failed)?;
-    let pending = store.pending_migrations().await.map_err(CliError::failed)?;
-    if !pending.is_empty() {
-        return Err(CliError::Failed(
-            "the database is not migrated, and the lanes' start positions belong there: run `loyalty-worker migrate` first".to_owned(),
-        ));
-    }
+    let store = migrated(settings).await?;
     let replication = replication.unwrap_or(if settings.kafka.development { 1 } else { 3 });
     let made = topics::create(&settings.kafka, names, lanes, replication).await.map_err(CliError::failed)?;
     for name in &made.created {
@@ -85,7 +104,26 @@ async fn create(settings: &Settings, names: &TopicNames, lanes: i32, replication
             facts.lanes
         )));
     }
-    register_lanes(settings, names, &store, facts).await
+    register_lanes(settings, names, &store, facts, From::Oldest).await
+}
+
+async fn adopt(settings: &Settings, names: &TopicNames, from: From) -> Result<(), CliError> {
+    let store = migrated(settings).await?;
+    let (facts, problems) = topics::check(&settings.kafka, names).await.map_err(CliError::failed)?;
+    report(&problems)?;
+    register_lanes(settings, names, &store, facts, from).await
+}
+
+async fn migrated(settings: &Settings) -> Result<Store, CliError> {
+    let store = Store::connect(&settings.postgres).await.map_err(CliError::failed)?;
+    let pending = store.pending_migrations().await.map_err(CliError::failed)?;
+    if pending.is_empty() {
+        return Ok(store);
+    }
+    Err(CliError::Failed(
+        "the database is not migrated, and the lanes' start positions belong there: run `loyalty-worker migrate` first"
+            .to_owned(),
+    ))
 }
 
 /// Checks the topics once every broker knows of them, which takes moments after they were made.
@@ -101,14 +139,19 @@ async fn check_made(settings: &Settings, names: &TopicNames) -> Result<(ClusterF
     }
 }
 
-/// Where each topic's oldest record stands. A topic that was just made may have no leader yet.
-async fn oldest(consumer: &CommandConsumer, lane: i32) -> Result<Frontier, CliError> {
+/// Where each topic's first record for a new lane stands. A topic that was just made may have no leader yet.
+async fn start_of(consumer: &CommandConsumer, lane: i32, from: From) -> Result<Frontier, CliError> {
     let deadline = Instant::now() + SETTLING;
     loop {
         let consumer = consumer.clone();
         let found = blocking(move || Ok(consumer.watermarks(lane))).await?;
         match found {
-            Ok(watermarks) => return Ok(Frontier(watermarks.map(|(oldest, _)| oldest))),
+            Ok(watermarks) => {
+                return Ok(Frontier(watermarks.map(|(oldest, newest)| match from {
+                    From::Oldest => oldest,
+                    From::Newest => newest,
+                })));
+            }
             Err(failure) if failure.kind == FailureKind::Unavailable && Instant::now() < deadline => {
                 tokio::time::sleep(RETRY).await;
             }
@@ -123,11 +166,12 @@ async fn register_lanes(
     names: &TopicNames,
     store: &Store,
     facts: ClusterFacts,
+    from: From,
 ) -> Result<(), CliError> {
     let consumer = CommandConsumer::new(&settings.kafka, names).map_err(CliError::failed)?;
     let mut registered = 0;
     for lane in 0..facts.lanes {
-        let start = oldest(&consumer, lane).await?;
+        let start = start_of(&consumer, lane, from).await?;
         let identity = LaneIdentity {
             lane,
             lanes: facts.lanes,

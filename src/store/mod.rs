@@ -21,6 +21,8 @@ pub(crate) mod sql_types;
 mod statements;
 mod write;
 
+use std::collections::BTreeMap;
+
 use deadpool_postgres::{Object, Pool};
 
 use crate::batch::LaneState;
@@ -156,6 +158,21 @@ impl Store {
         let statement = client.prepare_cached(include_str!("sql/lane.sql")).await?;
         let row = client.query_opt(&statement, &[&lane]).await?;
         row.map(|row| lane::read_lane(lane, &row)).transpose()
+    }
+
+    /// Writes why a lane stands still, or that it does not any more. For people: the worker itself never reads it.
+    pub async fn note_halt(&self, lane: i32, reason: Option<&str>) -> Result<(), StoreError> {
+        let client = self.client().await?;
+        let statement = client.prepare_cached(include_str!("sql/lane_halted.sql")).await?;
+        client.execute(&statement, &[&lane, &reason]).await?;
+        Ok(())
+    }
+
+    /// The lanes that stand still, and why.
+    pub async fn halted_lanes(&self) -> Result<BTreeMap<i32, String>, StoreError> {
+        let client = self.client().await?;
+        let rows = client.query(include_str!("sql/lanes_halted.sql"), &[]).await?;
+        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
     }
 
     /// Gives a record up: it becomes a dead letter instead of a command. False when it was given up before.

@@ -45,6 +45,7 @@ pub(super) async fn own(shared: Arc<Shared>, lane: i32, mut orders: watch::Recei
                 metrics::recovered(cause);
                 metrics::lane_state(lane, LaneState::Held);
                 shared.health.lane(lane, LaneState::Held);
+                note_halt(&shared, lane, None).await;
                 let before = session.state.batch;
                 let worked = session::work(&shared, &mut session, &mut orders).await;
                 if session.state.batch > before {
@@ -71,6 +72,7 @@ pub(super) async fn own(shared: Arc<Shared>, lane: i32, mut orders: watch::Recei
                     metrics::lane_state(lane, LaneState::Halted);
                     shared.health.lane_halted(lane, Some(reason.clone()));
                     halted_for = Some(reason.clone());
+                    note_halt(&shared, lane, Some(reason)).await;
                 }
                 RecoveryCause::Halted
             }
@@ -93,6 +95,17 @@ pub(super) async fn own(shared: Arc<Shared>, lane: i32, mut orders: watch::Recei
     metrics::lane_released(lane);
     shared.health.lane_released(lane);
 }
+
+/// For `loyalty-worker lanes`. What keeps it from being written is told by the lane itself, or is why it halts.
+async fn note_halt(shared: &Shared, lane: i32, reason: Option<&str>) {
+    let noted = tokio::time::timeout(NOTE_PATIENCE, shared.store.note_halt(lane, reason)).await;
+    if !matches!(noted, Ok(Ok(()))) {
+        tracing::debug!(lane, "the lane's halt could not be noted in Postgres");
+    }
+}
+
+/// The row may be locked by whoever had the lane before.
+const NOTE_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Resolves when a lane that is not in order is to end: at once when it is given up, and when it is to finish only after a while, since
 /// batches that are applied and not published should not wait for the next start.

@@ -31,15 +31,18 @@ pub struct Replayed {
 /// Applies what is published and not in the database, lane after lane. No worker may run meanwhile.
 pub async fn recover(settings: Settings, mut progress: impl FnMut(Replayed)) -> Result<Vec<Replayed>, WorkerError> {
     let shared = Shared::connect(settings, Health::new()).await?;
-    let mut all = Vec::new();
+    let (mut all, mut failures) = (Vec::new(), Vec::new());
     for lane in 0..shared.facts.lanes {
-        let replayed = recover_lane(&shared, lane)
-            .await
-            .map_err(|failure| WorkerError::Replay(format!("lane {lane}: {failure}")))?;
-        progress(replayed);
-        all.push(replayed);
+        // A lane that stops, at a batch of other rules for instance, is no reason to leave the others.
+        match recover_lane(&shared, lane).await {
+            Ok(replayed) => {
+                progress(replayed);
+                all.push(replayed);
+            }
+            Err(failure) => failures.push(format!("lane {lane}: {failure}")),
+        }
     }
-    Ok(all)
+    if failures.is_empty() { Ok(all) } else { Err(WorkerError::Replay(failures.join("\n"))) }
 }
 
 async fn recover_lane(shared: &Arc<Shared>, lane: i32) -> Result<Replayed, LaneFailure> {
@@ -64,6 +67,7 @@ async fn recover_lane(shared: &Arc<Shared>, lane: i32) -> Result<Replayed, LaneF
             commands += apply_again(shared, &mut connection, &mut memory, &mut state, &batch, &records, after).await?;
         }
     }
+    shared.store.note_halt(lane, None).await?;
     Ok(Replayed { lane, from_batch, to_batch: state.batch, commands })
 }
 

@@ -356,3 +356,29 @@ fn what_is_not_ready_is_refused_with_the_sentence_that_mends_it() {
     worker.await_all_lanes();
     worker.finish();
 }
+
+#[test]
+fn topics_that_another_tool_made_are_adopted() {
+    let installation = Installation::new("adopt");
+    let shop = Shop::of_lane(&installation, 0);
+    shop.send("merchant-config", &shop.points("points"));
+    for (from, waiting) in [("newest", 0), ("oldest", 1)] {
+        let database = format!("{}-{from}", installation.database);
+        installation.server().execute(&format!("create database \"{database}\""));
+        let adopted = installation.with_database(&database);
+        adopted.must(&["migrate"]);
+        let said = adopted.must(&["topics", "adopt", "--from", from]);
+        assert!(said.contains(&format!("{LANES} lanes are ready")), "{said}");
+        let lanes: Vec<Value> = serde_json::from_str(&adopted.must(&["lanes", "--json"])).expect("JSON");
+        assert_eq!(lanes[0]["waiting_records"]["merchant-config"], waiting, "{from}: {}", lanes[0]);
+    }
+    let nothing = Installation::bare(&Stack::shared(), "adopt-nothing");
+    nothing.must(&["migrate"]);
+    let refused = nothing.call(&["topics", "adopt"]);
+    assert!(
+        refused.code == Some(3) && refused.stdout.contains("does not exist"),
+        "{}{}",
+        refused.stdout,
+        refused.stderr
+    );
+}

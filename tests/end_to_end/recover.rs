@@ -1,7 +1,9 @@
 //! The database is lost, or restored from a backup, and comes back from journal and topics alone.
 
+use serde_json::Value;
+
 use crate::support::commands::Shop;
-use crate::support::{Installation, LANES, Traffic};
+use crate::support::{Installation, LANES, Traffic, eventually};
 
 #[test]
 fn an_empty_database_becomes_the_one_that_was_lost() {
@@ -55,6 +57,11 @@ fn a_restored_backup_rolls_forward() {
         let reason = worker.await_halt(lane);
         assert!(reason.contains("Postgres lost data"), "{reason}");
     }
+    let halted = |part: &str| {
+        let lanes: Vec<Value> = serde_json::from_str(&restored.must(&["lanes", "--json"])).expect("JSON");
+        lanes.iter().all(|lane| lane["halted"].as_str().unwrap_or_default().contains(part))
+    };
+    eventually("the operator sees why", || halted("Postgres lost data").then_some(()));
     worker.stop();
 
     // A group that nobody has used for a week loses its offsets. The journal still says what is published.
@@ -68,6 +75,7 @@ fn a_restored_backup_rolls_forward() {
 
     restored.must(&["recover"]);
     assert_eq!(restored.database().digests(), lost);
+    assert!(!halted("Postgres"));
     traffic.assert_as_predicted(&restored);
     let again = restored.must(&["recover"]);
     assert!(again.contains("0 commands were applied again"), "{again}");

@@ -1,0 +1,1 @@
+select lane, halted from lane where halted is not null
