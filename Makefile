@@ -60,6 +60,7 @@ lint: ## formatting, clippy, the scripts, and what is shipped beside the binary
 	@for script in $(scripts) .ci/run; do bash -n $$script || exit 1; done
 	@if command -v shellcheck >/dev/null; then shellcheck -S warning $(scripts) .ci/run; fi
 	@$(local)/lint-deploy
+	@$(local)/lint-crates
 
 clean-stack: ## stop all stacks and remove their data; the downloaded parts stay
 	@[[ ! -f $(stacks)/play/worker.pid ]] || $(local)/play-down $(stacks)/play
