@@ -17,5 +17,6 @@ mod front_door;
 mod halts;
 mod handover;
 mod kill_points;
+mod merchant_file;
 mod recover;
 mod security;
