@@ -1,4 +1,9 @@
-//! `config default` and `config check`.
+//! `config`: the worker's settings (`default`, `check`), and a merchant's configuration as a file (`export`, `apply`).
+
+pub mod apply;
+mod difference;
+mod document;
+pub mod export;
 
 use clap::Subcommand;
 
@@ -13,14 +18,17 @@ pub enum Command {
     /// Load the settings as `run` would, and print them without their secrets
     #[command(after_help = "Exits with 2 when something is wrong, naming each key and where it stands.")]
     Check,
+    /// Print a merchant's configuration as a file
+    Export(export::Options),
+    /// Make a merchant's configuration what a file says
+    Apply(apply::Options),
 }
 
-pub fn run(command: &Command, load: impl FnOnce() -> Result<Settings, ConfigError>) -> Result<(), CliError> {
-    match command {
-        Command::Default => output::text(default_file()),
-        Command::Check => {
-            let settings = load()?;
-            output::line(format_args!("{settings:#?}"))
-        }
-    }
+pub fn print_default() -> Result<(), CliError> {
+    output::text(default_file())
+}
+
+pub fn check(load: impl FnOnce() -> Result<Settings, ConfigError>) -> Result<(), CliError> {
+    let settings = load()?;
+    output::line(format_args!("{settings:#?}"))
 }

@@ -1,11 +1,13 @@
 //! The command line: one file per command. Each takes its options and the settings, does its work through the library, and says how it
 //! ended; only this file turns that into an exit code.
 
+mod answers;
 mod audit;
 mod completions;
 mod config;
 mod customer;
 mod explain;
+mod input;
 mod lanes;
 mod migrate;
 mod output;
@@ -88,7 +90,7 @@ enum Command {
     Recover(recover::Options),
     /// Give up one record that halts its lane
     Skip(skip::Options),
-    /// The settings
+    /// The worker's settings; a merchant's configuration as a file
     #[command(subcommand)]
     Config(config::Command),
     /// Print a script that completes this command line in a shell
@@ -159,7 +161,8 @@ pub fn main() -> ExitCode {
 fn dispatch(line: CommandLine) -> Result<(), CliError> {
     let load = || Settings::load(line.config.as_deref(), environment());
     match &line.command {
-        Command::Config(command) => return config::run(command, load),
+        Command::Config(config::Command::Default) => return config::print_default(),
+        Command::Config(config::Command::Check) => return config::check(load),
         Command::Completions(options) => return completions::completions(options),
         Command::Man(options) => return completions::man(options),
         _ => {}
@@ -191,9 +194,13 @@ fn dispatch(line: CommandLine) -> Result<(), CliError> {
             Command::Audit(options) => audit::run(options, settings).await,
             Command::Recover(options) => recover::run(options, settings).await,
             Command::Skip(options) => skip::run(options, settings).await,
-            Command::Config(_) | Command::Completions(_) | Command::Man(_) => {
-                unreachable!("handled before the settings were loaded")
+            Command::Config(config::Command::Export(options)) => config::export::run(options, settings).await,
+            Command::Config(config::Command::Apply(options)) => {
+                blocking(move || config::apply::run(&options, &settings)).await
             }
+            Command::Config(config::Command::Default | config::Command::Check)
+            | Command::Completions(_)
+            | Command::Man(_) => unreachable!("handled before the settings were loaded"),
         }
     });
     // Threads that wait for a broker must not hold the program up once it has its answer.

@@ -3,22 +3,18 @@
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read as _};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Args;
-use rdkafka::Message;
-use rdkafka::message::{Headers, OwnedMessage};
 use serde_json::{Map, Value, json};
 
-use super::reading::{Read, Start, TopicReader};
-use super::tail::headers_of;
-use super::{CliError, output};
-use crate::codec::{OutgoingReader, RegistryClient};
+use super::answers::{Answer, Answers};
+use super::{CliError, input, output};
 use crate::config::Settings;
 use crate::domain::{CommandTopic, Position};
 use crate::kafka::KafkaFailure;
 use crate::kafka::sender::CommandSender;
-use crate::record::{OutTopic, TopicNames};
+use crate::record::TopicNames;
 
 /// Sends that may be under way at once. They are written in their order all the same.
 const IN_FLIGHT: usize = 256;
@@ -67,12 +63,7 @@ struct Line {
 
 /// Blocks; runs within the runtime.
 pub fn run(options: &Options, settings: &Settings) -> Result<(), CliError> {
-    let input: Box<dyn std::io::Read> = if options.file.as_os_str() == "-" {
-        Box::new(std::io::stdin().lock())
-    } else {
-        let open = std::fs::File::open(&options.file);
-        Box::new(open.map_err(|error| CliError::Usage(format!("{}: {error}", options.file.display())))?)
-    };
+    let input = input::open(&options.file)?;
     let names = TopicNames::new(settings.kafka.topic_prefix.as_str());
     let sender = CommandSender::new(&settings.kafka, &names).map_err(CliError::failed)?;
     let mut answers = match options.wait {
@@ -103,7 +94,7 @@ pub fn run(options: &Options, settings: &Settings) -> Result<(), CliError> {
         }
     }
     match answers {
-        Some(answers) => answers.follow(&names),
+        Some(answers) => print_answers(answers),
         None => Ok(()),
     }
 }
@@ -127,6 +118,21 @@ impl Pace {
         std::thread::sleep(self.next.saturating_duration_since(Instant::now()));
         self.next = self.next.max(Instant::now() - self.step) + self.step;
         self.per_step.min(IN_FLIGHT)
+    }
+}
+
+fn print_answers(answers: Answers) -> Result<(), CliError> {
+    let mut dead = 0;
+    answers.follow(|_, answer| match answer {
+        Answer::Result(result) => output::line(result),
+        Answer::DeadLetter(headers) => {
+            dead += 1;
+            output::line(json!({ "dead_letter": headers }))
+        }
+    })?;
+    match dead {
+        0 => Ok(()),
+        _ => Err(CliError::Failed(format!("{dead} of the commands became dead letters"))),
     }
 }
 
@@ -200,91 +206,6 @@ fn command_topic(name: &str) -> Result<CommandTopic, String> {
     known.clone().find(|topic| topic.suffix() == name).ok_or_else(|| {
         let names: Vec<&str> = known.map(CommandTopic::suffix).collect();
         format!("there is no command topic {name}; there are {}", names.join(", "))
-    })
-}
-
-/// Finds the answer to each command by its position, which also tells a duplicate's second result from the first.
-struct Answers {
-    topics: TopicReader,
-    results: String,
-    outgoing: OutgoingReader,
-    patience: Duration,
-    waiting: HashMap<Position, String>,
-}
-
-impl Answers {
-    fn open(settings: &Settings, names: &TopicNames, patience: Duration) -> Result<Answers, CliError> {
-        let results = names.out(OutTopic::Results);
-        let topics = [results.clone(), names.out(OutTopic::DeadLetters)];
-        Ok(Answers {
-            topics: TopicReader::open(settings, &topics, Start::BeforeEnd(0))?,
-            results,
-            outgoing: OutgoingReader::new(RegistryClient::new(&settings.registry).map_err(CliError::failed)?),
-            patience,
-            waiting: HashMap::new(),
-        })
-    }
-
-    fn expect(&mut self, position: Position, text: String) {
-        self.waiting.insert(position, text);
-    }
-
-    fn follow(mut self, names: &TopicNames) -> Result<(), CliError> {
-        let deadline = Instant::now() + self.patience;
-        let mut dead = 0;
-        while !self.waiting.is_empty() {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                let mut unanswered: Vec<&str> = self.waiting.values().map(String::as_str).collect();
-                unanswered.sort_unstable();
-                let shown = unanswered.iter().take(10).copied().collect::<Vec<_>>().join("\n  ");
-                return Err(CliError::Failed(format!(
-                    "{} of the commands have no result after {} s. Does a worker run? They stay in the topics and are answered when it \
-                     does.\n  {shown}",
-                    unanswered.len(),
-                    self.patience.as_secs(),
-                )));
-            }
-            let Read::Record(record) = self.topics.next(left)? else { continue };
-            let Some(value) = record.payload() else { continue };
-            if record.topic() == self.results {
-                let result = self.outgoing.read_json(value).map_err(CliError::failed)?;
-                if let Some(position) = answered(&result["command"], names)
-                    && self.waiting.remove(&position).is_some()
-                {
-                    output::line(result)?;
-                }
-            } else if let Some(position) = dead_letter_of(&record, names)
-                && self.waiting.remove(&position).is_some()
-            {
-                dead += 1;
-                output::line(json!({ "dead_letter": headers_of(&record) }))?;
-            }
-        }
-        match dead {
-            0 => Ok(()),
-            _ => Err(CliError::Failed(format!("{dead} of the commands became dead letters"))),
-        }
-    }
-}
-
-fn answered(command: &Value, names: &TopicNames) -> Option<Position> {
-    Some(Position {
-        topic: names.command_of(command["topic"].as_str()?)?,
-        partition: i32::try_from(command["partition"].as_i64()?).ok()?,
-        offset: command["offset"].as_i64()?,
-    })
-}
-
-fn dead_letter_of(record: &OwnedMessage, names: &TopicNames) -> Option<Position> {
-    let header = |name: &str| {
-        let found = record.headers()?.iter().find(|header| header.key == name)?;
-        std::str::from_utf8(found.value?).ok()
-    };
-    Some(Position {
-        topic: names.command_of(header("__connect.errors.topic")?)?,
-        partition: header("__connect.errors.partition")?.parse().ok()?,
-        offset: header("__connect.errors.offset")?.parse().ok()?,
     })
 }
 

@@ -11,6 +11,7 @@
 //! [`crate::domain::command::Body::Malformed`], which the rules reject.
 
 mod binary;
+pub mod config_command;
 mod content_hash;
 mod convert;
 pub mod decode;

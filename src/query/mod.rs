@@ -1,4 +1,4 @@
-//! The read side: what a person wants to know of one customer. It reads beside the writers and locks nothing.
+//! The read side: what a person wants to know of one customer or one merchant. It reads beside the writers and locks nothing.
 
 mod decision;
 mod trial_balance;
@@ -9,9 +9,12 @@ pub use decision::decision;
 pub use trial_balance::{TrialBalance, trial_balance};
 
 use crate::domain::command::{CustomerRef, RefKind};
+use crate::domain::config::MerchantConfig;
 use crate::domain::customer::{Customer, Identifier};
 use crate::domain::fields::{parse_customer_id, possible_forms};
 use crate::domain::{Account, CustomerId, Entry, MerchantId};
+use crate::store::config_rows::{read_settings_version, read_unit_version};
+use crate::store::load::configs;
 use crate::store::rows::{identity_key, read_customer, read_entry};
 use crate::store::sql_types::Columns;
 use crate::store::{Store, StoreError};
@@ -52,4 +55,18 @@ pub async fn customer(
     let entries = client.query(&statement, &[&latest, &LATEST_ENTRIES]).await?;
     let entries = entries.iter().map(read_entry).collect::<Result<_, _>>()?;
     Ok(Some(CustomerView { customer: state.customer, accounts: state.accounts, entries }))
+}
+
+/// A merchant's settings and units, all versions of them; `None` where nobody has configured it. Settings and units are each as of their
+/// own statement: beside a lane at work, one may be newer than the other, which their versions tell.
+pub async fn merchant_config(store: &Store, merchant: &MerchantId) -> Result<Option<MerchantConfig>, StoreError> {
+    let client = store.client().await?;
+    let merchants = [merchant.as_str()];
+    let statement = client.prepare_cached(include_str!("../store/sql/settings_versions.sql")).await?;
+    let settings = client.query(&statement, &[&merchants.as_slice()]).await?;
+    let statement = client.prepare_cached(include_str!("../store/sql/unit_versions.sql")).await?;
+    let units = client.query(&statement, &[&merchants.as_slice()]).await?;
+    let settings = settings.iter().map(read_settings_version).collect::<Result<_, _>>()?;
+    let units = units.iter().map(read_unit_version).collect::<Result<_, _>>()?;
+    Ok(configs(settings, units)?.remove(merchant))
 }

@@ -41,7 +41,7 @@ impl AsRow for (MerchantId, Arc<SettingsVersion>) {
     }
 }
 
-pub(super) fn read_settings_version(row: &Row) -> Result<(MerchantId, SettingsVersion), StoreError> {
+pub(crate) fn read_settings_version(row: &Row) -> Result<(MerchantId, SettingsVersion), StoreError> {
     let mut columns = Columns::of(row);
     let merchant_id = merchant_id(&mut columns)?;
     let version = SettingsVersion {
@@ -111,7 +111,7 @@ impl AsRow for (MerchantId, UnitId, Arc<UnitVersion>) {
     }
 }
 
-pub(super) fn read_unit_version(row: &Row) -> Result<(MerchantId, UnitId, UnitVersion), StoreError> {
+pub(crate) fn read_unit_version(row: &Row) -> Result<(MerchantId, UnitId, UnitVersion), StoreError> {
     let mut columns = Columns::of(row);
     let out_of_range = |what: &str| StoreError::corrupt(format!("a unit's {what} is out of range"));
     let merchant_id = merchant_id(&mut columns)?;

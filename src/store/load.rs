@@ -128,7 +128,7 @@ pub(super) async fn unit_versions(
 }
 
 /// Versions come in ascending order.
-pub(super) fn configs(
+pub(crate) fn configs(
     settings: Vec<(MerchantId, SettingsVersion)>,
     units: Vec<(MerchantId, UnitId, UnitVersion)>,
 ) -> Result<HashMap<MerchantId, MerchantConfig>, StoreError> {

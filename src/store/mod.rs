@@ -8,12 +8,12 @@
 //! What this module does not do: it never retries, never decides what an error means for the lane, never reads a clock, and never looks
 //! at what it stores. It relies on there being one writer per lane, and makes sure of it by the lane row.
 
-mod config_rows;
+pub(crate) mod config_rows;
 mod connect;
 pub(crate) mod decision_rows;
 mod error;
 mod lane;
-mod load;
+pub(crate) mod load;
 mod migrate;
 pub mod outbox;
 pub(crate) mod rows;
@@ -48,7 +48,7 @@ pub struct Store {
 pub enum Part {
     /// `run`, `skip`, `recover` and all that reads.
     Worker,
-    /// `customer`, `lanes`, `audit`, reports.
+    /// `customer`, `lanes`, `audit`, `config export`, reports.
     Reader,
 }
 

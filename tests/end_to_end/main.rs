@@ -17,6 +17,7 @@ mod front_door;
 mod halts;
 mod handover;
 mod kill_points;
+mod merchant_file;
 mod profiles;
 mod recover;
 mod security;

@@ -1,0 +1,113 @@
+//! The worker's answers to commands that were sent here.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use rdkafka::Message;
+use rdkafka::message::{Headers, OwnedMessage};
+use serde_json::Value;
+
+use super::CliError;
+use super::reading::{Read, Start, TopicReader};
+use super::tail::headers_of;
+use crate::codec::{OutgoingReader, RegistryClient};
+use crate::config::Settings;
+use crate::domain::Position;
+use crate::record::{OutTopic, TopicNames};
+
+/// What became of a command.
+pub enum Answer {
+    /// Its result, decoded.
+    Result(Value),
+    /// It could not be answered: its dead letter's headers.
+    DeadLetter(Value),
+}
+
+/// Finds the answer to each command by its position, which also tells a duplicate's second result from the first.
+pub struct Answers {
+    topics: TopicReader,
+    names: TopicNames,
+    results: String,
+    outgoing: OutgoingReader,
+    patience: Duration,
+    waiting: HashMap<Position, String>,
+}
+
+impl Answers {
+    /// To be opened before the first command is sent.
+    pub fn open(settings: &Settings, names: &TopicNames, patience: Duration) -> Result<Answers, CliError> {
+        let results = names.out(OutTopic::Results);
+        let topics = [results.clone(), names.out(OutTopic::DeadLetters)];
+        Ok(Answers {
+            topics: TopicReader::open(settings, &topics, Start::BeforeEnd(0))?,
+            names: names.clone(),
+            results,
+            outgoing: OutgoingReader::new(RegistryClient::new(&settings.registry).map_err(CliError::failed)?),
+            patience,
+            waiting: HashMap::new(),
+        })
+    }
+
+    /// Waits for the answer to the command that was written here; `what` is what it is called.
+    pub fn expect(&mut self, position: Position, what: String) {
+        self.waiting.insert(position, what);
+    }
+
+    /// Tells each answer as it comes, with what its command is called, until all have come. Blocks.
+    pub fn follow(mut self, mut tell: impl FnMut(&str, Answer) -> Result<(), CliError>) -> Result<(), CliError> {
+        let deadline = Instant::now() + self.patience;
+        while !self.waiting.is_empty() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(self.unanswered());
+            }
+            let Read::Record(record) = self.topics.next(left)? else { continue };
+            let Some(value) = record.payload() else { continue };
+            if record.topic() == self.results {
+                let result = self.outgoing.read_json(value).map_err(CliError::failed)?;
+                if let Some(position) = answered(&result["command"], &self.names)
+                    && let Some(what) = self.waiting.remove(&position)
+                {
+                    tell(&what, Answer::Result(result))?;
+                }
+            } else if let Some(position) = dead_letter_of(&record, &self.names)
+                && let Some(what) = self.waiting.remove(&position)
+            {
+                tell(&what, Answer::DeadLetter(headers_of(&record)))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn unanswered(&self) -> CliError {
+        let mut unanswered: Vec<&str> = self.waiting.values().map(String::as_str).collect();
+        unanswered.sort_unstable();
+        let shown = unanswered.iter().take(10).copied().collect::<Vec<_>>().join("\n  ");
+        CliError::Failed(format!(
+            "{} of the commands have no result after {} s. Does a worker run? They stay in the topics and are answered when it does.\n  \
+             {shown}",
+            unanswered.len(),
+            self.patience.as_secs(),
+        ))
+    }
+}
+
+fn answered(command: &Value, names: &TopicNames) -> Option<Position> {
+    Some(Position {
+        topic: names.command_of(command["topic"].as_str()?)?,
+        partition: i32::try_from(command["partition"].as_i64()?).ok()?,
+        offset: command["offset"].as_i64()?,
+    })
+}
+
+fn dead_letter_of(record: &OwnedMessage, names: &TopicNames) -> Option<Position> {
+    let header = |name: &str| {
+        let found = record.headers()?.iter().find(|header| header.key == name)?;
+        std::str::from_utf8(found.value?).ok()
+    };
+    Some(Position {
+        topic: names.command_of(header("__connect.errors.topic")?)?,
+        partition: header("__connect.errors.partition")?.parse().ok()?,
+        offset: header("__connect.errors.offset")?.parse().ok()?,
+    })
+}

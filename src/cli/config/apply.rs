@@ -1,0 +1,164 @@
+//! `config apply`.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::Value;
+use tokio::runtime::Handle;
+
+use super::difference::{Change, Difference, difference};
+use super::document::Document;
+use crate::cli::answers::{Answer, Answers};
+use crate::cli::{CliError, input, output};
+use crate::codec::{Decoder, RegistryClient};
+use crate::config::Settings;
+use crate::domain::config::MerchantConfig;
+use crate::domain::{CommandTopic, MerchantId, Position};
+use crate::kafka::sender::CommandSender;
+use crate::query;
+use crate::record::TopicNames;
+use crate::store::{Store, StoreError};
+
+#[derive(Args)]
+#[command(
+    long_about = "Makes a merchant's configuration what a file says, a document as `config export` prints it: shows the difference to what \
+                  the database has, field by field, sends the commands that are needed (one for the settings, one for each unit that is new \
+                  or differs), and waits for their results.\n\nWhat the file does not name stays, and is named: units, and settings that \
+                  it leaves out or has as null (a command can't take a name, an e-mail address or a phone away). `preset` in the settings \
+                  sets what it stands for; the fields beside it still count.\n\nThe file is judged by the worker's own rules before anything \
+                  is sent. Each command names the version that the difference was made for (the file's, where it has `versions`), so what \
+                  somebody else changes meanwhile is not overwritten. It can be run again at any time, also after it was interrupted: the \
+                  same change of the same version is the same command, and is applied once.\n\nWorkers must be of this version or newer; \
+                  an older one refuses fields that it does not know.",
+    after_help = "Examples:
+  loyalty-worker config export shop-1 > shop-1.json    # then change it
+  loyalty-worker config apply shop-1.json --dry-run
+  loyalty-worker config apply shop-1.json
+  jq '.merchant_id = \"shop-2\" | del(.versions)' shop-1.json | loyalty-worker config apply -
+
+The least file: {\"merchant_id\":\"shop-1\",\"units\":[{\"unit_id\":\"points\",\"name\":\"Points\",\"expiry_days\":365}]}
+
+Exit codes:
+  0  every command was accepted, or there was nothing to do, or --dry-run
+  1  a command was rejected, by the worker or before it was sent: the message says which and why; or a result did not come
+  2  the file is not right; the message names the fields"
+)]
+pub struct Options {
+    /// The document; - is standard input
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Only show the difference; send nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// How long to wait for the results
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    wait: u64,
+}
+
+/// Blocks; runs within the runtime.
+pub fn run(options: &Options, settings: &Settings) -> Result<(), CliError> {
+    let document = read(&options.file)?;
+    let merchant = MerchantId::new(document.merchant_id.as_str());
+    let config = Handle::current().block_on(stored(settings, &merchant)).map_err(CliError::failed)?;
+    // It reads JSON only, and so asks the registry nothing.
+    let decoder = Decoder::new(1, RegistryClient::new(&settings.registry).map_err(CliError::failed)?);
+    let found = difference(&document, &config, &decoder)?;
+    show(&found)?;
+    let changes = &found.changes;
+    let conflicts: Vec<String> = changes.iter().filter_map(Change::conflict).collect();
+    if !conflicts.is_empty() {
+        return Err(CliError::Failed(format!(
+            "{}\nNothing was sent. Export the merchant again and make your change there; or take `versions` out of the file, to make it \
+             regardless.",
+            conflicts.join("\n")
+        )));
+    }
+    if changes.is_empty() {
+        return output::line("Nothing to do.");
+    }
+    if options.dry_run {
+        return output::line("Nothing was sent.");
+    }
+    send(changes, &merchant, Duration::from_secs(options.wait), settings)
+}
+
+fn read(file: &Path) -> Result<Document, CliError> {
+    let wrong = |error: &dyn std::fmt::Display| CliError::Usage(format!("{}: {error}", file.display()));
+    let mut text = String::new();
+    input::open(file)?.read_to_string(&mut text).map_err(|error| wrong(&error))?;
+    serde_json::from_str(&text).map_err(|error| wrong(&error))
+}
+
+/// A merchant that nobody has configured has an empty configuration.
+async fn stored(settings: &Settings, merchant: &MerchantId) -> Result<MerchantConfig, StoreError> {
+    let store = Store::connect(&settings.postgres).await?;
+    Ok(query::merchant_config(&store, merchant).await?.unwrap_or_default())
+}
+
+fn show(found: &Difference) -> Result<(), CliError> {
+    for line in found.changes.iter().flat_map(|change| &change.lines) {
+        output::line(line)?;
+    }
+    match found.left_alone.as_slice() {
+        [] => Ok(()),
+        left => output::line(format_args!("Left alone, since the file does not name it: {}", left.join(", "))),
+    }
+}
+
+fn send(changes: &[Change], merchant: &MerchantId, patience: Duration, settings: &Settings) -> Result<(), CliError> {
+    let names = TopicNames::new(settings.kafka.topic_prefix.as_str());
+    let sender = CommandSender::new(&settings.kafka, &names).map_err(CliError::failed)?;
+    let mut answers = Answers::open(settings, &names, patience)?;
+    let topic = CommandTopic::MerchantConfig;
+    for change in changes {
+        let value = change.record(merchant);
+        let sent = Handle::current().block_on(sender.send(topic, merchant.as_str().as_bytes(), &value, &[]));
+        let (partition, offset) = sent.map_err(CliError::failed)?;
+        answers.expect(Position { topic, partition, offset }, change.object.clone());
+    }
+    let mut refused = Vec::new();
+    answers.follow(|object, answer| match told(&answer) {
+        Ok(accepted) => output::line(format_args!("{object}: {accepted}")),
+        Err(why) => {
+            refused.push(format!("{object}: {why}"));
+            output::line(format_args!("{object}: {why}"))
+        }
+    })?;
+    match refused.as_slice() {
+        [] => Ok(()),
+        refused => Err(CliError::Failed(format!(
+            "{} of {} commands were not accepted:\n  {}",
+            refused.len(),
+            changes.len(),
+            refused.join("\n  ")
+        ))),
+    }
+}
+
+/// An answer for people; the error is why the command was not accepted.
+fn told(answer: &Answer) -> Result<String, String> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    match answer {
+        Answer::DeadLetter(headers) => {
+            Err(format!("became a dead letter: {}", text(&headers["__connect.errors.exception.message"])))
+        }
+        Answer::Result(result) if result["status"] == "accepted" => {
+            Ok(format!("{}, version {}", text(&result["effect"]), result["config_version"]))
+        }
+        Answer::Result(result) => {
+            let rejection = &result["rejection"];
+            let mut why = format!("rejected, {}: {}", text(&rejection["code"]), text(&rejection["message"]));
+            for bad in rejection["fields"].as_array().into_iter().flatten() {
+                why.push_str(&format!(" {} {}.", text(&bad["field"]), text(&bad["problem"])));
+            }
+            if rejection["code"] == "version_conflict" {
+                why.push_str(
+                    " Somebody else has changed it meanwhile: run this again to see the difference to what it is now.",
+                );
+            }
+            Err(why)
+        }
+    }
+}

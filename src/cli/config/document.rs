@@ -1,0 +1,85 @@
+//! A merchant's configuration as one JSON document. What its parts hold is what the commands hold: only the codec knows their fields.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::codec::{config_command, wire};
+use crate::domain::config::{MerchantConfig, Settings, UnitVersion};
+use crate::domain::{MerchantId, UnitId};
+
+/// The fields of a command, by their names.
+pub type Fields = Map<String, Value>;
+
+/// A document as it is read.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Document {
+    pub merchant_id: String,
+    pub settings: Option<Value>,
+    #[serde(default)]
+    pub units: Vec<Value>,
+    #[serde(default)]
+    pub versions: Versions,
+}
+
+/// The versions that a document was made from; 0 for settings that nobody has sent.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Versions {
+    pub settings: Option<i64>,
+    #[serde(default)]
+    pub units: BTreeMap<String, i64>,
+}
+
+/// A document as it is written. Its units keep the order of the schema.
+#[derive(Serialize)]
+struct Written<'a> {
+    merchant_id: &'a str,
+    settings: Fields,
+    units: Vec<wire::Unit>,
+    versions: Versions,
+}
+
+/// The latest versions of a merchant's settings and units. Settings that are as they are at first are left out.
+pub fn written(merchant: &MerchantId, config: &MerchantConfig) -> serde_json::Result<String> {
+    let first = settings_fields(&MerchantConfig::default());
+    let latest = config.units.keys().filter_map(|unit| Some((unit, config.latest_unit(unit)?)));
+    let latest: Vec<(&UnitId, &Arc<UnitVersion>)> = latest.collect();
+    serde_json::to_string_pretty(&Written {
+        merchant_id: merchant.as_str(),
+        settings: settings_fields(config).into_iter().filter(|(name, value)| first.get(name) != Some(value)).collect(),
+        units: latest.iter().map(|(unit, version)| config_command::unit(unit, version)).collect(),
+        versions: Versions {
+            settings: Some(settings_version(config)),
+            units: latest.iter().map(|(unit, version)| (unit.to_string(), version.version)).collect(),
+        },
+    })
+}
+
+/// The latest settings, or those that hold while there are none, as the fields of a command.
+pub fn settings_fields(config: &MerchantConfig) -> Fields {
+    let latest = config.latest_settings().map(|latest| config_command::settings(&latest.settings));
+    let mut fields = fields(&latest.unwrap_or_else(|| config_command::settings(&Settings::default())));
+    // It stands for other fields, and no version holds it.
+    fields.remove("preset");
+    fields
+}
+
+pub fn settings_version(config: &MerchantConfig) -> i64 {
+    config.latest_settings().map_or(0, |latest| latest.version)
+}
+
+/// A unit as the fields of a command.
+pub fn unit_fields(unit: &UnitId, version: &UnitVersion) -> Fields {
+    fields(&config_command::unit(unit, version))
+}
+
+fn fields(command: &impl Serialize) -> Fields {
+    match serde_json::to_value(command) {
+        Ok(Value::Object(fields)) => fields,
+        Ok(_) | Err(_) => unreachable!("a command is a record, and the keys of its maps are texts"),
+    }
+}

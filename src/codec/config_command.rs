@@ -1,0 +1,100 @@
+//! From a merchant's configuration to the commands that would make it: the way back of [`super::convert`], for files that people keep.
+//! The domain's structs are taken apart without `..`, so that a new field can't be forgotten.
+
+use super::wire;
+use crate::domain::UnitId;
+use crate::domain::config::{Expiry, MoneyValue, Settings, UnitVersion};
+use crate::domain::customer::IdentifierKind;
+
+/// Every field of these settings; only `preset` says nothing.
+pub fn settings(settings: &Settings) -> wire::Settings {
+    let Settings {
+        name,
+        time_zone,
+        match_by,
+        max_age_s,
+        max_future_s,
+        email,
+        phone,
+        social,
+        status,
+        on_match,
+        required_fields,
+        phone_format,
+        allow_no_identifier,
+        profile_change_needs_active,
+        key_form,
+    } = settings;
+    wire::Settings {
+        name: name.clone(),
+        time_zone: Some(time_zone.name.to_string()),
+        match_by: Some(match_by.iter().map(|kind| identifier(*kind)).collect()),
+        max_age_s: Some(*max_age_s),
+        max_future_s: Some(*max_future_s),
+        preset: None,
+        email: email.clone(),
+        phone: phone.clone(),
+        social: Some(social.clone()),
+        status: Some((*status).into()),
+        on_match: Some((*on_match).into()),
+        required_fields: Some(required_fields.iter().map(|field| (*field).into()).collect()),
+        phone_format: Some((*phone_format).into()),
+        allow_no_identifier: Some(*allow_no_identifier),
+        profile_change_needs_active: Some(*profile_change_needs_active),
+        key_form: Some((*key_form).into()),
+    }
+}
+
+/// A unit, whole.
+pub fn unit(unit_id: &UnitId, version: &UnitVersion) -> wire::Unit {
+    let UnitVersion {
+        version: _,
+        effective_from: _,
+        recorded_at: _,
+        name,
+        scale,
+        expiry,
+        min_held,
+        min_amount,
+        description,
+        kind,
+        currency,
+        brand_id,
+        value,
+        rounding,
+        step,
+        attributes,
+    } = version;
+    wire::Unit {
+        unit_id: unit_id.to_string(),
+        name: name.clone(),
+        scale: i32::from(*scale),
+        expiry_days: match expiry {
+            Expiry::Never => None,
+            Expiry::Days(days) => Some(i32::from(*days)),
+        },
+        min_held: *min_held,
+        min_amount: *min_amount,
+        description: description.clone(),
+        kind: (*kind).into(),
+        currency: currency.clone(),
+        brand_id: brand_id.clone(),
+        value: value.as_ref().map(money_value),
+        rounding: (*rounding).into(),
+        step: *step,
+        attributes: attributes.clone(),
+    }
+}
+
+fn money_value(value: &MoneyValue) -> wire::MoneyValue {
+    let MoneyValue { numerator, denominator, currency } = value;
+    wire::MoneyValue { numerator: *numerator, denominator: *denominator, currency: currency.clone() }
+}
+
+fn identifier(kind: IdentifierKind) -> wire::Identifier {
+    match kind {
+        IdentifierKind::ExternalId => wire::Identifier::ExternalId,
+        IdentifierKind::Phone => wire::Identifier::Phone,
+        IdentifierKind::Email => wire::Identifier::Email,
+    }
+}
