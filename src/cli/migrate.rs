@@ -23,6 +23,11 @@ pub struct Options {
 }
 
 pub async fn run(options: Options, settings: Settings) -> Result<(), CliError> {
+    if options.grant_to.is_some() && options.grant_to == options.grant_read_to {
+        return Err(CliError::Usage(
+            "--grant-to and --grant-read-to name the same role; the first can read already".to_owned(),
+        ));
+    }
     let store = Store::connect(&settings.postgres).await.map_err(CliError::failed)?;
     let applied = store.migrate().await.map_err(CliError::failed)?;
     for name in &applied {

@@ -103,14 +103,18 @@ impl Decoder {
         if self.learned(id).is_some() {
             return Ok(());
         }
-        let registry = self.inner.registry.clone();
-        let learned = match registry::blocking("for a schema", move || registry.schema_by_id(id)).await {
-            Ok(text) => meaning_of(&text),
-            Err(RegistryError::NotFound { .. }) => Learned::Unknown { since: Clock::now() },
-            Err(error) => return Err(RegistryUnavailable(error.to_string())),
+        // Remembered where it was asked: an answer counts even if nobody waits for it any more.
+        let decoder = self.clone();
+        let ask = move || {
+            let learned = match decoder.inner.registry.schema_by_id(id) {
+                Ok(text) => meaning_of(&text),
+                Err(RegistryError::NotFound { .. }) => Learned::Unknown { since: Clock::now() },
+                Err(error) => return Err(error),
+            };
+            decoder.remember(id, learned);
+            Ok(())
         };
-        self.remember(id, learned);
-        Ok(())
+        registry::blocking("for a schema", ask).await.map_err(|error| RegistryUnavailable(error.to_string()))
     }
 
     /// Teaches a schema without a registry, for tests and tools.
@@ -254,7 +258,7 @@ impl Decoder {
             let content_hash = content_hash::of_command(&envelope, &body);
             return Ok(Command { envelope, body, content_hash, traceparent: None });
         }
-        let content_hash = content_hash::of_json(topic, &own.to_json(datum).unwrap_or_default());
+        let content_hash = content_hash::of_json(topic, &own.content(datum).unwrap_or_default());
         let malformed = Malformed { kind: topic.suffix(), problems: problems.into_found() };
         Ok(Command { envelope, body: Body::Malformed(malformed), content_hash, traceparent: None })
     }

@@ -135,9 +135,9 @@ impl OwnSchema {
         datum.is_empty().then_some(value)
     }
 
-    /// The same for people and canonical hashes.
-    pub(super) fn to_json(&self, datum: &[u8]) -> Option<serde_json::Value> {
-        super::to_json::read(self.schema, self.names.get_names(), datum).ok()
+    /// The same for canonical hashes: what is said, without the fields at their defaults.
+    pub(super) fn content(&self, datum: &[u8]) -> Option<serde_json::Value> {
+        super::to_json::read_content(self.schema, self.names.get_names(), datum).ok()
     }
 
     /// The schema that a reference stands for, or the schema itself.

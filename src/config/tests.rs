@@ -39,7 +39,7 @@ fn each_wrong_setting_in_the_file_is_named_with_its_line() {
         ("[kafka]\nproperties = {\"group.id\" = \"x\"}", "the Kafka property group.id can't be set"),
         (
             "[postgres]\npool_size = 1",
-            "postgres.pool_size is not right. Expected: A whole number from 2 to 1000; found: 1",
+            "postgres.pool_size is not right. Expected: A whole number from 3 to 1000; found: 1",
         ),
         ("[postgres]\npool_size = 1.5", "postgres.pool_size"),
         ("[worker]\nmax_batch_commands = 0", "worker.max_batch_commands"),

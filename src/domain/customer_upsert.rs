@@ -8,7 +8,7 @@ use super::book::Book;
 use super::command::{CustomerUpsert, UpsertMode};
 use super::config::OnMatch;
 use super::customer::{Customer, CustomerStatus, Identifier, IdentifierKind};
-use super::fields::FieldCheck;
+use super::fields::{FieldCheck, is_key};
 use super::judge::{Accepted, Case, Touched};
 use super::{CustomerId, Effect, Fact, ProfileField, Rejection, RejectionCode, settle};
 
@@ -72,7 +72,7 @@ pub(super) fn judge(
             Effect::Created
         }
         Plan::Change(customer, change) => {
-            check_open(book, case, upsert, customer)?;
+            check_open(book, case, upsert, customer, change)?;
             update(book, case, &proposal, customer, change)
         }
         Plan::Keep => Effect::Kept,
@@ -111,12 +111,14 @@ fn check_form<'a>(case: &Case<'_>, upsert: &'a CustomerUpsert, check: &mut Field
     let language = check.language("command.language", upsert.language.as_deref());
     check.text("command.brand_id", upsert.brand_id.as_deref(), 255);
     if check.keys("command.metrics", upsert.metrics.keys(), 2 * MOST_KEYS) {
-        for (key, metric) in upsert.metrics.iter().filter_map(|(key, metric)| Some((key, metric.as_ref()?))) {
+        let sent = upsert.metrics.iter().filter(|(key, _)| is_key(key));
+        for (key, metric) in sent.filter_map(|(key, metric)| Some((key, metric.as_ref()?))) {
             check.range(&format!("command.metrics.{key}.scale"), i64::from(metric.scale), 0, 6);
         }
     }
     check.keys("command.metadata", upsert.metadata.keys(), 2 * MOST_KEYS);
-    for field in upsert.clear.iter().filter(|field| sets(upsert, **field)) {
+    // By the words that there are: a list may name each as often as it likes.
+    for field in ProfileField::ALL.iter().filter(|field| upsert.clear.contains(field) && sets(upsert, **field)) {
         check.bad(format!("command.{}", field.name()), "can't be set and cleared at once");
     }
     Proposal { upsert, identifiers, birth_date, registered_on, language }
@@ -236,10 +238,17 @@ fn check_conflict(
 }
 
 /// Whether the customer's profile may change now, by this sender.
-fn check_open(book: &Book, case: &Case<'_>, upsert: &CustomerUpsert, id: CustomerId) -> Result<(), Rejection> {
+fn check_open(
+    book: &Book,
+    case: &Case<'_>,
+    upsert: &CustomerUpsert,
+    id: CustomerId,
+    change: Change,
+) -> Result<(), Rejection> {
     let Some(customer) = book.customer(id) else { return Ok(()) };
     let is_closed = case.settings.profile_change_needs_active && customer.status == CustomerStatus::Inactive;
-    if is_closed && upsert.active != Some(true) {
+    let opens_it = change == Change::Update && upsert.active == Some(true);
+    if is_closed && !opens_it {
         return Err(Rejection::new(
             RejectionCode::CustomerNotActive,
             "The customer is inactive, and this merchant's inactive profiles are closed.",
@@ -322,12 +331,13 @@ fn blank(case: &Case<'_>) -> Customer {
 
 fn create(book: &mut Book, case: &Case<'_>, proposal: &Proposal<'_>) -> CustomerId {
     let customer = proposal.applied(blank(case), Change::Update);
+    let changed = given_fields(proposal.upsert, &customer);
     let id = customer.customer_id;
     for identifier in customer.identifiers() {
         book.give_identifier(identifier, id);
     }
     book.add_customer(customer);
-    book.change_customer(id, case.cause(false), vec![Fact::CustomerCreated { changed: sent_fields(proposal.upsert) }]);
+    book.change_customer(id, case.cause(false), vec![Fact::CustomerCreated { changed }]);
     id
 }
 
@@ -363,9 +373,9 @@ fn identifier(case: &Case<'_>, kind: IdentifierKind, value: String) -> Identifie
     Identifier { merchant_id: case.command.envelope.merchant_id.clone(), kind, value }
 }
 
-/// By their names: what may be empty, then the rest.
-fn sent_fields(upsert: &CustomerUpsert) -> Vec<&'static str> {
-    let optional = ProfileField::ALL.iter().map(|field| (field.name(), sets(upsert, *field)));
+/// What a new customer was given, by their names: what may be empty, then the rest.
+fn given_fields(upsert: &CustomerUpsert, customer: &Customer) -> Vec<&'static str> {
+    let optional = ProfileField::ALL.iter().map(|field| (field.name(), field.is_set(customer)));
     let rest = [
         ("status", upsert.active.is_some()),
         ("notify_email", upsert.notify_email.is_some()),

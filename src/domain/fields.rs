@@ -11,15 +11,25 @@ use super::{CustomerId, Rejection};
 
 const MOST_KEY_CHARS: usize = 64;
 
+/// Whether an entry of a map may have this name, so that it can be told of.
+pub fn is_key(key: &str) -> bool {
+    !key.trim().is_empty() && key.chars().count() <= MOST_KEY_CHARS && !key.chars().any(char::is_control)
+}
+
 /// Collects what is wrong with a command's fields.
 #[derive(Debug, Default)]
 pub struct FieldCheck {
     problems: Vec<FieldProblem>,
 }
 
+/// So many are told: an answer must not outgrow its question, and a lane must be able to publish it.
+const MOST_PROBLEMS: usize = 100;
+
 impl FieldCheck {
     pub fn bad(&mut self, field: impl Into<String>, problem: impl Into<String>) {
-        self.problems.push(FieldProblem { field: field.into(), problem: problem.into() });
+        if self.problems.len() < MOST_PROBLEMS {
+            self.problems.push(FieldProblem { field: field.into(), problem: problem.into() });
+        }
     }
 
     /// A text of 1 to `most` characters, when there is one.
@@ -81,7 +91,7 @@ impl FieldCheck {
         if !self.keys(field, labels.keys(), most) {
             return;
         }
-        for (key, value) in labels {
+        for (key, value) in labels.iter().filter(|(key, _)| is_key(key)) {
             self.text(&format!("{field}.{key}"), Some(value), 500);
         }
     }
@@ -92,9 +102,12 @@ impl FieldCheck {
             self.bad(field, format!("must have at most {most} entries"));
             return false;
         }
-        for key in keys.filter(|key| key.trim().is_empty() || key.chars().count() > MOST_KEY_CHARS) {
-            let shown: String = key.chars().take(MOST_KEY_CHARS).collect();
-            self.bad(format!("{field}.{shown}"), "must have a name of 1 to 64 characters");
+        for key in keys.filter(|key| !is_key(key)) {
+            let shown: String = key.chars().take(MOST_KEY_CHARS).filter(|c| !c.is_control()).collect();
+            self.bad(
+                format!("{field}.{shown}"),
+                "must have a name of 1 to 64 characters, none of them a control character",
+            );
         }
         true
     }

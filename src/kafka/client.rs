@@ -41,10 +41,15 @@ pub fn check_passthrough(properties: &BTreeMap<String, String>) -> Result<(), St
 pub(super) fn describe(error: &KafkaError) -> String {
     match error {
         KafkaError::ClientConfig(_, description, key, value) => {
-            format!("{key}: {}", description.replace(&format!("\"{value}\""), "***"))
+            format!("{key}: {}", without_rest(&description.replace(&format!("\"{value}\""), "***")))
         }
         other => other.to_string(),
     }
+}
+
+/// Without what is left of a property that librdkafka did not understand: it may be a secret.
+fn without_rest(text: &str) -> &str {
+    text.split(" beginning at:").next().unwrap_or_default()
 }
 
 /// A consumer outside the group's assignments, for commands that read ranges: read_committed, commits nothing, assigned by hand,
@@ -122,7 +127,7 @@ impl LoggedContext {
             RDKafkaErrorCode::Authentication => "sasl.mechanism, sasl.username and sasl.password",
             _ => "security.protocol and ssl.ca.location",
         };
-        let refusal = format!("{reason} (kafka.properties: {properties})");
+        let refusal = format!("{} (kafka.properties: {properties})", without_rest(reason));
         *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
     }
 
@@ -145,10 +150,10 @@ impl ClientContext for LoggedContext {
             // Said for every partition many times a second while a broker is away, and put right by librdkafka itself.
             (_, "METADATAUPDATE" | "GETPID") => tracing::debug!(target: "librdkafka", facility, "{line}"),
             (RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical, _) => {
-                tracing::error!(target: "librdkafka", facility, "{line}");
+                tracing::error!(target: "librdkafka", facility, "{}", without_rest(line));
             }
             (RDKafkaLogLevel::Error | RDKafkaLogLevel::Warning, _) => {
-                tracing::warn!(target: "librdkafka", facility, "{line}");
+                tracing::warn!(target: "librdkafka", facility, "{}", without_rest(line));
             }
             (RDKafkaLogLevel::Notice, _) => tracing::info!(target: "librdkafka", facility, "{line}"),
             (RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug, _) => {
@@ -174,7 +179,7 @@ impl ClientContext for LoggedContext {
                 self.transport_errors.fetch_add(1, Ordering::Relaxed);
                 // While a broker is away librdkafka says so with every attempt, dozens of times a second.
                 if self.outage_is_news() {
-                    tracing::warn!(target: "librdkafka", "{error}: {reason}");
+                    tracing::warn!(target: "librdkafka", "{error}: {}", without_rest(reason));
                 }
             }
             _ => tracing::warn!(target: "librdkafka", "{error}: {reason}"),

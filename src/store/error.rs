@@ -34,6 +34,12 @@ impl StoreError {
         StoreError { kind, message: message.into() }
     }
 
+    /// Somebody else holds the lock, or waits for ours: it may be had later.
+    pub(super) fn is_busy(&self) -> bool {
+        let codes = [SqlState::LOCK_NOT_AVAILABLE, SqlState::T_R_DEADLOCK_DETECTED];
+        codes.iter().any(|code| self.message.starts_with(&format!("Postgres {}:", code.code())))
+    }
+
     pub(crate) fn corrupt(message: impl Into<String>) -> StoreError {
         StoreError::new(StoreErrorKind::Corrupt, message)
     }

@@ -1,6 +1,7 @@
 //! The schema's history. Every migration runs once, in order, in a transaction of its own; what was released never changes.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use deadpool_postgres::ClientWrapper;
 use sha2::{Digest, Sha256};
@@ -24,6 +25,21 @@ const SCHEMA_MIGRATION: &str = "
         applied_at timestamptz not null default now()
     )";
 
+/// A migration asks for its tables for so long, so often, with a pause between: whoever asks behind it, and that is every lane, waits too.
+const LOCK_TIMEOUT: &str = "set local lock_timeout = '3s'";
+const LOCK_ATTEMPTS: u32 = 20;
+const LOCK_PAUSE: Duration = Duration::from_secs(2);
+
+async fn apply(client: &mut ClientWrapper, name: &str, statements: &str) -> Result<(), StoreError> {
+    let transaction = client.transaction().await?;
+    transaction.batch_execute(LOCK_TIMEOUT).await?;
+    transaction.batch_execute(statements).await?;
+    let insert = "insert into schema_migration (name, checksum) values ($1, $2)";
+    transaction.execute(insert, &[&name, &checksum(statements)]).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
 /// Applies what is missing. The connection is the caller's to close: it holds a lock for as long as its session lives, so that two that
 /// migrate at once do it one after the other.
 pub(super) async fn migrate(client: &mut ClientWrapper) -> Result<Vec<String>, StoreError> {
@@ -31,11 +47,15 @@ pub(super) async fn migrate(client: &mut ClientWrapper) -> Result<Vec<String>, S
     client.batch_execute(SCHEMA_MIGRATION).await?;
     let mut names = Vec::new();
     for (name, statements) in pending(client).await? {
-        let transaction = client.transaction().await?;
-        transaction.batch_execute(statements).await?;
-        let insert = "insert into schema_migration (name, checksum) values ($1, $2)";
-        transaction.execute(insert, &[&name, &checksum(statements)]).await?;
-        transaction.commit().await?;
+        let mut refusals = 0;
+        while let Err(error) = apply(client, name, statements).await {
+            refusals += 1;
+            if !error.is_busy() || refusals == LOCK_ATTEMPTS {
+                return Err(error);
+            }
+            tracing::info!(name, "the migration waits for its tables: somebody is at work on them");
+            tokio::time::sleep(LOCK_PAUSE).await;
+        }
         names.push(name.to_owned());
     }
     Ok(names)

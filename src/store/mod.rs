@@ -93,12 +93,12 @@ impl Store {
     /// Gives a role the rights of a worker's or of a reader's part, and no other; as often as one likes. For the tables' owner.
     pub async fn grant(&self, role: &str, part: Part) -> Result<(), StoreError> {
         let mut client = self.client().await?;
-        let names = client
-            .query_one(
-                "select quote_ident($1), quote_ident(current_schema()), quote_ident(current_database())",
-                &[&role],
-            )
-            .await?;
+        let names = client.query_one(include_str!("sql/grant_names.sql"), &[&role]).await?;
+        if names.try_get(3)? {
+            let message =
+                format!("{role} owns the tables: it has all rights, and would lose those that the others have not");
+            return Err(StoreError::new(StoreErrorKind::Fatal, message));
+        }
         let statements = match part {
             Part::Worker => include_str!("sql/grant_worker.sql"),
             Part::Reader => include_str!("sql/grant_reader.sql"),

@@ -11,7 +11,7 @@ use crate::batch::{self, ChangeSet, Configs, DueQuery, LaneState};
 use crate::codec::decode::NeedsSchema;
 use crate::codec::encode::EncodeError;
 use crate::domain::command::{Content, DeadLetter, DeadLetterClass, Delivery};
-use crate::domain::{CommandTopic, Frontier, MerchantId, Position};
+use crate::domain::{CommandTopic, Frontier, MerchantId, Position, Seed};
 use crate::record::{InboundRecord, lane_of};
 use crate::store::{LaneConnection, StoreError};
 use crate::telemetry::metrics::{self, Stage};
@@ -74,7 +74,10 @@ impl LaneMemory {
         let started = Clock::now();
         let mut deliveries = Vec::with_capacity(records.len());
         for record in records {
-            deliveries.push(self.unless_skipped(decode_one(shared, record, patience).await));
+            deliveries.push(match self.skipped.get(&record.position) {
+                Some(reason) => given_up(shared, record, reason),
+                None => decode_one(shared, record, patience).await,
+            });
         }
         metrics::stage_seconds(Stage::Decode, started.elapsed());
         deliveries
@@ -84,23 +87,15 @@ impl LaneMemory {
     pub fn decode_known(&self, shared: &Shared, records: &[InboundRecord]) -> Option<Vec<Delivery>> {
         let started = Clock::now();
         let decode = |record: &InboundRecord| {
+            if let Some(reason) = self.skipped.get(&record.position) {
+                return Some(given_up(shared, record, reason));
+            }
             let topic_id = &shared.facts.topic_ids[record.position.topic.index()];
-            shared.decoder.decode(record, topic_id).ok().map(|delivery| self.unless_skipped(delivery))
+            shared.decoder.decode(record, topic_id).ok()
         };
         let deliveries = records.iter().map(decode).collect();
         metrics::stage_seconds(Stage::Decode, started.elapsed());
         deliveries
-    }
-
-    fn unless_skipped(&self, mut delivery: Delivery) -> Delivery {
-        if let Some(reason) = self.skipped.get(&delivery.position) {
-            delivery.content = Content::DeadLetter(DeadLetter {
-                class: DeadLetterClass::Skipped,
-                message: format!("The operator gave this record up: {reason}"),
-                schema_id: None,
-            });
-        }
-        delivery
     }
 
     /// Opens the batch's transaction, loads what it touches and decides it.
@@ -152,6 +147,19 @@ impl LaneMemory {
         let until = deliveries.iter().map(|delivery| delivery.timestamp).fold(state.lane_time, Ord::max);
         Some(DueQuery { until, limit, merchants: self.merchants.iter().cloned().collect() })
     }
+}
+
+/// A record that is not looked at any more: not even the registry is asked for it.
+fn given_up(shared: &Shared, record: &InboundRecord, reason: &str) -> Delivery {
+    let position = record.position;
+    let topic_id = &shared.facts.topic_ids[position.topic.index()];
+    let seed = Seed::of_record(topic_id, position.partition, position.offset, record.timestamp);
+    let content = Content::DeadLetter(DeadLetter {
+        class: DeadLetterClass::Skipped,
+        message: format!("The operator gave this record up: {reason}"),
+        schema_id: None,
+    });
+    Delivery { position, timestamp: record.timestamp, seed, content }
 }
 
 async fn decode_one(shared: &Shared, record: &InboundRecord, patience: &mut RegistryPatience) -> Delivery {

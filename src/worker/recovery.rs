@@ -13,7 +13,8 @@ use super::intake::Intake;
 use super::session::watch;
 use super::shared::RegistryPatience;
 use crate::batch::{Inbox, LaneState};
-use crate::codec::outgoing::OutgoingReader;
+use crate::codec::RegistryError;
+use crate::codec::outgoing::{OutgoingReader, ReadError};
 use crate::codec::wire::Journal;
 use crate::domain::{CommandTopic, Frontier, Instant};
 use crate::kafka::KafkaFailure;
@@ -100,7 +101,7 @@ pub(super) async fn recover(shared: &Arc<Shared>, lane: i32) -> Result<Session, 
     };
     check_identity(shared, &identity)?;
     let unpublished = connection.unpublished(lane).await?;
-    let committed = published_by_journal(shared, lane, committed).await?;
+    let committed = published_by_journal(shared, lane, committed, state.batch, &unpublished).await?;
     let to_publish = check_progress(&committed, &state, unpublished)?;
     check_positions(shared, lane, &state.frontier).await?;
 
@@ -166,6 +167,8 @@ pub(super) async fn published_by_journal(
     shared: &Arc<Shared>,
     lane: i32,
     committed: Committed,
+    applied: i64,
+    unpublished: &[OutboxRow],
 ) -> Result<Committed, LaneFailure> {
     if !matches!(committed, Committed::Never) {
         return Ok(committed);
@@ -178,14 +181,18 @@ pub(super) async fn published_by_journal(
     let looked = tokio::task::spawn_blocking(look).await;
     let (last, low) = looked.map_err(|error| LaneFailure::Kafka(error.to_string()))??;
     let Some(last) = last else {
-        // Nothing was ever published, or all of it has been deleted since: then only Postgres knows.
-        return Ok(if low == 0 { at(0) } else { Committed::Never });
+        // Nothing was ever published; or all of it has been deleted since, or the topic made anew: then only Postgres knows.
+        let never_published = low == 0 && (applied == 0 || unpublished.first().is_some_and(|row| row.batch == 1));
+        return Ok(if never_published { at(0) } else { Committed::Never });
     };
     let reader = OutgoingReader::new(shared.registry.clone());
     let value = last.value.unwrap_or_default();
     let batch = tokio::task::spawn_blocking(move || reader.read::<Journal<'static>>(&value)).await;
     let batch = batch.map_err(|error| LaneFailure::Kafka(error.to_string()))?;
-    let batch = batch.map_err(|error| LaneFailure::Halt(format!("lane {lane}: the journal's last record: {error}")))?;
+    let batch = batch.map_err(|error| match error {
+        ReadError::Registry(RegistryError::Unavailable { .. }) => LaneFailure::Kafka(error.to_string()),
+        error => LaneFailure::Halt(format!("lane {lane}: the journal's last record: {error}")),
+    })?;
     Ok(at(batch.batch))
 }
 

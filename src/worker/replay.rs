@@ -53,7 +53,8 @@ async fn recover_lane(shared: &Arc<Shared>, lane: i32) -> Result<Replayed, LaneF
     };
     check_identity(shared, &identity)?;
     let from_batch = state.batch;
-    let published = match published_by_journal(shared, lane, committed).await? {
+    let unpublished = connection.unpublished(lane).await?;
+    let published = match published_by_journal(shared, lane, committed, state.batch, &unpublished).await? {
         Committed::At { batch, .. } => batch,
         Committed::Never => state.batch,
     };

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::Shared;
 use super::apply::{ApplyError, Decided};
-use super::intake::TakenBatch;
+use super::intake::{Intake, TakenBatch};
 use super::probe;
 use super::recovery::{InFlight, LaneFailure, Session, publish_failure};
 use crate::batch::{LaneState, Taken};
@@ -51,7 +51,8 @@ pub(super) async fn work(
     loop {
         // Here, where a lane that is busy comes by too.
         if report_due <= Clock::now() {
-            session.report(shared);
+            let Session { memory, state, intake, publisher, .. } = &*session;
+            report(shared, memory.lane, state, intake, intake.oldest(), publisher);
             report_due = Clock::now() + REPORT_INTERVAL;
         }
         while let Ok(report) = session.reports.try_recv() {
@@ -119,13 +120,22 @@ impl Session {
             return Some((taken, deliveries));
         }
         // A registry may be away for hours: the lane goes on telling how it is, and listening.
-        let understood = tokio::select! {
-            deliveries = self.memory.decode(shared, &taken.records, &mut self.registry_patience) => Some(deliveries),
-            _ = orders.changed() => {
-                orders.mark_changed();
-                None
+        let understood = {
+            let Session { memory, registry_patience, intake, state, publisher, .. } = self;
+            let mut decode = std::pin::pin!(memory.decode(shared, &taken.records, registry_patience));
+            loop {
+                tokio::select! {
+                    deliveries = &mut decode => break Some(deliveries),
+                    _ = orders.changed() => {
+                        orders.mark_changed();
+                        break None;
+                    }
+                    () = tokio::time::sleep(REPORT_INTERVAL) => {
+                        let oldest = taken.records.iter().map(|record| record.timestamp).min();
+                        report(shared, memory.lane, state, intake, oldest, publisher);
+                    }
+                }
             }
-            () = tokio::time::sleep(REPORT_INTERVAL) => None,
         };
         if understood.is_none() {
             self.intake.put_back(TakenBatch { taken, deliveries: None });
@@ -258,18 +268,24 @@ impl Session {
         }
         Ok(())
     }
+}
 
-    /// Lag and age for the dashboards, and the watchdog.
-    fn report(&self, shared: &Shared) {
-        let lane = self.memory.lane;
-        for topic in CommandTopic::ALL {
-            if let Some(end) = self.intake.cached_end(topic) {
-                metrics::lag_records(lane, topic, (end - self.state.frontier.next(topic)).max(0));
-            }
+/// Lag and age for the dashboards, and the watchdog.
+fn report(
+    shared: &Shared,
+    lane: i32,
+    state: &LaneState,
+    intake: &Intake,
+    oldest: Option<Instant>,
+    publisher: &Publisher,
+) {
+    for topic in CommandTopic::ALL {
+        if let Some(end) = intake.cached_end(topic) {
+            metrics::lag_records(lane, topic, (end - state.frontier.next(topic)).max(0));
         }
-        metrics::lag_age_seconds(lane, self.intake.oldest().map_or(Duration::ZERO, elapsed_since));
-        watch(&self.publisher, shared, lane);
     }
+    metrics::lag_age_seconds(lane, oldest.map_or(Duration::ZERO, elapsed_since));
+    watch(publisher, shared, lane);
 }
 
 /// Ends the process when a call to Kafka does not return: nothing else would end the call.

@@ -159,3 +159,48 @@ fn single_objects_of_this_schema_and_of_the_released_one_are_understood() {
     assert_eq!(class, DeadLetterClass::Undecodable);
     assert!(message.contains("RedeemCommand"), "{message}");
 }
+
+/// It was decided when it was refused, and comes again after an upgrade: still the same command.
+#[test]
+fn a_command_that_is_malformed_is_the_same_with_a_longer_schema() {
+    let upsert = wire::CustomerUpsert { first_name: Some("\0".into()), ..Default::default() };
+    let upsert = wire::CustomerUpsertCommand { envelope: envelope(), command: upsert };
+    let datum = wire::datum(&upsert);
+    let text = schemas::released(CommandTopic::CustomerUpsert);
+    let mut old = [&[0xC3, 0x01], schemas::fingerprint(text).unwrap().as_slice()].concat();
+    old.extend(&datum[..datum.len() - 11]);
+    let (old, new) = (record(CommandTopic::CustomerUpsert, old), avro(CommandTopic::CustomerUpsert, &upsert));
+    assert_eq!(problems(&old), problems(&new));
+    assert_eq!(command(&old).content_hash, command(&new).content_hash);
+    let other = wire::CustomerUpsert { name: Some("x".into()), ..upsert.command.clone() };
+    let other = wire::CustomerUpsertCommand { command: other, ..upsert };
+    assert_ne!(command(&old).content_hash, command(&avro(CommandTopic::CustomerUpsert, &other)).content_hash);
+}
+
+/// What a lane decides it must be able to publish: whatever a sender may say, the answer is small.
+#[test]
+fn no_command_has_an_answer_that_is_too_large() {
+    let many = |what: &str, count: usize| vec![what; count].join(",");
+    let long = "k".repeat(60_000);
+    let bodies = [
+        format!(r#"{{"external_id":"a","name":"x","clear":[{}]}}"#, many("\"name\"", 30_000)),
+        format!(r#"{{"external_id":"a","metrics":{{"{long}":{{"value":1,"scale":9}}}}}}"#),
+        format!(
+            r#"{{"external_id":"a","metadata":{{{}}}}}"#,
+            (0..9_000).map(|n| format!("\"{n}\":\"\"")).collect::<Vec<_>>().join(",")
+        ),
+        format!(
+            r#"{{"external_id":"a","metrics":{{{}}}}}"#,
+            (0..90).map(|n| format!("\"{n:02000}\":{{\"value\":1,\"scale\":9}}")).collect::<Vec<_>>().join(",")
+        ),
+        format!(r#"{{"clear":[{}]}}"#, many("0", 100_000)),
+    ];
+    for body in bodies {
+        let text = format!(r#"{{"envelope":{{"merchant_id":"{MERCHANT}","idempotency_key":"k"}},"command":{body}}}"#);
+        assert!(text.len() < crate::codec::decode::MAX_VALUE_BYTES, "{}", text.len());
+        let command = command(&record(CommandTopic::CustomerUpsert, text.clone().into_bytes()));
+        let rejection = crate::domain::tests::rejection_of(command);
+        let said: usize = rejection.fields.iter().map(|bad| bad.field.len() + bad.problem.len()).sum();
+        assert!(rejection.message.len() + said < 50_000, "{} of {}", rejection.message.len() + said, text.len());
+    }
+}

@@ -101,3 +101,16 @@ impl Keeper for OneBook {
         *self.book.account_mut(id, &account.unit_id) = account.clone();
     }
 }
+
+/// What a command of a merchant with everyday settings is refused with.
+pub(crate) fn rejection_of(command: super::command::Command) -> super::Rejection {
+    let mut keeper = OneBook::default();
+    let mut settings = ledger::parsed("settings merchant=MERCHANT");
+    if let Content::Command(first) = &mut settings.content {
+        first.envelope.merchant_id = command.envelope.merchant_id.clone();
+    }
+    let position = super::Position { topic: super::CommandTopic::CustomerUpsert, ..settings.position };
+    let asked = Delivery { position, content: Content::Command(Box::new(command)), ..settings.clone() };
+    let replies = keeper.apply(vec![settings, asked]).replies;
+    replies.last().and_then(|reply| reply.decision.verdict.clone().err()).expect("a rejection")
+}

@@ -82,6 +82,7 @@ ledgers! {
         upsert external_id=ada metrics=@51                              -> invalid_fields, fields command.metrics
         upsert external_id=bob metadata=@101                            -> invalid_fields, fields command.metadata
         upsert external_id=bob metrics=a:1/7+b:1/-1                     -> invalid_fields, fields command.metrics.a.scale + command.metrics.b.scale
+        upsert external_id=bob metrics=kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk:1/9 -> invalid_fields, fields command.metrics.kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk
         upsert external_id=bob metadata=:1                              -> invalid_fields, fields command.metadata.
         # 8,192 bytes of keys and texts, each number as 8.
         upsert external_id=bob metadata=k:*8191 as=bob                  -> created
@@ -98,6 +99,7 @@ ledgers! {
         holder phone:+491511111111     -> nobody
         upsert external_id=ada clear=phone+birth_date+metadata          -> unchanged, v2
         upsert external_id=ada name=Eve clear=name+gender               -> invalid_fields, fields command.name
+        upsert external_id=ada name=Eve clear=name+name+name            -> invalid_fields, fields command.name
         upsert external_id=ada metrics=c:1 clear=metrics                -> invalid_fields, fields command.metrics
         upsert external_id=ada clear=external_id                        -> invalid_fields, fields command.external_id
         upsert ref=ada clear=external_id                                -> invalid_fields, fields command
@@ -169,6 +171,7 @@ ledgers! {
         upsert external_id=ada active=false as=ada                      -> created
         upsert external_id=ada first=Ada                                -> customer_not_active, customer ada, v1
         upsert external_id=ada                                          -> customer_not_active
+        upsert external_id=ada active=true first=Ada on_match=fill_missing -> customer_not_active, v1
         upsert external_id=ada active=true first=Ada                    -> updated, v2
         upsert external_id=ada active=false                             -> updated
         settings needs_active=false

@@ -46,6 +46,14 @@ pub(crate) struct Reply {
     pub balances: Vec<Balance>,
 }
 
+/// One line as the delivery that it stands for.
+pub(crate) fn parsed(line: &str) -> Delivery {
+    match Parser::new().line(line).map(|line| line.step) {
+        Some(Step::Deliver(delivery)) => delivery,
+        _ => panic!("{line} delivers nothing"),
+    }
+}
+
 /// Runs a ledger in batches of at most so many commands, cut wherever a line looks at what is stored.
 pub(crate) fn check(keeper: &mut dyn Keeper, text: &str, batch: usize) {
     let mut parser = Parser::new();
