@@ -5,6 +5,7 @@ mod audit;
 mod completions;
 mod config;
 mod customer;
+mod dead_letters;
 mod lanes;
 mod migrate;
 mod output;
@@ -84,6 +85,9 @@ enum Command {
     Recover(recover::Options),
     /// Give up one record that halts its lane
     Skip(skip::Options),
+    /// What could not be answered: list it, show why, send it again
+    #[command(subcommand)]
+    DeadLetters(dead_letters::Command),
     /// The settings
     #[command(subcommand)]
     Config(config::Command),
@@ -186,6 +190,7 @@ fn dispatch(line: CommandLine) -> Result<(), CliError> {
             Command::Audit(options) => audit::run(options, settings).await,
             Command::Recover(options) => recover::run(options, settings).await,
             Command::Skip(options) => skip::run(options, settings).await,
+            Command::DeadLetters(command) => blocking(move || dead_letters::run(&command, &settings)).await,
             Command::Config(_) | Command::Completions(_) | Command::Man(_) => {
                 unreachable!("handled before the settings were loaded")
             }

@@ -7,12 +7,11 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use rdkafka::Message;
-use rdkafka::message::{Headers, OwnedMessage};
 use serde_json::{Map, Value, json};
 
 use super::reading::{Read, Start, TopicReader};
 use super::tail::headers_of;
-use super::{CliError, output};
+use super::{CliError, dead_letters, output};
 use crate::codec::{OutgoingReader, RegistryClient};
 use crate::config::Settings;
 use crate::domain::{CommandTopic, Position};
@@ -176,7 +175,7 @@ fn command_topic(name: &str) -> Result<CommandTopic, String> {
 }
 
 /// Finds the answer to each command by its position, which also tells a duplicate's second result from the first.
-struct Answers {
+pub struct Answers {
     topics: TopicReader,
     results: String,
     outgoing: OutgoingReader,
@@ -185,7 +184,7 @@ struct Answers {
 }
 
 impl Answers {
-    fn open(settings: &Settings, names: &TopicNames, patience: Duration) -> Result<Answers, CliError> {
+    pub fn open(settings: &Settings, names: &TopicNames, patience: Duration) -> Result<Answers, CliError> {
         let results = names.out(OutTopic::Results);
         let topics = [results.clone(), names.out(OutTopic::DeadLetters)];
         Ok(Answers {
@@ -197,11 +196,11 @@ impl Answers {
         })
     }
 
-    fn expect(&mut self, position: Position, text: String) {
+    pub fn expect(&mut self, position: Position, text: String) {
         self.waiting.insert(position, text);
     }
 
-    fn follow(mut self, names: &TopicNames) -> Result<(), CliError> {
+    pub fn follow(mut self, names: &TopicNames) -> Result<(), CliError> {
         let deadline = Instant::now() + self.patience;
         let mut dead = 0;
         while !self.waiting.is_empty() {
@@ -226,7 +225,7 @@ impl Answers {
                 {
                     output::line(result)?;
                 }
-            } else if let Some(position) = dead_letter_of(&record, names)
+            } else if let Some(position) = dead_letters::position_of(&record, names)
                 && self.waiting.remove(&position).is_some()
             {
                 dead += 1;
@@ -245,18 +244,6 @@ fn answered(command: &Value, names: &TopicNames) -> Option<Position> {
         topic: names.command_of(command["topic"].as_str()?)?,
         partition: i32::try_from(command["partition"].as_i64()?).ok()?,
         offset: command["offset"].as_i64()?,
-    })
-}
-
-fn dead_letter_of(record: &OwnedMessage, names: &TopicNames) -> Option<Position> {
-    let header = |name: &str| {
-        let found = record.headers()?.iter().find(|header| header.key == name)?;
-        std::str::from_utf8(found.value?).ok()
-    };
-    Some(Position {
-        topic: names.command_of(header("__connect.errors.topic")?)?,
-        partition: header("__connect.errors.partition")?.parse().ok()?,
-        offset: header("__connect.errors.offset")?.parse().ok()?,
     })
 }
 
