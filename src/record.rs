@@ -23,6 +23,13 @@ pub struct Header {
     pub value: Vec<u8>,
 }
 
+/// The header that says when a record came first: dead letters have it, and records that were sent again, whose business time it is.
+/// RFC 3339.
+pub const ORIGINAL_TIME: &str = "loyalty.original-time";
+
+/// The header of a record that was sent again: where its dead letter lies, and where it stood itself.
+pub const REPLAY_OF: &str = "loyalty.replay-of";
+
 /// A topic that the worker writes. Its records go to the partition of their lane, whatever their key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub enum OutTopic {

@@ -22,7 +22,7 @@ use uuid::Uuid;
 async fn migrations_are_applied_once() {
     let database = Database::empty().await;
     let store = &database.store;
-    assert_eq!(store.pending_migrations().await.unwrap(), ["0001_spine", "0002_profiles"]);
+    assert_eq!(store.pending_migrations().await.unwrap(), ["0001_spine", "0002_profiles", "0003_replays"]);
     let unmigrated = store.lane_connection().await.err().unwrap();
     assert_eq!(unmigrated.kind, StoreErrorKind::Fatal);
     assert!(unmigrated.message.contains("migrate"), "{unmigrated}");
@@ -30,7 +30,7 @@ async fn migrations_are_applied_once() {
     let (one, other) = join!(store.migrate(), store.migrate());
     let mut applied = [one.unwrap(), other.unwrap()].concat();
     applied.sort();
-    assert_eq!(applied, ["0001_spine", "0002_profiles"]);
+    assert_eq!(applied, ["0001_spine", "0002_profiles", "0003_replays"]);
     assert_eq!(store.migrate().await.unwrap(), Vec::<String>::new());
     assert_eq!(store.pending_migrations().await.unwrap(), Vec::<String>::new());
 }
@@ -318,6 +318,22 @@ async fn skipped_records_are_known_by_lane() {
     let because = "a defect".to_owned();
     let expected = [("loyalty.credit".to_owned(), 9, because.clone()), ("loyalty.redeem".to_owned(), 8, because)];
     assert_eq!(store.skipped(LANE).await.unwrap(), expected);
+}
+
+#[tokio::test]
+async fn a_record_is_replayed_once_unless_it_is_wanted_again() {
+    let database = Database::new().await;
+    let store = &database.store;
+    let mut replays = store.replays().await.unwrap();
+    let sent_in_vain = replays.begin("loyalty.credit", LANE, 9, false).await.unwrap();
+    assert!(sent_in_vain.is_some());
+    drop(sent_in_vain);
+    assert!(store.replayed().await.unwrap().is_empty());
+    replays.begin("loyalty.credit", LANE, 9, false).await.unwrap().expect("not yet").done(LANE, 12).await.unwrap();
+    assert!(replays.begin("loyalty.credit", LANE, 9, false).await.unwrap().is_none());
+    replays.begin("loyalty.credit", LANE, 9, true).await.unwrap().expect("wanted").done(LANE, 15).await.unwrap();
+    let replayed = store.replayed().await.unwrap();
+    assert_eq!((replayed.len(), replayed[0].offset, replayed[0].times, replayed[0].new_offset), (1, 9, 2, 15));
 }
 
 #[tokio::test]

@@ -61,7 +61,7 @@ impl Database {
     pub fn digests(&self) -> Result<BTreeMap<String, String>, Failure> {
         let tables = self.rows(
             "select table_name from information_schema.tables where table_schema = 'public' and table_type = 'BASE TABLE' \
-             and table_name not in ('outbox', 'skipped_record') and table_name not like '%migration%' order by 1",
+             and table_name not in ('outbox', 'skipped_record', 'replayed_record') and table_name not like '%migration%' order by 1",
         )?;
         let mut digests = BTreeMap::new();
         for table in tables.into_iter().flatten() {

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use rdkafka::Message;
-use rdkafka::message::{Headers, OwnedMessage};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::CliError;
+use super::dead_letters::position_of;
 use super::reading::{Read, Start, TopicReader};
 use super::tail::headers_of;
+use super::{CliError, output};
 use crate::codec::{OutgoingReader, RegistryClient};
 use crate::config::Settings;
 use crate::domain::Position;
@@ -70,13 +70,29 @@ impl Answers {
                 {
                     tell(&what, Answer::Result(result))?;
                 }
-            } else if let Some(position) = dead_letter_of(&record, &self.names)
+            } else if let Some(position) = position_of(&record, &self.names)
                 && let Some(what) = self.waiting.remove(&position)
             {
                 tell(&what, Answer::DeadLetter(headers_of(&record)))?;
             }
         }
         Ok(())
+    }
+
+    /// Prints them: results as JSON lines, dead letters by their headers, which are a failure.
+    pub fn print(self) -> Result<(), CliError> {
+        let mut dead = 0;
+        self.follow(|_, answer| match answer {
+            Answer::Result(result) => output::line(result),
+            Answer::DeadLetter(headers) => {
+                dead += 1;
+                output::line(json!({ "dead_letter": headers }))
+            }
+        })?;
+        match dead {
+            0 => Ok(()),
+            _ => Err(CliError::Failed(format!("{dead} of the commands became dead letters"))),
+        }
     }
 
     fn unanswered(&self) -> CliError {
@@ -97,17 +113,5 @@ fn answered(command: &Value, names: &TopicNames) -> Option<Position> {
         topic: names.command_of(command["topic"].as_str()?)?,
         partition: i32::try_from(command["partition"].as_i64()?).ok()?,
         offset: command["offset"].as_i64()?,
-    })
-}
-
-fn dead_letter_of(record: &OwnedMessage, names: &TopicNames) -> Option<Position> {
-    let header = |name: &str| {
-        let found = record.headers()?.iter().find(|header| header.key == name)?;
-        std::str::from_utf8(found.value?).ok()
-    };
-    Some(Position {
-        topic: names.command_of(header("__connect.errors.topic")?)?,
-        partition: header("__connect.errors.partition")?.parse().ok()?,
-        offset: header("__connect.errors.offset")?.parse().ok()?,
     })
 }

@@ -14,10 +14,10 @@ use crate::store::{Part, Store};
                   every upgrade, since new tables have no rights yet."
 )]
 pub struct Options {
-    /// Give this role of Postgres the rights of `run`, `skip` and `recover`, and no other
+    /// Give this role of Postgres the rights of `run`, `skip`, `recover` and `dead-letters replay`, and no other
     #[arg(long, value_name = "ROLE")]
     grant_to: Option<String>,
-    /// Give this role the rights of `customer`, `lanes` and `audit`, and no other
+    /// Give this role the rights of `customer`, `lanes`, `audit` and `dead-letters list`, and no other
     #[arg(long, value_name = "ROLE")]
     grant_read_to: Option<String>,
 }

@@ -6,6 +6,7 @@ mod audit;
 mod completions;
 mod config;
 mod customer;
+mod dead_letters;
 mod explain;
 mod input;
 mod lanes;
@@ -90,6 +91,9 @@ enum Command {
     Recover(recover::Options),
     /// Give up one record that halts its lane
     Skip(skip::Options),
+    /// What could not be answered: list it, show why, send it again
+    #[command(subcommand)]
+    DeadLetters(dead_letters::Command),
     /// The worker's settings; a merchant's configuration as a file
     #[command(subcommand)]
     Config(config::Command),
@@ -194,6 +198,7 @@ fn dispatch(line: CommandLine) -> Result<(), CliError> {
             Command::Audit(options) => audit::run(options, settings).await,
             Command::Recover(options) => recover::run(options, settings).await,
             Command::Skip(options) => skip::run(options, settings).await,
+            Command::DeadLetters(command) => blocking(move || dead_letters::run(&command, &settings)).await,
             Command::Config(config::Command::Export(options)) => config::export::run(options, settings).await,
             Command::Config(config::Command::Apply(options)) => {
                 blocking(move || config::apply::run(&options, &settings)).await

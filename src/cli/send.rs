@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use super::answers::{Answer, Answers};
+use super::answers::Answers;
 use super::{CliError, input, output};
 use crate::config::Settings;
 use crate::domain::{CommandTopic, Position};
@@ -94,7 +94,7 @@ pub fn run(options: &Options, settings: &Settings) -> Result<(), CliError> {
         }
     }
     match answers {
-        Some(answers) => print_answers(answers),
+        Some(answers) => answers.print(),
         None => Ok(()),
     }
 }
@@ -118,21 +118,6 @@ impl Pace {
         std::thread::sleep(self.next.saturating_duration_since(Instant::now()));
         self.next = self.next.max(Instant::now() - self.step) + self.step;
         self.per_step.min(IN_FLIGHT)
-    }
-}
-
-fn print_answers(answers: Answers) -> Result<(), CliError> {
-    let mut dead = 0;
-    answers.follow(|_, answer| match answer {
-        Answer::Result(result) => output::line(result),
-        Answer::DeadLetter(headers) => {
-            dead += 1;
-            output::line(json!({ "dead_letter": headers }))
-        }
-    })?;
-    match dead {
-        0 => Ok(()),
-        _ => Err(CliError::Failed(format!("{dead} of the commands became dead letters"))),
     }
 }
 

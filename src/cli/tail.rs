@@ -154,7 +154,8 @@ fn original(bytes: &[u8]) -> Value {
     serde_json::from_slice(bytes).unwrap_or_else(|_| text(bytes))
 }
 
-fn text(bytes: &[u8]) -> Value {
+/// Bytes as text, or as an object with hexadecimal digits where they are none.
+pub fn text(bytes: &[u8]) -> Value {
     match std::str::from_utf8(bytes) {
         Ok(text) if !text.contains('\0') => text.into(),
         _ => json!({ "hex": bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>() }),

@@ -17,8 +17,8 @@ use super::resolve::{self, WriterSchema};
 use super::schemas::{self, OwnSchema};
 use super::{content_hash, convert, from_json, wire};
 use crate::domain::command::{Body, Command, Content, DeadLetter, DeadLetterClass, Delivery, Malformed};
-use crate::domain::{CommandTopic, Seed};
-use crate::record::{InboundRecord, lane_of};
+use crate::domain::{CommandTopic, Instant, Seed};
+use crate::record::{InboundRecord, ORIGINAL_TIME, lane_of};
 
 /// A value beyond this is not decoded: nothing that a command says needs as much, and what it causes must fit into one record each.
 pub const MAX_VALUE_BYTES: usize = 256 * 1024;
@@ -147,6 +147,7 @@ impl Decoder {
             Framed::Json(text) => self.json(record, text)?,
         };
         command.traceparent = traceparent(record);
+        command.original_time = original_time(record);
         Ok(command)
     }
 
@@ -219,7 +220,7 @@ impl Decoder {
         let envelope = convert::envelope(lenient_envelope(&value["envelope"]), &mut problems);
         let malformed = Malformed { kind: topic.suffix(), problems: problems.into_found() };
         let content_hash = content_hash::of_json(topic, &value);
-        Ok(Command { envelope, body: Body::Malformed(malformed), content_hash, traceparent: None })
+        Ok(Command { envelope, body: Body::Malformed(malformed), content_hash, traceparent: None, original_time: None })
     }
 
     /// Reads a datum of our schema, whatever it was before.
@@ -256,11 +257,11 @@ impl Decoder {
         };
         if problems.is_empty() {
             let content_hash = content_hash::of_command(&envelope, &body);
-            return Ok(Command { envelope, body, content_hash, traceparent: None });
+            return Ok(Command { envelope, body, content_hash, traceparent: None, original_time: None });
         }
         let content_hash = content_hash::of_json(topic, &own.content(datum).unwrap_or_default());
         let malformed = Malformed { kind: topic.suffix(), problems: problems.into_found() };
-        Ok(Command { envelope, body: Body::Malformed(malformed), content_hash, traceparent: None })
+        Ok(Command { envelope, body: Body::Malformed(malformed), content_hash, traceparent: None, original_time: None })
     }
 
     /// Whether the record stands where its merchant's commands belong: only then does the lane own all that it can touch.
@@ -334,6 +335,13 @@ fn traceparent(record: &InboundRecord) -> Option<Arc<str>> {
     let text = std::str::from_utf8(&header.value).ok()?;
     let is_plain = TRACEPARENT_BYTES.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
     is_plain.then(|| text.into())
+}
+
+/// When the record came first, if it was sent again and says so. Whatever is not an instant that a command may name is no such thing.
+pub(super) fn original_time(record: &InboundRecord) -> Option<Instant> {
+    let header = record.headers.iter().find(|header| header.name == ORIGINAL_TIME)?;
+    let at: jiff::Timestamp = std::str::from_utf8(&header.value).ok()?.parse().ok()?;
+    Some(Instant::from_micros(at.as_microsecond())).filter(|at| at.is_representable())
 }
 
 fn undecodable(message: impl Into<String>) -> Refusal {

@@ -8,6 +8,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::decode::original_time;
 use super::registry::{self, RegistryClient, RegistryError};
 use super::to_wire::{self, Topics};
 use super::wire::{Journal, JournalRange};
@@ -262,10 +263,10 @@ impl Out {
 /// The record as it came, with where and why. What a broker would refuse to take back is left out and named; the original stays where
 /// it is, until its topic's retention has passed.
 fn dead_letter(out: &mut Out, record: &InboundRecord, reason: &DeadLetter, group: &str, topics: &Topics) {
-    let InboundRecord { position, key, value, headers, .. } = record;
+    let InboundRecord { position, timestamp, key, value, headers } = record;
     let mut omitted = Vec::new();
     let kept_headers: usize = headers.iter().map(|header| header.name.len() + header.value.len()).sum();
-    let mut all: Vec<OutboundHeader<'_>> = Vec::with_capacity(headers.len() + 8);
+    let mut all: Vec<OutboundHeader<'_>> = Vec::with_capacity(headers.len() + 9);
     if kept_headers > MAX_KEPT_HEADERS {
         omitted.push("headers");
     } else {
@@ -286,6 +287,8 @@ fn dead_letter(out: &mut Out, record: &InboundRecord, reason: &DeadLetter, group
         fits
     });
     let (partition, offset) = (position.partition.to_string(), position.offset.to_string());
+    // A record that was sent again, and in vain, still came when it came first.
+    let came = original_time(record).unwrap_or(*timestamp).to_string();
     let (schema_id, omitted) = (reason.schema_id.map(|id| id.to_string()), omitted.join(","));
     all.push(OutboundHeader::new("__connect.errors.topic", topics.name(position.topic)));
     all.push(OutboundHeader::new("__connect.errors.partition", &partition));
@@ -294,6 +297,7 @@ fn dead_letter(out: &mut Out, record: &InboundRecord, reason: &DeadLetter, group
     all.push(OutboundHeader::new("__connect.errors.exception.message", &reason.message));
     all.extend(schema_id.as_ref().map(|id| OutboundHeader::new("loyalty.schema-id", id)));
     all.push(OutboundHeader::new("loyalty.group", group));
+    all.push(OutboundHeader::new("loyalty.original-time", &came));
     if !omitted.is_empty() {
         all.push(OutboundHeader::new("loyalty.omitted", &omitted));
     }

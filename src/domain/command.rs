@@ -75,6 +75,8 @@ pub struct Command {
     pub content_hash: ContentHash,
     /// W3C trace context, passed through to what the command causes.
     pub traceparent: Option<Arc<str>>,
+    /// Of a record that was sent again: when it came first. Its business time, unless the envelope names one.
+    pub original_time: Option<Instant>,
 }
 
 /// 128 bits of SHA-256 over what a command says.

@@ -61,7 +61,7 @@ pub(super) struct Accepted {
 /// Decides one command and changes the book accordingly. A rejected command changes nothing beyond what time had settled anyway.
 pub fn decide(book: &mut Book, command: &Command, moment: Moment) -> Answer {
     let envelope = &command.envelope;
-    let occurred_at = envelope.occurred_at.unwrap_or(moment.record_time);
+    let occurred_at = envelope.occurred_at.or(command.original_time).unwrap_or(moment.record_time);
     let unremembered = |rejection: Rejection| Answer {
         original: None,
         decision: Arc::new(refusal(rejection, occurred_at, moment.lane_time)),

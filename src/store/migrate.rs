@@ -10,9 +10,10 @@ use tokio_postgres::Client;
 use super::{StoreError, StoreErrorKind};
 
 /// Name and statements, in order.
-const MIGRATIONS: [(&str, &str); 2] = [
+const MIGRATIONS: [(&str, &str); 3] = [
     ("0001_spine", include_str!("../../migrations/0001_spine.sql")),
     ("0002_profiles", include_str!("../../migrations/0002_profiles.sql")),
+    ("0003_replays", include_str!("../../migrations/0003_replays.sql")),
 ];
 
 /// Any number; the same for every version of the worker.

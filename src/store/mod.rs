@@ -16,6 +16,7 @@ mod lane;
 pub(crate) mod load;
 mod migrate;
 pub mod outbox;
+mod replays;
 pub(crate) mod rows;
 pub(crate) mod sql_types;
 mod statements;
@@ -32,6 +33,7 @@ use crate::domain::{CommandTopic, Frontier, Instant};
 pub use error::{StoreError, StoreErrorKind};
 pub use lane::{LaneConnection, OutboxRow};
 pub use outbox::OutboxValue;
+pub use replays::{Replay, ReplayedRecord, Replays};
 
 use sql_types::Timestamptz;
 
@@ -46,9 +48,9 @@ pub struct Store {
 /// What a role of Postgres is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
-    /// `run`, `skip`, `recover` and all that reads.
+    /// `run`, `skip`, `recover`, `dead-letters replay` and all that reads.
     Worker,
-    /// `customer`, `lanes`, `audit`, `config export`, reports.
+    /// `customer`, `lanes`, `audit`, `config export`, `dead-letters list`, reports.
     Reader,
 }
 

@@ -218,6 +218,8 @@ fn the_workers_role_adds_to_the_ledger_and_changes_nothing_in_it() {
         "update lane set cluster_id = 'another'",
         "update outbox set batch = 1",
         "delete from skipped_record",
+        "delete from replayed_record",
+        "update replayed_record set topic = 'another'",
         "insert into schema_migration (name, checksum) values ('9999', '')",
         "create table more ()",
     ] {

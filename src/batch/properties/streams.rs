@@ -84,7 +84,8 @@ pub(super) fn deliveries(drafts: &[Draft], wild: bool) -> Vec<Delivery> {
                     attributes: Vec::new(),
                 };
                 let content_hash = ledger::hash(&envelope, body);
-                let command = Command { envelope, body: (**body).clone(), content_hash, traceparent: None };
+                let body = (**body).clone();
+                let command = Command { envelope, body, content_hash, traceparent: None, original_time: None };
                 Some((draft.topic, Content::Command(Box::new(command))))
             }
         };

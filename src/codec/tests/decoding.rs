@@ -211,6 +211,28 @@ fn the_trace_is_passed_through_if_it_is_one() {
     assert_eq!(with(&[b'x'; 129]), None);
 }
 
+#[test]
+fn a_record_that_was_sent_again_says_when_it_came_first() {
+    let with = |value: &[u8]| {
+        let headers = vec![Header { name: "loyalty.original-time".into(), value: value.into() }];
+        command(&InboundRecord { headers, ..changed(|_| {}) })
+    };
+    let again = with(b"2023-11-14T22:00:00.25Z");
+    assert_eq!(again.original_time, Some(Instant::from_millis(1_699_999_200_250)));
+    // The header is no part of what the command says.
+    let first = command(&changed(|_| {}));
+    assert_eq!(first.original_time, None);
+    assert_eq!((again.content_hash, again.envelope), (first.content_hash, first.envelope));
+    let not_instants: [&[u8]; 5] = [b"", b"1699999200", b"yesterday", b"1899-12-31T23:59:59Z", &[0xFF; 20]];
+    for other in not_instants {
+        assert_eq!(with(other).original_time, None, "{other:?}");
+    }
+    // What is wrong with a command makes no difference.
+    let headers = vec![Header { name: "loyalty.original-time".into(), value: b"2023-11-14T22:00:00Z".into() }];
+    let malformed = command(&InboundRecord { headers, ..changed(|value| value["surplus"] = 1.into()) });
+    assert_eq!(malformed.original_time, Some(Instant::from_millis(1_699_999_200_000)));
+}
+
 proptest! {
     #[test]
     fn any_datum_decodes_to_something(id in 1_u32..=4, datum in prop::collection::vec(any::<u8>(), 0..200), topic in 0..4_usize) {

@@ -268,6 +268,7 @@ fn a_batch_in_its_order() {
             "__connect.errors.exception.message=Register it.",
             "loyalty.schema-id=77",
             "loyalty.group=g",
+            "loyalty.original-time=2023-11-14T22:13:20Z",
         ]
     );
 
@@ -275,6 +276,18 @@ fn a_batch_in_its_order() {
     assert_eq!(*records[7].key, *b"3");
     assert_eq!((journal.batch, journal.ranges[0].to, journal.due_settled), (12, 11, 2));
     assert_eq!(journal.outcomes_hash.len(), 64);
+}
+
+#[test]
+fn a_dead_letter_of_a_record_that_was_sent_again_says_when_it_came_first() {
+    let (encoder, _) = encoder_and_reader();
+    let headers_of_again = vec![Header { name: "loyalty.original-time".into(), value: b"2020-02-29T12:00:00Z".into() }];
+    let again = InboundRecord { headers: headers_of_again, ..original() };
+    let encoded = encode(&encoder, &changes(), &[again]).unwrap();
+    let records: Vec<_> = encoded.iter().collect();
+    let found = headers(&records[6]);
+    assert_eq!(found.first(), found.last(), "as the sender had it, and as the worker says it");
+    assert_eq!(found.last().unwrap(), "loyalty.original-time=2020-02-29T12:00:00Z");
 }
 
 #[test]

@@ -97,6 +97,20 @@ ledgers! {
         account ada points                                   -> available 0, earned 5, entries 2
     ";
 
+    /// A record that was sent again says when it came first. It is the same command, and the merchant's window holds for it too.
+    a_command_that_is_sent_again_happened_when_it_came_first: "
+        unit   points expiry=3
+        upsert external_id=ada as=ada
+        credit ada points 5 key=c original=2026-01-09T09:00Z -> applied
+        credit ada points 5 key=d                            -> applied
+        credit ada points 5 key=e original=2026-01-09T09:00Z occurred=2026-01-08T09:00Z -> applied
+        lots   ada points                                    -> e 5 until 2026-01-12T00:00Z + c 5 until 2026-01-13T00:00Z + d 5 until 2026-01-14T00:00Z
+        credit ada points 5 key=c                            -> applied, again c
+        credit ada points 5 key=d original=-1h               -> applied, again d
+        credit ada points 5 key=f original=-100h             -> occurred_at_out_of_range
+        credit ada points 5 key=g original=-100h occurred=-1h -> applied
+    ";
+
     a_duplicate_finds_its_answer_after_the_order_was_used: "
         unit   points
         upsert external_id=ada as=ada

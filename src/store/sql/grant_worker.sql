@@ -1,12 +1,13 @@
--- What the role of `run` needs, and of `skip`, `lanes`, `customer`, `audit` and `recover` with its settings; nothing more. For the tables'
--- owner, in one transaction, as often as one likes. :"role", :"schema" and :"database" are quoted names, so psql takes this as it is.
+-- What the role of `run` needs, and of `skip`, `lanes`, `customer`, `audit`, `recover` and `dead-letters` with its settings; nothing more. For
+-- the tables' owner, in one transaction, as often as one likes. :"role", :"schema" and :"database" are quoted names, so psql takes this as it is.
 grant connect on database :"database" to :"role";
 grant usage on schema :"schema" to :"role";
 -- What it may have had before.
 revoke all on schema_migration, lane, outbox, skipped_record, settings_version, unit_version, customer, entry, decision, earned_order,
-              account, lot, entry_lot
+              account, lot, entry_lot, replayed_record
 from :"role";
-grant select on schema_migration, lane, outbox, skipped_record, settings_version, unit_version, customer, entry, decision, earned_order
+grant select on schema_migration, lane, outbox, skipped_record, settings_version, unit_version, customer, entry, decision, earned_order,
+                replayed_record
 to :"role";
 -- The fence and the frontier. What a lane belongs to, and the row itself, `topics create` writes, as the owner.
 grant update (epoch, batch, lane_time, due_pending, positions, halted) on lane to :"role";
@@ -15,5 +16,7 @@ grant insert, delete on outbox to :"role";
 grant insert, update on customer to :"role";
 -- The ledger, the memory of what was decided, versions and skips are only added to.
 grant insert on entry, decision, earned_order, settings_version, unit_version, skipped_record to :"role";
+-- What `dead-letters replay` has sent; a record that is sent once more is counted.
+grant insert, update (replayed_at, times, new_partition, new_offset) on replayed_record to :"role";
 -- The audit computes keys. Everybody may, unless that was taken from them.
 grant execute on function lookup_key(text[]) to :"role";

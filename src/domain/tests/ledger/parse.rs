@@ -161,10 +161,11 @@ impl Parser {
             source: options.text("source"),
             attributes: Vec::new(),
         };
+        let original_time = options.text("original").map(|time| self.time(&time));
         let body = self.body(verb, &plain, &mut options);
         assert!(options.0.is_empty(), "{verb} has no {:?}", options.0);
         let content_hash = hash(&envelope, &body);
-        let command = Command { envelope, body, content_hash, traceparent: None };
+        let command = Command { envelope, body, content_hash, traceparent: None, original_time };
         Delivery { position, timestamp: self.now, seed, content: Content::Command(Box::new(command)) }
     }
 
