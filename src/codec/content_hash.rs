@@ -61,28 +61,29 @@ impl Content {
 
     fn body(&mut self, body: &Body) {
         match body {
-            Body::CustomerUpsert(CustomerUpsert {
-                external_id,
-                phone,
-                email,
-                first_name,
-                last_name,
-                birth_date,
-                active,
-                notify_email,
-                notify_phone,
-                mode,
-                on_match,
-                name,
-                registered_on,
-                gender,
-                language,
-                brand_id,
-                metrics,
-                metadata,
-                clear,
-                source_version,
-            }) => {
+            Body::CustomerUpsert(body) => {
+                let CustomerUpsert {
+                    external_id,
+                    phone,
+                    email,
+                    first_name,
+                    last_name,
+                    birth_date,
+                    active,
+                    notify_email,
+                    notify_phone,
+                    mode,
+                    on_match,
+                    name,
+                    registered_on,
+                    gender,
+                    language,
+                    brand_id,
+                    metrics,
+                    metadata,
+                    clear,
+                    source_version,
+                } = &**body;
                 self.optional_string("external_id", external_id);
                 self.optional_string("phone", phone);
                 self.optional_string("email", email);
@@ -131,26 +132,27 @@ impl Content {
                 self.optional_string("reason", reason);
                 self.optional_flag("skip_notifications", skip_notifications.then_some(true));
             }
-            Body::Settings(SettingsPatch {
-                effective_from,
-                expected_version,
-                name,
-                time_zone,
-                match_by,
-                max_age_s,
-                max_future_s,
-                preset,
-                email,
-                phone,
-                social,
-                status,
-                on_match,
-                required_fields,
-                phone_format,
-                allow_no_identifier,
-                profile_change_needs_active,
-                key_form,
-            }) => {
+            Body::Settings(body) => {
+                let SettingsPatch {
+                    effective_from,
+                    expected_version,
+                    name,
+                    time_zone,
+                    match_by,
+                    max_age_s,
+                    max_future_s,
+                    preset,
+                    email,
+                    phone,
+                    social,
+                    status,
+                    on_match,
+                    required_fields,
+                    phone_format,
+                    allow_no_identifier,
+                    profile_change_needs_active,
+                    key_form,
+                } = &**body;
                 self.optional_instant("effective_from", *effective_from);
                 self.optional_string("name", name);
                 self.optional_string("time_zone", time_zone);
@@ -176,24 +178,25 @@ impl Content {
                 self.optional_flag("profile_change_needs_active", *profile_change_needs_active);
                 self.word("key_form", key_form.map(KeyForm::name));
             }
-            Body::Unit(UnitDefinition {
-                effective_from,
-                expected_version,
-                unit_id,
-                name,
-                scale,
-                expiry_days,
-                min_held,
-                min_amount,
-                description,
-                kind,
-                currency,
-                brand_id,
-                value,
-                rounding,
-                step,
-                attributes,
-            }) => {
+            Body::Unit(body) => {
+                let UnitDefinition {
+                    effective_from,
+                    expected_version,
+                    unit_id,
+                    name,
+                    scale,
+                    expiry_days,
+                    min_held,
+                    min_amount,
+                    description,
+                    kind,
+                    currency,
+                    brand_id,
+                    value,
+                    rounding,
+                    step,
+                    attributes,
+                } = &**body;
                 self.optional_instant("effective_from", *effective_from);
                 self.string("unit_id", unit_id.as_str());
                 self.string("name", name);

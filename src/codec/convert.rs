@@ -71,7 +71,7 @@ pub(super) fn customer_upsert(command: wire::CustomerUpsert, problems: &mut Prob
     });
     let metadata = entries("command.metadata", metadata, problems, optional_text);
     let mut checked = |field, value| optional_text(field, value, problems);
-    Body::CustomerUpsert(CustomerUpsert {
+    Body::CustomerUpsert(Box::new(CustomerUpsert {
         external_id: checked("command.external_id", external_id),
         phone: checked("command.phone", phone),
         email: checked("command.email", email),
@@ -92,7 +92,7 @@ pub(super) fn customer_upsert(command: wire::CustomerUpsert, problems: &mut Prob
         metadata,
         clear: clear.into_iter().map(Into::into).collect(),
         source_version,
-    })
+    }))
 }
 
 pub(super) fn credit(command: wire::CreditBody, problems: &mut Problems) -> Body {
@@ -156,7 +156,7 @@ pub(super) fn merchant_config(
             allow_no_identifier,
             profile_change_needs_active,
             key_form,
-        }) => Body::Settings(SettingsPatch {
+        }) => Body::Settings(Box::new(SettingsPatch {
             effective_from,
             expected_version,
             preset: preset.map(Into::into),
@@ -175,7 +175,7 @@ pub(super) fn merchant_config(
             allow_no_identifier,
             profile_change_needs_active,
             key_form: key_form.map(Into::into),
-        }),
+        })),
         wire::ConfigBody::Unit(wire::Unit {
             unit_id: id,
             name,
@@ -191,7 +191,7 @@ pub(super) fn merchant_config(
             rounding,
             step,
             attributes,
-        }) => Body::Unit(UnitDefinition {
+        }) => Body::Unit(Box::new(UnitDefinition {
             effective_from,
             expected_version,
             unit_id: unit_id("command.unit_id", id, problems),
@@ -211,7 +211,7 @@ pub(super) fn merchant_config(
             rounding: rounding.into(),
             step,
             attributes: texts("command.attributes", attributes, problems),
-        }),
+        })),
     }
 }
 

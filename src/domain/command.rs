@@ -109,11 +109,12 @@ pub enum RefKind {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Body {
-    CustomerUpsert(CustomerUpsert),
+    /// Boxed, as what few commands are: a command's size is that of the largest, and thousands wait in memory.
+    CustomerUpsert(Box<CustomerUpsert>),
     CreditAmount(CreditAmount),
     RedeemAmount(RedeemAmount),
-    Settings(SettingsPatch),
-    Unit(UnitDefinition),
+    Settings(Box<SettingsPatch>),
+    Unit(Box<UnitDefinition>),
     /// Its merchant is known, so it can be answered, but its fields are not of the right form (JSON only).
     Malformed(Malformed),
 }

@@ -145,12 +145,12 @@ pub(super) fn preamble() -> Vec<Draft> {
             profile_change_needs_active: Some(merchant == "acme"),
             ..Default::default()
         };
-        drafts.push(config(Body::Settings(patch)));
-        drafts.push(config(Body::Unit(unit_definition("points", Some(1), 0, 1))));
-        drafts.push(config(Body::Unit(UnitDefinition { step: 2, ..unit_definition("apples", None, 20, 5) })));
+        drafts.push(config(Body::Settings(Box::new(patch))));
+        drafts.push(config(Body::Unit(Box::new(unit_definition("points", Some(1), 0, 1)))));
+        drafts.push(config(Body::Unit(Box::new(UnitDefinition { step: 2, ..unit_definition("apples", None, 20, 5) }))));
         for external_id in ["ada", "bob"] {
             let upsert = CustomerUpsert { external_id: Some(external_id.to_owned()), ..Default::default() };
-            let what = send(None, Body::CustomerUpsert(upsert));
+            let what = send(None, Body::CustomerUpsert(Box::new(upsert)));
             drafts.push(Draft { topic: CommandTopic::CustomerUpsert, gap: 0, what });
         }
     }
@@ -344,7 +344,7 @@ fn upsert() -> BoxedStrategy<Body> {
         manner(),
     )
         .prop_map(|(external_id, phone, email, first_name, birth_date, active, notify_email, manner)| {
-            Body::CustomerUpsert(CustomerUpsert {
+            Body::CustomerUpsert(Box::new(CustomerUpsert {
                 external_id,
                 phone,
                 email,
@@ -353,7 +353,7 @@ fn upsert() -> BoxedStrategy<Body> {
                 active,
                 notify_email,
                 ..manner
-            })
+            }))
         })
         .boxed()
 }
@@ -393,7 +393,7 @@ fn settings() -> BoxedStrategy<Body> {
         .prop_map(|(from, zone, match_by, max_age_s, rest)| {
             let effective_from = from.map(|time| time.from(Instant::from_micros(START * 1_000_000)));
             let time_zone = zone;
-            Body::Settings(SettingsPatch { effective_from, time_zone, match_by, max_age_s, ..rest })
+            Body::Settings(Box::new(SettingsPatch { effective_from, time_zone, match_by, max_age_s, ..rest }))
         })
         .boxed()
 }
@@ -446,7 +446,7 @@ fn unit() -> BoxedStrategy<Body> {
         .prop_map(|(from, unit_id, scale, expiry_days, min_held, min_amount, step)| {
             let effective_from = from.map(|time| time.from(Instant::from_micros(START * 1_000_000)));
             let name = "Points".to_owned();
-            Body::Unit(UnitDefinition {
+            Body::Unit(Box::new(UnitDefinition {
                 effective_from,
                 unit_id,
                 name,
@@ -456,7 +456,7 @@ fn unit() -> BoxedStrategy<Body> {
                 min_amount,
                 step,
                 ..bare_unit()
-            })
+            }))
         })
         .boxed()
 }

@@ -171,7 +171,7 @@ impl Parser {
 
     fn body(&self, verb: &str, plain: &[&str], options: &mut Options) -> Body {
         match verb {
-            "settings" => Body::Settings(SettingsPatch {
+            "settings" => Body::Settings(Box::new(SettingsPatch {
                 effective_from: options.text("from").map(|time| self.time(&time)),
                 name: options.text("name"),
                 time_zone: options.text("zone"),
@@ -192,8 +192,8 @@ impl Parser {
                 allow_no_identifier: options.flag("no_identifier"),
                 profile_change_needs_active: options.flag("needs_active"),
                 key_form: options.word("keys", KeyForm::ALL, |form| form.name()),
-            }),
-            "unit" => Body::Unit(UnitDefinition {
+            })),
+            "unit" => Body::Unit(Box::new(UnitDefinition {
                 effective_from: options.text("from").map(|time| self.time(&time)),
                 unit_id: UnitId::new(plain[0]),
                 name: options.text("name").unwrap_or_else(|| "Points".to_owned()),
@@ -210,8 +210,8 @@ impl Parser {
                 rounding: options.word("rounding", Rounding::ALL, |it| it.name()).unwrap_or(Rounding::Floor),
                 step: options.number("step").unwrap_or(1),
                 attributes: options.text("attributes").map(|labels| pairs(&labels).collect()).unwrap_or_default(),
-            }),
-            "upsert" => Body::CustomerUpsert(CustomerUpsert {
+            })),
+            "upsert" => Body::CustomerUpsert(Box::new(CustomerUpsert {
                 external_id: options.text("external_id"),
                 phone: options.text("phone"),
                 email: options.text("email"),
@@ -237,7 +237,7 @@ impl Parser {
                 metadata: options.text("metadata").iter().flat_map(|text| metadata(text)).collect(),
                 clear: options.text("clear").map(|names| fields_of(&names)).unwrap_or_default(),
                 source_version: options.number("source_version"),
-            }),
+            })),
             "credit" => Body::CreditAmount(CreditAmount {
                 unit: UnitId::new(plain[1]),
                 amount: plain[2].parse().expect("an amount"),
