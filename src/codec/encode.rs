@@ -159,23 +159,19 @@ impl Encoder {
         let customer = event.customer_id.map(|id| &*id.0.hyphenated().encode_lower(&mut room));
         let id = &*event.event_id.0.hyphenated().encode_lower(&mut id_room);
         let source = cloud_source(event.merchant_id.as_str());
-        let time = event.occurred_at.to_string();
-        let mut headers = Vec::with_capacity(14);
-        headers.push(OutboundHeader::new("type", event.fact.type_name()));
-        headers.push(OutboundHeader::new("merchant", event.merchant_id.as_str()));
-        headers.extend(event.source.as_deref().map(|source| OutboundHeader::new("source", source)));
-        headers.extend(customer.map(|id| OutboundHeader::new("customer-id", id)));
-        headers.push(OutboundHeader::new("event-id", id));
-        headers.push(OutboundHeader::new("schema", &self.events.name));
-        headers.extend(event.traceparent.as_deref().map(|trace| OutboundHeader::new("traceparent", trace)));
-        // A CloudEvent in binary mode: https://github.com/cloudevents/spec, the Kafka protocol binding.
+        let mut headers = Vec::with_capacity(10);
+        // A CloudEvent in binary mode (https://github.com/cloudevents/spec, the Kafka protocol binding). It has no ce_time: thousands of
+        // events wait in memory, and occurred_at is in each.
         headers.push(OutboundHeader::new("ce_specversion", "1.0"));
         headers.push(OutboundHeader::new("ce_id", id));
         headers.push(OutboundHeader::new("ce_type", event.fact.type_name()));
         headers.push(OutboundHeader::new("ce_source", &source));
-        headers.push(OutboundHeader::new("ce_time", &time));
         headers.extend(customer.map(|id| OutboundHeader::new("ce_subject", id)));
         headers.push(OutboundHeader::new("content-type", "application/avro"));
+        headers.push(OutboundHeader::new("merchant", event.merchant_id.as_str()));
+        headers.extend(event.source.as_deref().map(|source| OutboundHeader::new("source", source)));
+        headers.push(OutboundHeader::new("schema", &self.events.name));
+        headers.extend(event.traceparent.as_deref().map(|trace| OutboundHeader::new("traceparent", trace)));
         out.push(OutTopic::Events, event.merchant_id.as_str(), value, headers);
         Ok(())
     }

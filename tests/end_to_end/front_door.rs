@@ -73,7 +73,7 @@ fn a_customers_first_day() {
         "{redeemed:?}"
     );
     assert_eq!(
-        (redeemed.headers["type"].as_str(), redeemed.headers["merchant"].as_str()),
+        (redeemed.headers["ce_type"].as_str(), redeemed.headers["merchant"].as_str()),
         ("points.redeemed", merchant)
     );
     let mut states = Published::of(&installation, &["customers"]);

@@ -218,18 +218,18 @@ fn a_batch_in_its_order() {
     assert_eq!((rejection.code.as_ref(), rejection.detail["available"].as_ref()), ("insufficient_points", "3"));
     assert!(headers(&records[1]).contains(&"code=insufficient_points".to_owned()));
     let event_id = reader.read::<EventRecord<'static>>(value(3)).unwrap().event_id;
-    let cloud: Vec<String> = headers(&records[3]).into_iter().filter(|header| header.starts_with("c")).collect();
     assert_eq!(
-        cloud,
+        headers(&records[3]),
         [
-            "customer-id=00000000-0000-0000-0000-000000000001",
             "ce_specversion=1.0",
-            &format!("ce_id={}", event_id),
+            &format!("ce_id={event_id}"),
             "ce_type=points.redeemed",
             "ce_source=/merchants/m-1",
-            "ce_time=2023-11-14T22:13:20Z",
             "ce_subject=00000000-0000-0000-0000-000000000001",
             "content-type=application/avro",
+            "merchant=m-1",
+            "source=till",
+            "schema=loyalty.v1.Event",
         ]
     );
 

@@ -160,6 +160,10 @@ ledgers! {
         upsert phone=0151/23 as=bob                                     -> created, customer bob
         credit \"phone:0151 / 23\" points 1                             -> unknown_unit
         upsert phone=123456789012345678901                              -> invalid_fields, fields command.phone
+        # As it is, though it could be written otherwise.
+        upsert \"phone=+49 151 7654321\" as=spaced                     -> created
+        upsert \"phone=+49 151 7654321\" first=Eve                     -> updated, customer spaced
+        upsert phone=+491517654321                                      -> created
         upsert phone=+491511234567 as=eve                               -> created
         settings phones=e164
         upsert \"phone=+49 151 1234567\"                                -> unchanged, customer eve
