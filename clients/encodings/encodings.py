@@ -29,7 +29,8 @@ from upsert import BOOTSTRAP, PATIENCE_SECONDS, PREFIX, REGISTRY, decode  # noqa
 
 MERCHANT, *JAVA = sys.argv[1:]
 NO_DATUM = "The value is not a datum of the schema that it names."
-UNRESOLVABLE = NO_DATUM
+UNRESOLVABLE = ("The schema is a version of loyalty.v1.CreditCommand that Avro can't resolve to this worker's: a type is another, a symbol is "
+                "unknown, or a field without a default is missing.")
 failed = 0
 
 
