@@ -68,7 +68,11 @@ enum Learned {
 static BUILT_WITH: LazyLock<HashMap<[u8; 8], Learned>> = LazyLock::new(|| {
     let texts =
         CommandTopic::ALL.into_iter().flat_map(|topic| [schemas::released(topic), schemas::command(topic).text]);
-    texts.filter_map(|text| Some((schemas::fingerprint(text)?, meaning_of(text)))).collect()
+    let named = texts.flat_map(|text| {
+        let fingerprints = [schemas::fingerprint(text), schemas::fingerprint_of_apache_avro(text)];
+        fingerprints.into_iter().flatten().map(move |fingerprint| (fingerprint, meaning_of(text)))
+    });
+    named.collect()
 });
 
 enum Refusal {
@@ -196,7 +200,15 @@ impl Decoder {
         let rewritten = resolve::rewrite(writer, own, datum).map_err(|_| {
             let theirs = writer.full_name();
             if theirs.as_deref() == Some(own.full_name().as_str()) {
-                return undecodable("The value is not a datum of the schema that it names.");
+                return if resolve::is_datum(writer, own, datum) {
+                    undecodable(format!(
+                        "The schema is a version of {} that Avro can't resolve to this worker's: a type is another, a symbol is \
+                         unknown, or a field without a default is missing.",
+                        own.full_name()
+                    ))
+                } else {
+                    undecodable("The value is not a datum of the schema that it names.")
+                };
             }
             let theirs = theirs.unwrap_or_else(|| "no record".to_owned());
             undecodable(format!("The schema is that of {theirs}, but the topic takes {}.", own.full_name()))

@@ -5,7 +5,7 @@
 //! record's name, so that one command could become another; and it reads a datum that ends early as nulls.
 
 use apache_avro::Schema;
-use apache_avro::schema::{RecordField, RecordSchema, ResolvedSchema};
+use apache_avro::schema::{DecimalSchema, InnerDecimalSchema, RecordField, RecordSchema, ResolvedSchema, UuidSchema};
 
 use super::binary::{Malformed, put_bytes, put_length, put_long};
 use super::binary::{take, take_block, take_boolean, take_bytes, take_index, take_long, take_text};
@@ -39,6 +39,11 @@ pub(super) fn rewrite(writer: &WriterSchema, own: &'static OwnSchema, mut datum:
     let mut out = Vec::with_capacity(datum.len());
     Resolution { writer, own }.value(writer.root, own.schema, &mut datum, &mut out, MAX_DEPTH)?;
     if datum.is_empty() { Ok(out) } else { Err(Malformed) }
+}
+
+/// Whether the bytes have the form of the writer's schema, whatever may become of them.
+pub(super) fn is_datum(writer: &WriterSchema, own: &'static OwnSchema, mut datum: &[u8]) -> bool {
+    Resolution { writer, own }.skip(writer.root, &mut datum, MAX_DEPTH).is_ok() && datum.is_empty()
 }
 
 struct Resolution<'w> {
@@ -83,10 +88,7 @@ impl<'w> Resolution<'w> {
             (Schema::TimestampMillis, Schema::TimestampMicros) => {
                 put_long(out, take_long(input)?.checked_mul(1000).ok_or(Malformed)?);
             }
-            (
-                Schema::String | Schema::Bytes | Schema::Uuid(apache_avro::schema::UuidSchema::String),
-                Schema::String,
-            ) => {
+            (Schema::String | Schema::Bytes | Schema::Uuid(UuidSchema::String), Schema::String) => {
                 put_bytes(out, take_text(input)?.as_bytes());
             }
             (Schema::Enum(theirs), Schema::Enum(ours)) => {
@@ -175,10 +177,17 @@ impl<'w> Resolution<'w> {
             Schema::Double => {
                 take(input, 8)?;
             }
-            Schema::Fixed(fixed) | Schema::Duration(fixed) => {
+            Schema::Fixed(fixed)
+            | Schema::Duration(fixed)
+            | Schema::Uuid(UuidSchema::Fixed(fixed))
+            | Schema::Decimal(DecimalSchema { inner: InnerDecimalSchema::Fixed(fixed), .. }) => {
                 take(input, fixed.size)?;
             }
-            Schema::String | Schema::Bytes => {
+            Schema::String
+            | Schema::Bytes
+            | Schema::BigDecimal
+            | Schema::Uuid(UuidSchema::String | UuidSchema::Bytes)
+            | Schema::Decimal(DecimalSchema { inner: InnerDecimalSchema::Bytes, .. }) => {
                 take_bytes(input)?;
             }
             Schema::Union(union) => {
@@ -197,7 +206,7 @@ impl<'w> Resolution<'w> {
                     self.skip(&field.schema, input, depth)?;
                 }
             }
-            Schema::Decimal(_) | Schema::BigDecimal | Schema::Uuid(_) | Schema::Ref { .. } => return Err(Malformed),
+            Schema::Ref { .. } => return Err(Malformed),
             // All that is left is written as a varint.
             _ => {
                 take_long(input)?;
@@ -256,6 +265,6 @@ fn is_widening(writer: &Schema, branch: &Schema) -> bool {
         (writer, branch),
         (Schema::Int, Schema::Long)
             | (Schema::Long | Schema::TimestampMillis, Schema::TimestampMicros)
-            | (Schema::Bytes | Schema::Uuid(apache_avro::schema::UuidSchema::String), Schema::String)
+            | (Schema::Bytes | Schema::Uuid(UuidSchema::String), Schema::String)
     )
 }

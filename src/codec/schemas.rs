@@ -58,8 +58,25 @@ pub fn released(topic: CommandTopic) -> &'static str {
 
 /// By which Avro's single-object encoding names a schema: CRC-64-AVRO over its canonical form, as it stands before a datum.
 pub fn fingerprint(text: &str) -> Option<[u8; 8]> {
-    let schema = Schema::parse_str(text).ok()?;
-    schema.fingerprint::<Rabin>().bytes.try_into().ok()
+    let mut json = serde_json::from_str(text).ok()?;
+    reduce_logical_types(&mut json);
+    Schema::parse(&json).ok()?.fingerprint::<Rabin>().bytes.try_into().ok()
+}
+
+/// The same as apache-avro has it, which forgets that a type without its logical type is a mere name.
+pub fn fingerprint_of_apache_avro(text: &str) -> Option<[u8; 8]> {
+    Schema::parse_str(text).ok()?.fingerprint::<Rabin>().bytes.try_into().ok()
+}
+
+fn reduce_logical_types(node: &mut serde_json::Value) {
+    match node {
+        serde_json::Value::Object(object) if object.contains_key("logicalType") && object["type"] != "fixed" => {
+            *node = object["type"].take();
+        }
+        serde_json::Value::Object(object) => object.values_mut().for_each(reduce_logical_types),
+        serde_json::Value::Array(items) => items.iter_mut().for_each(reduce_logical_types),
+        _ => {}
+    }
 }
 
 /// The schema of a topic's commands.

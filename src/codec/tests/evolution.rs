@@ -160,6 +160,15 @@ fn single_objects_of_this_schema_and_of_the_released_one_are_understood() {
     assert!(message.contains("RedeemCommand"), "{message}");
 }
 
+/// As Java's Avro and Python's fastavro compute them.
+#[test]
+fn fingerprints_are_those_of_other_libraries() {
+    let of = |text| u64::from_be_bytes(schemas::fingerprint(text).unwrap());
+    assert_eq!(of(schemas::command(CommandTopic::Credit).text), 0x52C9_7CEF_EE54_8C92);
+    assert_eq!(of(schemas::released(CommandTopic::CustomerUpsert)), 0xCDAC_C7CB_D2E5_79F6);
+    assert_eq!(of(schemas::released(CommandTopic::MerchantConfig)), 0x2AF3_80FB_0BF4_6156);
+}
+
 /// It was decided when it was refused, and comes again after an upgrade: still the same command.
 #[test]
 fn a_command_that_is_malformed_is_the_same_with_a_longer_schema() {
