@@ -99,7 +99,7 @@ pub fn run(options: &Options, settings: &Settings) -> Result<(), CliError> {
     }
 }
 
-/// Keeps to a number of commands per second, in steps of a twentieth of one.
+/// Keeps to a number of commands per second, in steps of a twentieth of one or less.
 struct Pace {
     per_step: usize,
     step: Duration,
@@ -108,16 +108,16 @@ struct Pace {
 
 impl Pace {
     fn of(rate: u32) -> Pace {
-        let per_step = rate.div_ceil(20);
-        let step = Duration::from_secs(1) * per_step / rate;
-        Pace { per_step: per_step as usize, step, next: Instant::now() }
+        let per_step = (rate as usize).div_ceil(20).min(IN_FLIGHT);
+        let step = Duration::from_secs_f64(per_step as f64 / f64::from(rate));
+        Pace { per_step, step, next: Instant::now() }
     }
 
     /// Waits until more may be sent, and says how many. What could not be sent in time is not caught up with.
     fn wait(&mut self) -> usize {
         std::thread::sleep(self.next.saturating_duration_since(Instant::now()));
         self.next = self.next.max(Instant::now() - self.step) + self.step;
-        self.per_step.min(IN_FLIGHT)
+        self.per_step
     }
 }
 
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_pace_is_so_many_per_second() {
-        for rate in [1, 7, 20, 21, 1_000, 4_999] {
+        for rate in [1, 7, 20, 21, 1_000, 4_999, 100_000] {
             let Pace { per_step, step, .. } = Pace::of(rate);
             let per_second = per_step as f64 / step.as_secs_f64();
             assert!((per_second / f64::from(rate) - 1.0).abs() < 0.001, "{rate}: {per_second}");

@@ -14,6 +14,9 @@ use crate::telemetry::metrics::{self, LaneState, RecoveryCause};
 /// How often a halted lane looks whether what halted it has been mended: a skip, a recovery, a restored topic.
 const HALT_RECHECK: Duration = Duration::from_secs(10);
 
+/// How long a lane that was halted, and has nothing to do, counts as halted still: longer than the search for a record that can't be applied.
+const MENDED_AFTER: Duration = Duration::from_secs(5);
+
 /// How long a lane that is to finish tries to come in order, so that it can publish what is applied: a fence's pause, a producer's start and
 /// a transaction, on a busy machine. Those who stop workers commonly grant 30 seconds.
 const FINISH_PATIENCE: Duration = Duration::from_secs(15);
@@ -43,14 +46,26 @@ pub(super) async fn own(shared: Arc<Shared>, lane: i32, mut orders: watch::Recei
                     "lane recovered"
                 );
                 metrics::recovered(cause);
-                metrics::lane_state(lane, LaneState::Held);
-                shared.health.lane(lane, LaneState::Held);
-                note_halt(&shared, lane, None).await;
                 let before = session.state.batch;
-                let worked = session::work(&shared, &mut session, &mut orders).await;
+                if halted_for.is_none() {
+                    is_held(&shared, lane).await;
+                }
+                let worked = {
+                    let mut applied = session.applied.subscribe();
+                    let mut work = std::pin::pin!(session::work(&shared, &mut session, &mut orders));
+                    loop {
+                        tokio::select! {
+                            worked = &mut work => break worked,
+                            // What halted it may lie in its work: only a batch, or a while without one, shows that it is mended.
+                            () = mended(&mut applied), if halted_for.is_some() => {
+                                halted_for = None;
+                                is_held(&shared, lane).await;
+                            }
+                        }
+                    }
+                };
                 if session.state.batch > before {
                     backoff.reset();
-                    halted_for = None;
                 }
                 match worked {
                     Ok(()) => break,
@@ -72,8 +87,8 @@ pub(super) async fn own(shared: Arc<Shared>, lane: i32, mut orders: watch::Recei
                     metrics::lane_state(lane, LaneState::Halted);
                     shared.health.lane_halted(lane, Some(reason.clone()));
                     halted_for = Some(reason.clone());
-                    note_halt(&shared, lane, Some(reason)).await;
                 }
+                note_halt(&shared, lane, Some(reason)).await;
                 RecoveryCause::Halted
             }
             LaneFailure::Kafka(_) => RecoveryCause::Kafka,
@@ -94,6 +109,16 @@ pub(super) async fn own(shared: Arc<Shared>, lane: i32, mut orders: watch::Recei
     }
     metrics::lane_released(lane);
     shared.health.lane_released(lane);
+}
+
+async fn mended(applied: &mut watch::Receiver<i64>) {
+    let _ = tokio::time::timeout(MENDED_AFTER, applied.changed()).await;
+}
+
+async fn is_held(shared: &Shared, lane: i32) {
+    metrics::lane_state(lane, LaneState::Held);
+    shared.health.lane(lane, LaneState::Held);
+    note_halt(shared, lane, None).await;
 }
 
 /// For `loyalty-worker lanes`. What keeps it from being written is told by the lane itself, or is why it halts.

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
+use tokio::sync::{Notify, watch};
 
 use super::Shared;
 use super::apply::LaneMemory;
@@ -33,6 +33,8 @@ pub(super) struct Session {
     pub wake: Arc<Notify>,
     pub publisher: Publisher,
     pub registry_patience: RegistryPatience,
+    /// Each batch, once it is applied.
+    pub applied: watch::Sender<i64>,
     pub reports: UnboundedReceiver<PublishReport>,
     /// The last batch that is known to be published.
     pub published: i64,
@@ -132,6 +134,7 @@ pub(super) async fn recover(shared: &Arc<Shared>, lane: i32) -> Result<Session, 
         wake,
         publisher,
         registry_patience: RegistryPatience::new(),
+        applied: watch::Sender::new(published),
         reports,
         published,
         forgotten: published,

@@ -67,7 +67,7 @@ pub(super) async fn work(
             LaneOrder::Work => {
                 session.intake.read().map_err(|error| intake_failure(session.memory.lane, &error))?;
                 if session.unpublished() < shared.settings.worker.max_unpublished_batches as i64 {
-                    if let Some((taken, deliveries)) = session.take(shared, orders).await {
+                    if let Some((taken, deliveries)) = session.take(shared, orders).await? {
                         session.apply(shared, taken, deliveries).await?;
                         continue;
                     }
@@ -103,32 +103,33 @@ impl Session {
         &mut self,
         shared: &Shared,
         orders: &mut watch::Receiver<LaneOrder>,
-    ) -> Option<(Taken, Vec<Delivery>)> {
+    ) -> Result<Option<(Taken, Vec<Delivery>)>, LaneFailure> {
         let taken = tokio::select! {
             taken = self.intake.take_surely(shared, self.memory.lane) => taken,
             _ = orders.changed() => {
                 orders.mark_changed();
-                return None;
+                return Ok(None);
             }
         };
         let Some(TakenBatch { taken, deliveries }) = taken else {
             let frontier = self.state.frontier;
             let taken = Taken { records: Vec::new(), before: frontier, after: frontier, passed_over: Vec::new() };
-            return self.state.due_pending.then_some((taken, Vec::new()));
+            return Ok(self.state.due_pending.then_some((taken, Vec::new())));
         };
         if let Some(deliveries) = deliveries {
-            return Some((taken, deliveries));
+            return Ok(Some((taken, deliveries)));
         }
         // A registry may be away for hours: the lane goes on telling how it is, and listening.
         let understood = {
-            let Session { memory, registry_patience, intake, state, publisher, .. } = self;
+            let Session { memory, registry_patience, intake, state, publisher, reports, .. } = self;
             let mut decode = std::pin::pin!(memory.decode(shared, &taken.records, registry_patience));
             loop {
                 tokio::select! {
-                    deliveries = &mut decode => break Some(deliveries),
+                    deliveries = &mut decode => break Ok(deliveries),
+                    Some(report) = reports.recv() => break Err(Some(report)),
                     _ = orders.changed() => {
                         orders.mark_changed();
-                        break None;
+                        break Err(None);
                     }
                     () = tokio::time::sleep(REPORT_INTERVAL) => {
                         let oldest = taken.records.iter().map(|record| record.timestamp).min();
@@ -137,11 +138,13 @@ impl Session {
                 }
             }
         };
-        if understood.is_none() {
-            self.intake.put_back(TakenBatch { taken, deliveries: None });
-            return None;
+        match understood {
+            Ok(deliveries) => Ok(Some((taken, deliveries))),
+            Err(report) => {
+                self.intake.put_back(TakenBatch { taken, deliveries: None });
+                report.map_or(Ok(()), |report| self.note(report)).map(|()| None)
+            }
         }
-        understood.map(|deliveries| (taken, deliveries))
     }
 
     /// One batch: from its records to a committed transaction, and on to the publisher.
@@ -166,6 +169,7 @@ impl Session {
             Err(error) => return Err(LaneFailure::Halt(error.to_string())),
         };
         self.state = next;
+        self.applied.send_replace(self.state.batch);
         self.in_flight.push_back(InFlight {
             batch: self.state.batch,
             oldest: taken.records.iter().map(|record| record.timestamp).min(),
@@ -284,7 +288,10 @@ fn report(
             metrics::lag_records(lane, topic, (end - state.frontier.next(topic)).max(0));
         }
     }
-    metrics::lag_age_seconds(lane, oldest.map_or(Duration::ZERO, elapsed_since));
+    // Before the broker has said anything, nothing is known to be up to date.
+    if oldest.is_some() || intake.cached_end(CommandTopic::Clock).is_some() {
+        metrics::lag_age_seconds(lane, oldest.map_or(Duration::ZERO, elapsed_since));
+    }
     watch(publisher, shared, lane);
 }
 

@@ -145,6 +145,12 @@ fn a_poisoned_record_until_it_is_skipped() {
     let reason = [&format!("can't apply the record {place}:"), &*format!("loyalty-worker skip {place} --reason")];
     assert_lane_0_is_halted(&worker, &mut other, &reason);
 
+    // Each time that the lane looks again it gets as far as before; nobody may take that for mended.
+    worker.await_log("lane recovered", worker.logged("lane recovered") + 1);
+    assert_lane_0_is_halted(&worker, &mut other, &reason);
+    let lanes = installation.must(&["lanes"]);
+    assert!(lanes.contains("lane 0 is halted:") && lanes.contains(&place), "{lanes}");
+
     installation.must(&["skip", &place, "--reason", "defect 4711"]);
     let letter = halted.answers.await_answer(&poison);
     assert!(letter.is_dead_letter(), "{letter:?}");
@@ -154,7 +160,9 @@ fn a_poisoned_record_until_it_is_skipped() {
     for position in before.iter().chain(&after) {
         assert_eq!(halted.answers.await_answer(position).json["status"], "accepted");
     }
-    assert_eq!(worker.metric(r#"loyalty_lane_state{lane="0",state="halted"}"#), 0.0);
+    eventually("it counts as mended", || {
+        (worker.metric(r#"loyalty_lane_state{lane="0",state="halted"}"#) == 0.0).then_some(())
+    });
     assert_eq!(worker.metric(r#"loyalty_dead_letter_records_total{class="skipped"}"#), 1.0);
     worker.finish();
     installation.assert_audit_holds();

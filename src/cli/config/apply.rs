@@ -15,7 +15,7 @@ use crate::cli::{CliError, input, output};
 use crate::codec::{Decoder, RegistryClient};
 use crate::config::Settings;
 use crate::domain::config::MerchantConfig;
-use crate::domain::{CommandTopic, MerchantId, Position};
+use crate::domain::{CommandTopic, Instant, MerchantId, Position, UnitId};
 use crate::kafka::sender::CommandSender;
 use crate::query;
 use crate::record::TopicNames;
@@ -67,6 +67,10 @@ pub fn run(options: &Options, settings: &Settings) -> Result<(), CliError> {
     let found = difference(&document, &config, &decoder)?;
     show(&found)?;
     let changes = &found.changes;
+    let now = Instant::from_micros(jiff::Timestamp::now().as_microsecond());
+    if let Some(scheduled) = changes.iter().find_map(|change| scheduled(change, &config, now)) {
+        return Err(CliError::Failed(scheduled));
+    }
     let conflicts: Vec<String> = changes.iter().filter_map(Change::conflict).collect();
     if !conflicts.is_empty() {
         return Err(CliError::Failed(format!(
@@ -82,6 +86,21 @@ pub fn run(options: &Options, settings: &Settings) -> Result<(), CliError> {
         return output::line("Nothing was sent.");
     }
     send(changes, &merchant, Duration::from_secs(options.wait), settings)
+}
+
+/// A change is made of the latest version and is in force at once, and so would be what is only scheduled.
+fn scheduled(change: &Change, config: &MerchantConfig, now: Instant) -> Option<String> {
+    let from = match change.object.strip_prefix("unit ") {
+        Some(unit) => config.latest_unit(&UnitId::new(unit)).map(|latest| latest.effective_from),
+        None => config.latest_settings().map(|latest| latest.effective_from),
+    };
+    from.filter(|from| *from > now).map(|from| {
+        format!(
+            "{}: the latest version is scheduled for {from}, and this change would bring it into force now. Nothing was sent. Send a \
+             merchant-config command of its own, with the effective_from that is meant",
+            change.object
+        )
+    })
 }
 
 fn read(file: &Path) -> Result<Document, CliError> {

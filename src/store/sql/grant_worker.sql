@@ -20,3 +20,5 @@ grant insert on entry, decision, earned_order, settings_version, unit_version, s
 grant insert, update (replayed_at, times, new_partition, new_offset) on replayed_record to :"role";
 -- The audit computes keys. Everybody may, unless that was taken from them.
 grant execute on function lookup_key(text[]) to :"role";
+-- `trial-balance`.
+grant select on account, lot to :"role";
