@@ -195,19 +195,22 @@ pub struct MoneyValue {
     pub currency: String,
 }
 
-/// A word of the schema that the domain has too, both ways.
+/// A word of the schema that the domain has too, both ways. The first is the default.
 macro_rules! words {
-    ($($name:ident = $domain:path { $($variant:ident),* })*) => {
+    ($($name:ident = $domain:path { $first:ident $(, $variant:ident)* })*) => {
         $(
-            #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+            #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
             #[serde(rename_all = "snake_case")]
             pub enum $name {
+                #[default]
+                $first,
                 $($variant),*
             }
 
             impl From<$name> for $domain {
                 fn from(word: $name) -> Self {
                     match word {
+                        $name::$first => Self::$first,
                         $($name::$variant => Self::$variant),*
                     }
                 }
@@ -216,6 +219,7 @@ macro_rules! words {
             impl From<$domain> for $name {
                 fn from(word: $domain) -> Self {
                     match word {
+                        <$domain>::$first => Self::$first,
                         $(<$domain>::$variant => Self::$variant),*
                     }
                 }
@@ -237,12 +241,6 @@ words! {
     KeyForm = config::KeyForm { Any, Token }
     UnitKind = config::UnitKind { Points, Money, Discount, Product }
     Rounding = config::Rounding { Floor, HalfUp, HalfEven, Ceiling }
-}
-
-impl Default for UpsertMode {
-    fn default() -> Self {
-        UpsertMode::Upsert
-    }
 }
 
 /// A journal record as it is read back.

@@ -96,7 +96,8 @@ fn every_schema_has_grown_by_appending() {
 #[test]
 fn what_is_no_growth_is_seen() {
     let old = schemas::command(CommandTopic::CustomerUpsert).json.clone();
-    let changes: [(&str, fn(&mut Vec<Value>)); 6] = [
+    type Change = fn(&mut Vec<Value>);
+    let changes: [(&str, Change); 6] = [
         ("stands elsewhere", |fields| fields.swap(0, 1)),
         ("stands elsewhere", |fields| drop(fields.remove(3))),
         ("no default", |fields| fields.push(serde_json::json!({"name": "more", "type": "string"}))),
