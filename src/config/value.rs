@@ -97,7 +97,9 @@ impl Kind {
             Kind::Flag => "true or false".to_owned(),
             Kind::Choice(choices) => format!("One of {}", choices.join(", ")),
             Kind::Address => "An address and port such as 127.0.0.1:9464".to_owned(),
-            Kind::PostgresUrl => "postgres://user:password@host:port/database".to_owned(),
+            Kind::PostgresUrl => {
+                "postgres://user:password@host:port/database, without sslmode: postgres.tls says that".to_owned()
+            }
             Kind::HttpUrl => "An address that begins with http:// or https://".to_owned(),
             Kind::LogFilter => "A filter such as info or info,loyalty_worker=debug".to_owned(),
             Kind::Properties => "A table of librdkafka's properties".to_owned(),

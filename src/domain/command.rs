@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::config::{KeyForm, MerchantStatus, MoneyValue, OnMatch, PhoneFormat, Preset, Rounding, UnitKind};
 use super::customer::IdentifierKind;
+use super::words::words;
 use super::{Gender, IdempotencyKey, Instant, MerchantId, Metric, Position, ProfileField, Seed, UnitId};
 
 /// One inbound record, understood as far as that is possible.
@@ -174,24 +175,16 @@ pub struct CustomerUpsert {
     pub source_version: Option<i64>,
 }
 
-/// Whether the customer may be new, and whether it may exist.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum UpsertMode {
-    #[default]
-    Upsert,
-    /// Refuses one that exists.
-    Create,
-    /// Refuses one that does not.
-    Update,
-}
-
-impl UpsertMode {
-    pub fn name(self) -> &'static str {
-        match self {
-            UpsertMode::Upsert => "upsert",
-            UpsertMode::Create => "create",
-            UpsertMode::Update => "update",
-        }
+words! {
+    /// Whether the customer may be new, and whether it may exist.
+    #[derive(Default)]
+    UpsertMode {
+        #[default]
+        Upsert = 1 "upsert",
+        /// Refuses one that exists.
+        Create = 2 "create",
+        /// Refuses one that does not.
+        Update = 3 "update",
     }
 }
 

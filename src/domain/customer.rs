@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::civil::Date;
 
+use super::words::words;
 use super::{Account, CustomerId, Gender, Instant, MerchantId, Metric, UnitId};
 
 /// What can name a customer within a merchant, each for itself unique. Rows have them in this order.
@@ -48,31 +49,11 @@ pub struct Identifier {
     pub value: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CustomerStatus {
-    Active,
-    /// No earning, no redeeming; the profile may change.
-    Inactive,
-}
-
-impl CustomerStatus {
-    /// The number that stands for it in the database; never reused.
-    pub fn code(self) -> i16 {
-        match self {
-            CustomerStatus::Active => 1,
-            CustomerStatus::Inactive => 2,
-        }
-    }
-
-    pub fn from_code(code: i16) -> Option<CustomerStatus> {
-        [CustomerStatus::Active, CustomerStatus::Inactive].into_iter().find(|status| status.code() == code)
-    }
-
-    pub fn name(self) -> &'static str {
-        match self {
-            CustomerStatus::Active => "active",
-            CustomerStatus::Inactive => "inactive",
-        }
+words! {
+    CustomerStatus {
+        Active = 1 "active",
+        /// No earning, no redeeming; the profile may change, unless the merchant says no.
+        Inactive = 2 "inactive",
     }
 }
 

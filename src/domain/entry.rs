@@ -1,38 +1,17 @@
 //! One line of the ledger.
 
+use super::words::words;
 use super::{CustomerId, Instant, LotId, Position, TransactionId, UnitId};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum EntryKind {
-    EarnAmount,
-    RedeemAmount,
-    Expire,
+words! {
+    EntryKind {
+        EarnAmount = 1 "earn_amount",
+        RedeemAmount = 2 "redeem_amount",
+        Expire = 3 "expire",
+    }
 }
 
 impl EntryKind {
-    pub const ALL: [EntryKind; 3] = [EntryKind::EarnAmount, EntryKind::RedeemAmount, EntryKind::Expire];
-
-    /// The number that stands for it in the database; never reused.
-    pub fn code(self) -> i16 {
-        match self {
-            EntryKind::EarnAmount => 1,
-            EntryKind::RedeemAmount => 2,
-            EntryKind::Expire => 3,
-        }
-    }
-
-    pub fn from_code(code: i16) -> Option<EntryKind> {
-        Self::ALL.into_iter().find(|kind| kind.code() == code)
-    }
-
-    pub fn name(self) -> &'static str {
-        match self {
-            EntryKind::EarnAmount => "earn_amount",
-            EntryKind::RedeemAmount => "redeem_amount",
-            EntryKind::Expire => "expire",
-        }
-    }
-
     /// Whether it adds to the balance.
     pub fn is_credit(self) -> bool {
         match self {

@@ -4,45 +4,19 @@ use std::sync::Arc;
 
 use super::command::ContentHash;
 use super::ids::lookup_key;
+use super::words::words;
 use super::{CustomerId, Entry, IdempotencyKey, Instant, MerchantId, OrderId, Position, Rejection, UnitId};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Effect {
-    Created,
-    Updated,
-    /// Accepted, and everything was so already: no version, no event.
-    Unchanged,
-    Applied,
-    /// The customer exists, and was to be left as it is: no version, no event.
-    Kept,
-}
-
-impl Effect {
-    pub const ALL: [Effect; 5] = [Effect::Created, Effect::Updated, Effect::Unchanged, Effect::Applied, Effect::Kept];
-
-    /// The number that stands for it in the database; never reused. 0 is a rejection.
-    pub fn code(self) -> i16 {
-        match self {
-            Effect::Created => 1,
-            Effect::Updated => 2,
-            Effect::Unchanged => 3,
-            Effect::Applied => 4,
-            Effect::Kept => 5,
-        }
-    }
-
-    pub fn from_code(code: i16) -> Option<Effect> {
-        Self::ALL.into_iter().find(|effect| effect.code() == code)
-    }
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Effect::Created => "created",
-            Effect::Updated => "updated",
-            Effect::Unchanged => "unchanged",
-            Effect::Applied => "applied",
-            Effect::Kept => "kept",
-        }
+words! {
+    /// What became of an accepted command. In the database 0 stands for a rejection.
+    Effect {
+        Created = 1 "created",
+        Updated = 2 "updated",
+        /// Everything was so already: no version, no event.
+        Unchanged = 3 "unchanged",
+        Applied = 4 "applied",
+        /// The customer exists, and was to be left as it is: no version, no event.
+        Kept = 5 "kept",
     }
 }
 

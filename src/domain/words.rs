@@ -10,7 +10,7 @@ macro_rules! words {
         }
 
         impl $name {
-            pub const ALL: &'static [$name] = &[$($name::$variant),*];
+            pub const ALL: [$name; [$($word),*].len()] = [$($name::$variant),*];
 
             /// The number that stands for it in the database.
             pub fn code(self) -> i16 {
@@ -20,7 +20,7 @@ macro_rules! words {
             }
 
             pub fn from_code(code: i16) -> Option<$name> {
-                Self::ALL.iter().copied().find(|word| word.code() == code)
+                Self::ALL.into_iter().find(|word| word.code() == code)
             }
 
             /// The word in commands, records and settings.

@@ -361,7 +361,7 @@ fn upsert() -> BoxedStrategy<Body> {
 /// How an upsert is meant, and the fields that few send.
 fn manner() -> impl Strategy<Value = CustomerUpsert> {
     let mode = prop_oneof![6 => Just(UpsertMode::Upsert), 1 => Just(UpsertMode::Create), 2 => Just(UpsertMode::Update)];
-    let on_match = prop_oneof![5 => Just(None), 2 => select(OnMatch::ALL).prop_map(Some)];
+    let on_match = prop_oneof![5 => Just(None), 2 => select(&OnMatch::ALL[..]).prop_map(Some)];
     let cleared = select(&[ProfileField::Phone, ProfileField::FirstName, ProfileField::Metadata][..]);
     let clear = prop_oneof![6 => Just(vec![]), 1 => cleared.prop_map(|field| vec![field])];
     let text = |key: &'static str| weighted(0.7, mostly(&["1", "2"], &[""])).prop_map(move |it| (key.to_owned(), it));
@@ -404,7 +404,7 @@ fn customers_settings() -> impl Strategy<Value = SettingsPatch> {
         2 => Just(Some(MerchantStatus::Active)),
         1 => Just(Some(MerchantStatus::Suspended))
     ];
-    let phone_format = prop_oneof![9 => Just(None), 2 => select(PhoneFormat::ALL).prop_map(Some)];
+    let phone_format = prop_oneof![9 => Just(None), 2 => select(&PhoneFormat::ALL[..]).prop_map(Some)];
     let required = select(&[ProfileField::ExternalId, ProfileField::FirstName][..]);
     let required_fields = prop_oneof![
         8 => Just(None),
@@ -412,8 +412,8 @@ fn customers_settings() -> impl Strategy<Value = SettingsPatch> {
         1 => required.prop_map(|field| Some(vec![field])),
     ];
     let flags = (weighted(0.2, any::<bool>()), weighted(0.2, any::<bool>()), weighted(0.2, 0..3_i64));
-    let on_match = weighted(0.1, select(OnMatch::ALL));
-    let key_form = weighted(0.05, select(KeyForm::ALL));
+    let on_match = weighted(0.1, select(&OnMatch::ALL[..]));
+    let key_form = weighted(0.05, select(&KeyForm::ALL[..]));
     (status, phone_format, required_fields, flags, on_match, key_form).prop_map(
         |(status, phone_format, required_fields, flags, on_match, key_form)| SettingsPatch {
             status,
