@@ -95,3 +95,66 @@ async fn the_registry_takes_every_schema_as_successor_of_the_released_one() {
     };
     tokio::task::spawn_blocking(check).await.unwrap();
 }
+
+/// A certificate for localhost that signs itself, and its key.
+fn certificate() -> (openssl::x509::X509, openssl::pkey::PKey<openssl::pkey::Private>) {
+    use openssl::x509::extension::{BasicConstraints, SubjectAlternativeName};
+    use openssl::{asn1::Asn1Time, bn::BigNum, hash::MessageDigest, pkey::PKey, rsa::Rsa, x509};
+    let key = PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap();
+    let mut name = x509::X509Name::builder().unwrap();
+    name.append_entry_by_text("CN", "localhost").unwrap();
+    let name = name.build();
+    let mut certificate = x509::X509::builder().unwrap();
+    certificate.set_version(2).unwrap();
+    certificate.set_serial_number(&BigNum::from_u32(1).unwrap().to_asn1_integer().unwrap()).unwrap();
+    certificate.set_subject_name(&name).unwrap();
+    certificate.set_issuer_name(&name).unwrap();
+    certificate.set_pubkey(&key).unwrap();
+    certificate.set_not_before(&Asn1Time::days_from_now(0).unwrap()).unwrap();
+    certificate.set_not_after(&Asn1Time::days_from_now(1).unwrap()).unwrap();
+    certificate.append_extension(BasicConstraints::new().critical().ca().build().unwrap()).unwrap();
+    let context = certificate.x509v3_context(None, None);
+    let names = SubjectAlternativeName::new().dns("localhost").build(&context).unwrap();
+    certificate.append_extension(names).unwrap();
+    certificate.sign(&key, MessageDigest::sha256()).unwrap();
+    (certificate.build(), key)
+}
+
+#[test]
+fn a_registry_behind_tls_is_verified() {
+    use std::io::{Read, Write};
+    let (certificate, key) = certificate();
+    let mut acceptor = openssl::ssl::SslAcceptor::mozilla_intermediate(openssl::ssl::SslMethod::tls()).unwrap();
+    acceptor.set_certificate(&certificate).unwrap();
+    acceptor.set_private_key(&key).unwrap();
+    let acceptor = acceptor.build();
+    let listener = std::net::TcpListener::bind("localhost:0").unwrap();
+    let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            // Who does not trust us ends the handshake.
+            let Ok(mut stream) = acceptor.accept(stream.unwrap()) else { continue };
+            let _ = stream.read(&mut [0; 4096]);
+            let body = r#"{"schema":"\"string\""}"#;
+            let _ =
+                write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
+        }
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let ask = |file: &str, pem: &[u8]| {
+        let file = folder.path().join(file);
+        std::fs::write(&file, pem).unwrap();
+        let file = file.to_str().unwrap().to_owned();
+        let settings = RegistrySettings { tls_ca_file: Some(file), ..RegistrySettings::at(&url) };
+        RegistryClient::new(&settings).and_then(|registry| registry.schema_by_id(1))
+    };
+    assert_eq!(ask("ours.pem", &certificate.to_pem().unwrap()), Ok("\"string\"".to_owned()));
+    let (other, _) = self::certificate();
+    let refused = ask("other.pem", &other.to_pem().unwrap());
+    assert!(matches!(refused, Err(RegistryError::Unavailable { .. })), "{refused:?}");
+    // Without a file, the system's authorities: they do not know us.
+    let system = RegistryClient::new(&RegistrySettings::at(&url)).unwrap().schema_by_id(1);
+    assert!(matches!(system, Err(RegistryError::Unavailable { .. })), "{system:?}");
+    let empty = ask("empty.pem", b"").unwrap_err().to_string();
+    assert!(empty.contains("registry.tls_ca_file"), "{empty}");
+}

@@ -32,7 +32,10 @@ pub async fn run(command: Command, settings: Settings) -> Result<(), CliError> {
     let asked = Instant::now();
     let registered = loop {
         match register_all(&registry, &names).await {
-            Err(RegistryError::Unavailable { .. }) if asked.elapsed() < PATIENCE => {
+            Err(error @ RegistryError::Unavailable { .. }) if asked.elapsed() < PATIENCE => {
+                if backoff.failures() == 0 {
+                    eprintln!("{error}; trying again for {} s", PATIENCE.as_secs());
+                }
                 tokio::time::sleep(backoff.after_failure(0)).await;
             }
             registered => break registered.map_err(CliError::failed)?,

@@ -50,6 +50,8 @@ impl From<tokio_postgres::Error> for StoreError {
         if let Some(refusal) = error.as_db_error() {
             let kind = kind_of(refusal.code());
             let hint = match *refusal.code() {
+                // An object is a type of the migrations, or a role, which they do not make.
+                SqlState::UNDEFINED_OBJECT if refusal.message().starts_with("role ") => "",
                 SqlState::UNDEFINED_TABLE | SqlState::UNDEFINED_OBJECT | SqlState::UNDEFINED_COLUMN => {
                     " (is the database migrated? `loyalty-worker migrate`)"
                 }
