@@ -21,6 +21,7 @@ pub struct Settings {
     pub kafka: KafkaSettings,
     pub postgres: PostgresSettings,
     pub registry: RegistrySettings,
+    pub output: OutputSettings,
     pub worker: WorkerSettings,
     pub http: HttpSettings,
     pub log: LogSettings,
@@ -101,6 +102,18 @@ impl std::fmt::Debug for RegistrySettings {
 }
 
 #[derive(Debug, Clone)]
+pub struct OutputSettings {
+    pub encoding: Encoding,
+}
+
+/// How results, events and customers are written. The journal is the worker's own, and always Avro.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    Avro,
+    Json,
+}
+
+#[derive(Debug, Clone)]
 pub struct WorkerSettings {
     /// Commands that one batch takes at most.
     pub max_batch_commands: usize,
@@ -146,6 +159,9 @@ impl Settings {
                 tls_ca_file: postgres_ca_file,
             },
             registry: RegistrySettings { url: get("registry", "url").text(), tls_ca_file: registry_ca_file },
+            output: OutputSettings {
+                encoding: if get("output", "encoding").text() == "json" { Encoding::Json } else { Encoding::Avro },
+            },
             worker: WorkerSettings {
                 max_batch_commands: get("worker", "max_batch_commands").count(),
                 max_due_per_batch: get("worker", "max_due_per_batch").count(),

@@ -3,7 +3,7 @@
 use loyalty_worker::codec::decode::Decoder;
 use loyalty_worker::codec::wire::{self, Tick};
 use loyalty_worker::codec::{Encoder, NeedsSchema, RegistryClient, RegistryError, framing, register_all, schemas};
-use loyalty_worker::config::RegistrySettings;
+use loyalty_worker::config::{Encoding, RegistrySettings};
 use loyalty_worker::domain::command::{Content, DeadLetterClass};
 use loyalty_worker::domain::{CommandTopic, Instant, Position};
 use loyalty_worker::record::{InboundRecord, TopicNames};
@@ -37,7 +37,7 @@ async fn every_schema_registers_once() {
     let first = register_all(&registry, &names).await.expect("registers");
     assert_eq!(first.len(), 9);
     assert_eq!(register_all(&registry, &names).await.expect("registers again"), first);
-    Encoder::register(&registry, &names).await.expect("registers what goes out");
+    Encoder::register(&registry, &names, Encoding::Json).await.expect("registers what goes out");
     let stored = tokio::task::spawn_blocking(move || registry.schema_by_id(first[2].1)).await.unwrap().unwrap();
     let stored: serde_json::Value = serde_json::from_str(&stored).unwrap();
     assert!(schemas::command(CommandTopic::Credit).is_same(&stored), "the registry changed the schema: {stored}");

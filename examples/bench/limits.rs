@@ -38,7 +38,7 @@ pub fn sql_alone(scene: &Scene, market: Market, commands: u64) -> Result<(f64, O
         let store = Store::connect(&settings.postgres).await?;
         let registry = RegistryClient::new(&settings.registry)?;
         let names = TopicNames::new(settings.kafka.topic_prefix.clone());
-        let encoder = Encoder::register(&registry, &names).await?;
+        let encoder = Encoder::register(&registry, &names, settings.output.encoding).await?;
         let lanes = in_memory(scene, market, commands, &Decoder::new(scene.lanes, registry)).await?;
 
         let begun = Instant::now();

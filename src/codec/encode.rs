@@ -14,6 +14,7 @@ use super::to_wire::{self, Topics};
 use super::wire::{Journal, JournalRange};
 use super::{framing, schemas, serializer};
 use crate::batch::{ChangeSet, ChangedCustomer, Outcome};
+use crate::config::Encoding;
 use crate::domain::command::DeadLetter;
 use crate::domain::{CommandTopic, CustomerChange, CustomerState, Event, Instant, Position, RULES_VERSION};
 use crate::record::{InboundRecord, OutTopic, OutboundHeader, OutboundRecord, OutboundRecords, TopicNames};
@@ -25,7 +26,7 @@ const MAX_KEPT_HEADERS: usize = 32 * 1024;
 /// And its key; longer than any merchant's.
 const MAX_KEPT_KEY: usize = 1024;
 
-/// Knows the registry's ids of our outgoing schemas.
+/// Knows the registry's ids of our outgoing schemas, and how each record is to be written.
 #[derive(Debug, Clone)]
 pub struct Encoder {
     results: Labelled,
@@ -72,36 +73,45 @@ pub enum EncodeError {
     Unsupported(OutTopic),
 }
 
-/// An outgoing schema as the registry numbers it.
+/// An outgoing schema as the registry numbers it. JSON has its shape, and not its number.
 #[derive(Debug, Clone)]
 struct Labelled {
     topic: OutTopic,
     id: u32,
     name: String,
+    encoding: Encoding,
 }
 
 impl Encoder {
-    /// Registers the outgoing schemas and remembers their ids.
-    pub async fn register(registry: &RegistryClient, names: &TopicNames) -> Result<Encoder, RegistryError> {
+    /// Registers the outgoing schemas and remembers their ids, also where JSON goes out: there the journal alone is Avro, but the
+    /// setting may be another one tomorrow.
+    pub async fn register(
+        registry: &RegistryClient,
+        names: &TopicNames,
+        encoding: Encoding,
+    ) -> Result<Encoder, RegistryError> {
         let registry = registry.clone();
         let names = names.clone();
         registry::blocking("to register schemas", move || {
-            Encoder::with_ids(|topic, text| registry.register(&schemas::subject(&names.out(topic)), text))
+            Encoder::with_ids(encoding, |topic, text| registry.register(&schemas::subject(&names.out(topic)), text))
         })
         .await
     }
 
     /// With ids from elsewhere, for tests and tools.
-    pub fn with_ids<E>(mut id_of: impl FnMut(OutTopic, &'static str) -> Result<u32, E>) -> Result<Encoder, E> {
-        let mut label = |topic| {
+    pub fn with_ids<E>(
+        encoding: Encoding,
+        mut id_of: impl FnMut(OutTopic, &'static str) -> Result<u32, E>,
+    ) -> Result<Encoder, E> {
+        let mut label = |topic, encoding| {
             let schema = schemas::outgoing(topic).expect("only dead letters have no schema");
-            Ok(Labelled { topic, id: id_of(topic, schema.text)?, name: schema.full_name() })
+            Ok(Labelled { topic, id: id_of(topic, schema.text)?, name: schema.full_name(), encoding })
         };
         Ok(Encoder {
-            results: label(OutTopic::Results)?,
-            events: label(OutTopic::Events)?,
-            customers: label(OutTopic::Customers)?,
-            journal: label(OutTopic::Journal)?,
+            results: label(OutTopic::Results, encoding)?,
+            events: label(OutTopic::Events, encoding)?,
+            customers: label(OutTopic::Customers, encoding)?,
+            journal: label(OutTopic::Journal, Encoding::Avro)?,
         })
     }
 
@@ -167,7 +177,7 @@ impl Encoder {
         headers.push(OutboundHeader::new("ce_type", event.fact.type_name()));
         headers.push(OutboundHeader::new("ce_source", &source));
         headers.extend(customer.map(|id| OutboundHeader::new("ce_subject", id)));
-        headers.push(OutboundHeader::new("content-type", "application/avro"));
+        headers.push(OutboundHeader::new("content-type", media_type(self.events.encoding)));
         headers.push(OutboundHeader::new("merchant", event.merchant_id.as_str()));
         headers.extend(event.source.as_deref().map(|source| OutboundHeader::new("source", source)));
         headers.push(OutboundHeader::new("schema", &self.events.name));
@@ -218,6 +228,13 @@ impl Encoder {
 /// What stands as it is in a URI: RFC 3986's unreserved characters.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
+fn media_type(encoding: Encoding) -> &'static str {
+    match encoding {
+        Encoding::Avro => "application/avro",
+        Encoding::Json => "application/json",
+    }
+}
+
 /// A CloudEvent's source is a reference to a URI.
 fn cloud_source(merchant: &str) -> String {
     format!("/merchants/{}", utf8_percent_encode(merchant, RESERVED))
@@ -237,10 +254,21 @@ impl Out {
         record: &T,
         cause: impl FnOnce() -> String,
     ) -> Result<Vec<u8>, EncodeError> {
-        let mut written = Ok(());
-        let room = std::mem::take(&mut self.room);
-        let value = framing::confluent(schema.id, room, |out| written = serializer::append(out, record));
-        written.map_err(|_| EncodeError::Unsupported(schema.topic))?;
+        let mut room = std::mem::take(&mut self.room);
+        let unsupported = EncodeError::Unsupported(schema.topic);
+        let value = match schema.encoding {
+            Encoding::Avro => {
+                let mut written = Ok(());
+                let value = framing::confluent(schema.id, room, |out| written = serializer::append(out, record));
+                written.map_err(|_| unsupported)?;
+                value
+            }
+            Encoding::Json => {
+                room.clear();
+                serde_json::to_writer(&mut room, record).map_err(|_| unsupported)?;
+                room
+            }
+        };
         if value.len() > MAX_RECORD_BYTES {
             return Err(EncodeError::TooLarge { topic: schema.topic, cause: cause(), bytes: value.len() });
         }

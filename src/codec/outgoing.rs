@@ -23,7 +23,7 @@ pub struct OutgoingReader {
 pub enum ReadError {
     #[error(transparent)]
     Registry(#[from] RegistryError),
-    #[error("the value is not in Confluent's wire format")]
+    #[error("the value is neither in Confluent's wire format nor JSON")]
     NotFramed,
     #[error("schema {0} is not an Avro schema that stands by itself")]
     NotAvro(u32),
@@ -43,8 +43,8 @@ impl OutgoingReader {
         OutgoingReader { registry, learned: Mutex::default() }
     }
 
-    /// Reads a record as the struct that mirrors our schema of it, for example `ResultRecord<'static>`. Another version of the schema
-    /// is rewritten as ours first.
+    /// Reads Avro as the struct that mirrors our schema of it, for example `Journal<'static>`. Another version of the schema is
+    /// rewritten as ours first.
     pub fn read<T: DeserializeOwned>(&self, value: &[u8]) -> Result<T, ReadError> {
         let (id, datum) = split(value)?;
         let writer = self.writer(id)?;
@@ -56,7 +56,7 @@ impl OutgoingReader {
         read.ok_or(ReadError::NotADatum(id))
     }
 
-    /// Reads any record by its writer's schema, instants as RFC 3339, for people.
+    /// Reads any record, for people: Avro by its writer's schema, instants as RFC 3339, and JSON as it is.
     pub fn read_json(&self, value: &[u8]) -> Result<Value, ReadError> {
         if let Ok(Framed::Json(text)) = framing::split(value) {
             return serde_json::from_slice(text).map_err(|_| ReadError::NotFramed);

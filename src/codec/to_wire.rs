@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use super::wire::{
     AccountState, BalanceRecord, ConfigChange, CustomerState, EntryRecord, EventRecord, FieldProblemRecord, Id,
-    LotShareRecord, LotState, MetricState, NotifyRecord, PositionRecord, RejectionRecord, ResultRecord,
+    LotShareRecord, LotState, MetricState, Micros, NotifyRecord, PositionRecord, RejectionRecord, ResultRecord,
 };
 use crate::batch::Outcome;
 use crate::domain::customer::Customer;
@@ -151,8 +151,8 @@ pub(super) fn customer_state<'a>(customer: &'a Customer, accounts: &'a [Account]
 }
 
 /// Within the range that RFC 3339 holds: the beginning of time is 1900.
-pub(super) fn micros(instant: Instant) -> i64 {
-    instant.clamp(Instant::EARLIEST, Instant::LATEST).micros()
+pub(super) fn micros(instant: Instant) -> Micros {
+    Micros(instant.clamp(Instant::EARLIEST, Instant::LATEST).micros())
 }
 
 pub(super) fn count(number: impl TryInto<i32>) -> i32 {

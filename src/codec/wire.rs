@@ -11,8 +11,8 @@ use crate::domain::{self, command, config};
 
 pub use super::wire_out::{
     AccountState, BalanceRecord, ConfigChange, CustomerState, EntryRecord, EventRecord, FieldProblemRecord, Id,
-    Journal, JournalRange, LotShareRecord, LotState, MetricState, NotifyRecord, PositionRecord, RejectionRecord,
-    ResultRecord,
+    Journal, JournalRange, LotShareRecord, LotState, MetricState, Micros, NotifyRecord, PositionRecord,
+    RejectionRecord, ResultRecord,
 };
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

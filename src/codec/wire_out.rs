@@ -1,4 +1,4 @@
-//! Outgoing records as their schemas have them.
+//! Outgoing records as their schemas have them, in Avro and in JSON.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -6,6 +6,8 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
+
+use crate::domain::Instant;
 
 /// A text that is borrowed when it is written and owned when it was read.
 type Text<'a> = Cow<'a, str>;
@@ -33,6 +35,21 @@ impl<'de> Deserialize<'de> for Id {
     }
 }
 
+/// An instant as microseconds since 1970; in JSON, which is only written, as RFC 3339.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Micros(pub i64);
+
+impl Serialize for Micros {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            serializer.collect_str(&Instant::from_micros(self.0))
+        } else {
+            serializer.serialize_i64(self.0)
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename = "Result")]
 pub struct ResultRecord<'a> {
@@ -48,8 +65,8 @@ pub struct ResultRecord<'a> {
     pub original: Option<PositionRecord<'a>>,
     pub effect: Option<Text<'a>>,
     pub rejection: Option<RejectionRecord<'a>>,
-    pub occurred_at: i64,
-    pub decided_at: i64,
+    pub occurred_at: Micros,
+    pub decided_at: Micros,
     pub config_version: Option<i64>,
     pub customer_version: Option<i64>,
     pub transactions: Vec<EntryRecord<'a>>,
@@ -98,8 +115,8 @@ pub struct EntryRecord<'a> {
     pub order_id: Option<Text<'a>>,
     pub reason: Option<Text<'a>>,
     pub title: Option<Text<'a>>,
-    pub occurred_at: i64,
-    pub recorded_at: i64,
+    pub occurred_at: Micros,
+    pub recorded_at: Micros,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -132,8 +149,8 @@ pub struct EventRecord<'a> {
     pub version: i64,
     pub index: i32,
     pub count: i32,
-    pub occurred_at: i64,
-    pub recorded_at: i64,
+    pub occurred_at: Micros,
+    pub recorded_at: Micros,
     pub cause: Option<PositionRecord<'a>>,
     pub notify: Option<NotifyRecord<'a>>,
     pub skip_notifications: bool,
@@ -159,7 +176,7 @@ pub struct ConfigChange<'a> {
     pub object: Text<'a>,
     pub id: Text<'a>,
     pub version: i64,
-    pub effective_from: i64,
+    pub effective_from: Micros,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -176,8 +193,8 @@ pub struct CustomerState<'a> {
     pub notify_phone: bool,
     pub status: Text<'a>,
     pub version: i64,
-    pub created_at: i64,
-    pub updated_at: i64,
+    pub created_at: Micros,
+    pub updated_at: Micros,
     pub accounts: Vec<AccountState<'a>>,
     pub name: Option<Text<'a>>,
     pub gender: Option<Text<'a>>,
@@ -217,8 +234,8 @@ pub struct LotState {
     pub lot_id: Id,
     pub amount: i64,
     pub remaining: i64,
-    pub issued_at: i64,
-    pub expires_at: Option<i64>,
+    pub issued_at: Micros,
+    pub expires_at: Option<Micros>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -226,7 +243,7 @@ pub struct LotState {
 pub struct Journal<'a> {
     pub lane: i32,
     pub batch: i64,
-    pub lane_time_before: i64,
+    pub lane_time_before: Micros,
     pub ranges: Vec<JournalRange<'a>>,
     pub due_settled: i32,
     pub skipped: Vec<PositionRecord<'a>>,

@@ -31,16 +31,17 @@ pub enum Preset {
 pub const DEFAULT_FILE: &str = "loyalty-worker.toml";
 
 /// Sections with what they are about, in the order of the default file.
-pub const SECTIONS: [(&str, &str); 6] = [
+pub const SECTIONS: [(&str, &str); 7] = [
     ("kafka", "Where commands come from and results go."),
     ("postgres", "Where customers, accounts and the ledger are kept."),
     ("registry", "The schema registry, with Confluent's API, that the Avro schemas are looked up in."),
+    ("output", "What is published for others."),
     ("worker", "How the worker takes its batches. The defaults suit most."),
     ("http", "/metrics, /live and /ready."),
     ("log", "What is written to standard error."),
 ];
 
-pub const KEYS: [Key; 20] = [
+pub const KEYS: [Key; 21] = [
     Key {
         section: "kafka",
         name: "bootstrap_servers",
@@ -140,6 +141,15 @@ pub const KEYS: [Key; 20] = [
         kind: Kind::Text { min: 1, max: 4096 },
         default: Preset::Found("the system's authorities", "\"/etc/loyalty-worker/registry-ca.pem\""),
         doc: "The authorities that may vouch for the registry, in PEM, in place of the system's.",
+        secret: false,
+    },
+    Key {
+        section: "output",
+        name: "encoding",
+        kind: Kind::Choice(&["avro", "json"]),
+        default: Preset::Value("\"avro\""),
+        doc: "How results, events and customers are written: as Avro in Confluent's wire format, or as JSON of the same shape. It may be \
+              changed at any time: who reads both tells them by the first byte. The journal is always Avro.",
         secret: false,
     },
     Key {

@@ -42,6 +42,7 @@ fn each_wrong_setting_in_the_file_is_named_with_its_line() {
             "postgres.pool_size is not right. Expected: A whole number from 3 to 1000; found: 1",
         ),
         ("[postgres]\npool_size = 1.5", "postgres.pool_size"),
+        ("[output]\nencoding = \"xml\"", "output.encoding is not right. Expected: One of avro, json; found: \"xml\""),
         ("[worker]\nmax_batch_commands = 0", "worker.max_batch_commands"),
         ("[worker]\nmax_due_per_batch = -1", "worker.max_due_per_batch"),
         (
@@ -131,6 +132,7 @@ fn the_environment_goes_before_the_file() {
         &[
             ("LOYALTY_KAFKA__BOOTSTRAP_SERVERS", "k:2"),
             ("LOYALTY_WORKER__MAX_BATCH_COMMANDS", "9"),
+            ("LOYALTY_OUTPUT__ENCODING", "json"),
             ("LOYALTY_KAFKA__PROPERTIES__DEBUG", "all"),
             ("LOYALTY_WORKER_SERVICE_HOST", "10.0.0.1"), // as Kubernetes makes them
             ("LOYALTY_FAIL_POINT", "after-poll"),
@@ -140,6 +142,7 @@ fn the_environment_goes_before_the_file() {
     .expect("these settings are right");
     assert_eq!(settings.kafka.bootstrap_servers, "k:2");
     assert_eq!(settings.worker.max_batch_commands, 9);
+    assert_eq!(settings.output.encoding, Encoding::Json);
     assert_eq!(settings.kafka.properties["debug"], "all");
     assert_eq!(settings.kafka.properties["socket.nagle.disable"], "true");
     assert_eq!(settings.kafka.group, "loyalty-worker");
@@ -165,5 +168,6 @@ fn the_default_file_loads_with_every_key_in_it() {
     let unset = load(&default_file(), &REQUIRED_ENVIRONMENT).expect("commented out it is right too");
     assert_eq!(format!("{:?}", set.worker), format!("{:?}", unset.worker));
     assert_eq!(set.http.listen, "127.0.0.1:9464");
+    assert_eq!(set.output.encoding, Encoding::Avro);
     assert!(!set.log.json);
 }

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use jiff::civil::Date;
+use jiff::civil::{Date, DateTime, datetime};
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, ToSpan};
+use jiff::{SignedDuration, Timestamp, ToSpan};
 
 /// A point in time: microseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -54,10 +54,14 @@ impl Instant {
     }
 }
 
+/// Instants are shown by the calendar: the range of `Timestamp` ends a day before the year 9999 does, and `Instant::LATEST` with it.
+const UTC_EPOCH: DateTime = datetime(1970, 1, 1, 0, 0, 0, 0);
+
+/// As RFC 3339.
 impl fmt::Debug for Instant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match Timestamp::from_microsecond(self.0) {
-            Ok(at) => at.fmt(f),
+        match UTC_EPOCH.checked_add(SignedDuration::from_micros(self.0)) {
+            Ok(at) => write!(f, "{at}Z"),
             Err(_) => write!(f, "{} us", self.0),
         }
     }

@@ -8,7 +8,7 @@ use crate::batch::ChangeSet;
 use crate::codec::decode::Decoder;
 use crate::codec::encode::Encoder;
 use crate::codec::registry::{RegistryClient, RegistryError};
-use crate::config::Settings;
+use crate::config::{Encoding, Settings};
 use crate::domain::{CommandTopic, Frontier};
 use crate::kafka::commands::CommandConsumer;
 use crate::kafka::ends::TopicEnds;
@@ -81,7 +81,7 @@ impl Shared {
             )));
         }
         let registry = RegistryClient::new(&settings.registry)?;
-        let encoder = register_schemas(&registry, &names).await?;
+        let encoder = register_schemas(&registry, &names, settings.output.encoding).await?;
         let decoder = Decoder::new(facts.lanes, registry.clone());
         let consumer = CommandConsumer::new(&settings.kafka, &names)?;
         let ends = TopicEnds::new(&settings.kafka, &names)?;
@@ -128,10 +128,14 @@ impl Shared {
 }
 
 /// Waits for a registry that is down or slow: a worker that ended instead would be started again, to find the same.
-async fn register_schemas(registry: &RegistryClient, names: &TopicNames) -> Result<Encoder, RegistryError> {
+async fn register_schemas(
+    registry: &RegistryClient,
+    names: &TopicNames,
+    encoding: Encoding,
+) -> Result<Encoder, RegistryError> {
     let mut patience = RegistryPatience::new();
     loop {
-        match Encoder::register(registry, names).await {
+        match Encoder::register(registry, names, encoding).await {
             Err(error @ RegistryError::Unavailable { .. }) => patience.wait(0, &error).await,
             registered => return registered,
         }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use super::*;
 use crate::batch::{ChangeSet, ChangedCustomer, Outcome, RowChanges};
 use crate::codec::encode::{EncodeError, MAX_RECORD_BYTES};
-use crate::codec::{EncodeInput, Encoder, JournalBatch, OutgoingReader, outcomes_hash};
-use crate::config::RegistrySettings;
+use crate::codec::problems::Problems;
+use crate::codec::{EncodeInput, Encoder, JournalBatch, OutgoingReader, from_json, outcomes_hash};
+use crate::config::{Encoding, RegistrySettings};
 use crate::domain::command::DeadLetter;
 use crate::domain::customer::Customer;
 use crate::domain::{
@@ -20,9 +21,9 @@ use wire::{CustomerState, EventRecord, Journal, MetricState, ResultRecord};
 
 const NOW: i64 = 1_700_000_000_000_000;
 
-fn encoder_and_reader() -> (Encoder, OutgoingReader) {
+fn encoder_and_reader(encoding: Encoding) -> (Encoder, OutgoingReader) {
     let reader = OutgoingReader::new(RegistryClient::new(&RegistrySettings::at("http://127.0.0.1:1")).unwrap());
-    let encoder = Encoder::with_ids(|topic, text| {
+    let encoder = Encoder::with_ids(encoding, |topic, text| {
         let id = 100 + topic as u32;
         reader.teach(id, text).unwrap();
         Ok::<u32, Infallible>(id)
@@ -182,7 +183,7 @@ fn headers(record: &OutboundRecord<'_>) -> Vec<String> {
 
 #[test]
 fn a_batch_in_its_order() {
-    let (encoder, reader) = encoder_and_reader();
+    let (encoder, reader) = encoder_and_reader(Encoding::Avro);
     let changes = changes();
     let encoded = encode(&encoder, &changes, &[original()]).unwrap();
     let records: Vec<_> = encoded.iter().collect();
@@ -278,9 +279,60 @@ fn a_batch_in_its_order() {
     assert_eq!(journal.outcomes_hash.len(), 64);
 }
 
+/// Whoever reads JSON learns what a reader of Avro learns. What is the worker's own or the sender's stays as it is.
+#[test]
+fn json_says_what_avro_says() {
+    let (changes, consumed) = (changes(), [original()]);
+    let (to_avro, reader) = encoder_and_reader(Encoding::Avro);
+    let (to_json, _) = encoder_and_reader(Encoding::Json);
+    let avro = encode(&to_avro, &changes, &consumed).unwrap();
+    let json = encode(&to_json, &changes, &consumed).unwrap();
+    assert_eq!(avro.len(), json.len());
+    for (avro, json) in avro.iter().zip(json.iter()) {
+        if matches!(avro.topic, OutTopic::DeadLetters | OutTopic::Journal) {
+            assert_eq!(avro, json);
+            continue;
+        }
+        let in_json = |header: String| header.replace("content-type=application/avro", "content-type=application/json");
+        let expected: Vec<String> = headers(&avro).into_iter().map(in_json).collect();
+        assert_eq!((json.topic, &json.key, headers(&json)), (avro.topic, &avro.key, expected));
+        let (framed, text) = (avro.value.as_deref().unwrap(), json.value.as_deref().unwrap());
+        let value = reader.read_json(text).unwrap();
+        assert_eq!(value, reader.read_json(framed).unwrap());
+        let mut problems = Problems::default();
+        let datum = from_json::write(schemas::outgoing(avro.topic).unwrap(), &value, &mut problems);
+        assert!(problems.is_empty(), "{problems:?}");
+        assert_eq!(datum, framed[5..]);
+    }
+}
+
+/// The lists are bounded, so that no record outgrows what a broker takes. JSON is the wider encoding.
+#[test]
+fn the_longest_state_can_be_published_as_json() {
+    let (encoder, reader) = encoder_and_reader(Encoding::Json);
+    let full = |unit: i64| {
+        let mut account = Account::new(UnitId::new(format!("unit-{unit}")));
+        for n in 0..64 {
+            let (lot_id, amount) = (LotId(Uuid::from_u128(n as u128)), domain::MAX_AMOUNT);
+            let at = Instant::from_micros(NOW + 123_456 + n);
+            account.credit(Lot { lot_id, amount, remaining: amount, issued_at: at, expires_at: Some(at) }).unwrap();
+        }
+        account
+    };
+    let mut changes = changes();
+    changes.rows.customers[0].state.accounts = (0..70).map(full).collect();
+    let encoded = encode(&encoder, &changes, &[original()]).unwrap();
+    let state = encoded.iter().find(|record| record.topic == OutTopic::Customers).unwrap();
+    let value = state.value.unwrap();
+    let json = reader.read_json(&value).unwrap();
+    let lots = |account: &serde_json::Value| account["lots"].as_array().unwrap().len();
+    assert_eq!(json["accounts"].as_array().unwrap().iter().map(lots).sum::<usize>(), 4096);
+    assert!(value.len() + 64 * 1024 < MAX_RECORD_BYTES, "{} bytes leave no room for the profile", value.len());
+}
+
 #[test]
 fn a_dead_letter_of_a_record_that_was_sent_again_says_when_it_came_first() {
-    let (encoder, _) = encoder_and_reader();
+    let (encoder, _) = encoder_and_reader(Encoding::Avro);
     let headers_of_again = vec![Header { name: "loyalty.original-time".into(), value: b"2020-02-29T12:00:00Z".into() }];
     let again = InboundRecord { headers: headers_of_again, ..original() };
     let encoded = encode(&encoder, &changes(), &[again]).unwrap();
@@ -292,7 +344,7 @@ fn a_dead_letter_of_a_record_that_was_sent_again_says_when_it_came_first() {
 
 #[test]
 fn a_dead_letter_that_no_broker_would_take_back_is_cut() {
-    let (encoder, _) = encoder_and_reader();
+    let (encoder, _) = encoder_and_reader(Encoding::Avro);
     let big = InboundRecord {
         key: Some(vec![b'k'; 2000]),
         value: Some(vec![0; MAX_RECORD_BYTES + 1]),
@@ -308,7 +360,7 @@ fn a_dead_letter_that_no_broker_would_take_back_is_cut() {
 
 #[test]
 fn what_is_too_large_stops_before_the_commit() {
-    let (encoder, _) = encoder_and_reader();
+    let (encoder, _) = encoder_and_reader(Encoding::Avro);
     let mut changes = changes();
     changes.outcomes[0].command.envelope.attributes = vec![("a".into(), "x".repeat(MAX_RECORD_BYTES))];
     let error = encode(&encoder, &changes, &[original()]).unwrap_err();

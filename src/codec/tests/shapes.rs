@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 
 use super::*;
+use crate::codec::from_json;
+use crate::codec::problems::Problems;
 use crate::record::OutTopic;
 use apache_avro::Schema;
 use apache_avro::writer::datum::GenericDatumWriter;
@@ -20,6 +22,16 @@ fn assert_mirrors<T: Serialize + DeserializeOwned + PartialEq + Debug>(own: &'st
     assert_eq!(ours, theirs, "the order of the fields differs from the schema's");
     assert_eq!(&own.read::<T>(&ours).expect("reads back"), record);
     let _: serde_json::Value = own.content(&ours).expect("reads as JSON");
+}
+
+/// The same for what others read. As JSON it is what a sender would write of that datum.
+#[track_caller]
+fn assert_goes_out<T: Serialize + DeserializeOwned + PartialEq + Debug>(own: &'static schemas::OwnSchema, record: &T) {
+    assert_mirrors(own, record);
+    let json: serde_json::Value = serde_json::from_slice(&serde_json::to_vec(record).unwrap()).unwrap();
+    let mut problems = Problems::default();
+    assert_eq!(from_json::write(own, &json, &mut problems), wire::datum(record), "{json}");
+    assert!(problems.is_empty(), "{problems:?}");
 }
 
 fn text(text: &'static str) -> Cow<'static, str> {
@@ -54,8 +66,8 @@ fn entry() -> EntryRecord<'static> {
         order_id: some("o"),
         reason: some("r"),
         title: some("t"),
-        occurred_at: 8,
-        recorded_at: 9,
+        occurred_at: Micros(8),
+        recorded_at: Micros(9),
     }
 }
 
@@ -162,11 +174,7 @@ fn every_variant_has_a_name_in_json() {
         let Schema::Record(record) = schemas::command(topic).schema else { panic!() };
         let command = record.fields.iter().find(|field| field.name == "command");
         let Some(Schema::Union(union)) = command.map(|field| &field.schema) else { panic!() };
-        union
-            .variants()
-            .iter()
-            .map(|branch| crate::codec::from_json::variant_name(branch.name().unwrap().name()))
-            .collect()
+        union.variants().iter().map(|branch| from_json::variant_name(branch.name().unwrap().name())).collect()
     };
     let all: [Vec<String>; 3] = [CommandTopic::Credit, CommandTopic::Redeem, CommandTopic::MerchantConfig].map(names);
     assert_eq!(all, [vec!["amount"], vec!["amount"], vec!["settings", "unit"]]);
@@ -192,8 +200,8 @@ fn results() {
             fields: vec![FieldProblemRecord { field: text("f"), problem: text("p") }],
             detail: BTreeMap::from([(text("a"), text("b"))]),
         }),
-        occurred_at: 3,
-        decided_at: 4,
+        occurred_at: Micros(3),
+        decided_at: Micros(4),
         config_version: Some(5),
         customer_version: Some(6),
         transactions: vec![entry(), entry()],
@@ -201,7 +209,7 @@ fn results() {
         attributes: BTreeMap::from([(text("a"), text("b"))]),
     };
     let own = schemas::outgoing(OutTopic::Results).unwrap();
-    assert_mirrors(own, &full);
+    assert_goes_out(own, &full);
     let bare = ResultRecord {
         source: None,
         customer_id: None,
@@ -215,7 +223,7 @@ fn results() {
         attributes: BTreeMap::new(),
         ..full
     };
-    assert_mirrors(own, &bare);
+    assert_goes_out(own, &bare);
 }
 
 #[test]
@@ -228,8 +236,8 @@ fn events() {
         version: 3,
         index: 4,
         count: 5,
-        occurred_at: 6,
-        recorded_at: 7,
+        occurred_at: Micros(6),
+        recorded_at: Micros(7),
         cause: Some(place()),
         notify: Some(NotifyRecord {
             email: true,
@@ -243,10 +251,10 @@ fn events() {
         changed: vec![text("a"), text("b")],
         entry: Some(entry()),
         balances: vec![balance()],
-        config: Some(ConfigChange { object: text("unit"), id: text("u"), version: 8, effective_from: 9 }),
+        config: Some(ConfigChange { object: text("unit"), id: text("u"), version: 8, effective_from: Micros(9) }),
     };
     let own = schemas::outgoing(OutTopic::Events).unwrap();
-    assert_mirrors(own, &full);
+    assert_goes_out(own, &full);
     let bare = EventRecord {
         customer_id: None,
         cause: None,
@@ -256,7 +264,7 @@ fn events() {
         config: None,
         ..full
     };
-    assert_mirrors(own, &bare);
+    assert_goes_out(own, &bare);
 }
 
 #[test]
@@ -274,8 +282,8 @@ fn states_and_journal() {
         notify_phone: false,
         status: text("active"),
         version: 2,
-        created_at: 3,
-        updated_at: 4,
+        created_at: Micros(3),
+        updated_at: Micros(4),
         accounts: vec![AccountState {
             unit: text("points"),
             available: 1,
@@ -285,7 +293,13 @@ fn states_and_journal() {
             balance: 5,
             lifetime_earned: 6,
             lifetime_redeemed: 7,
-            lots: vec![LotState { lot_id: id(8), amount: 9, remaining: 10, issued_at: 11, expires_at: Some(12) }],
+            lots: vec![LotState {
+                lot_id: id(8),
+                amount: 9,
+                remaining: 10,
+                issued_at: Micros(11),
+                expires_at: Some(Micros(12)),
+            }],
             lots_total: 13,
         }],
         name: some("n"),
@@ -297,11 +311,11 @@ fn states_and_journal() {
         metrics: BTreeMap::from([(text("a"), MetricState { value: 15, scale: 1 })]),
         metadata: BTreeMap::from([(text("a"), text("b"))]),
     };
-    assert_mirrors(schemas::outgoing(OutTopic::Customers).unwrap(), &state);
+    assert_goes_out(schemas::outgoing(OutTopic::Customers).unwrap(), &state);
     let journal = Journal {
         lane: 1,
         batch: 2,
-        lane_time_before: 3,
+        lane_time_before: Micros(3),
         ranges: vec![JournalRange { topic: text("t"), topic_id: text("i"), from: 4, to: 5 }],
         due_settled: 6,
         skipped: vec![place()],
@@ -311,4 +325,18 @@ fn states_and_journal() {
         outcomes_hash: text("00"),
     };
     assert_mirrors(schemas::outgoing(OutTopic::Journal).unwrap(), &journal);
+}
+
+/// A `jiff::Timestamp` ends a day before the instants that a command may name.
+#[test]
+fn instants_in_json_reach_to_the_end_of_time() {
+    let cases = [
+        (Instant::EARLIEST.micros(), "1900-01-01T00:00:00Z"),
+        (-1, "1969-12-31T23:59:59.999999Z"),
+        (1_700_000_000_001_000, "2023-11-14T22:13:20.001Z"),
+        (Instant::LATEST.micros(), "9999-12-31T23:59:59.999999Z"),
+    ];
+    for (micros, expected) in cases {
+        assert_eq!(serde_json::to_value(Micros(micros)).unwrap(), expected);
+    }
 }
