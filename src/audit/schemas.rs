@@ -1,5 +1,5 @@
-//! Decoding by the schema that each record names. The registry tells the schema; fields are found by their names, so that records
-//! of older and newer schemas read alike.
+//! Decoding by the schema that each record names, or as JSON, told by the first byte. The registry tells the schema; fields are found
+//! by their names, so that records of older and newer schemas read alike.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -99,12 +99,19 @@ impl<'a> Decoder<'a> {
         Decoder { schemas, readers: HashMap::new() }
     }
 
-    /// Decodes a value in Confluent's framing: a zero, the schema's id, the datum and nothing after it.
+    /// Decodes a JSON object, or a value in Confluent's framing: a zero, the schema's id, the datum and nothing after it.
     pub fn decode<T: DeserializeOwned>(&mut self, value: Option<&[u8]>) -> Result<T, DecodeFault> {
         let unreadable = |reason: &str| DecodeFault::Unreadable(reason.to_owned());
         let value = value.ok_or_else(|| unreadable("it has no value"))?;
-        let (0, framed) = value.split_first().map_or((1, value), |(magic, framed)| (*magic, framed)) else {
-            return Err(unreadable("it is not in Confluent's framing"));
+        let framed = match value {
+            [0, framed @ ..] => framed,
+            // Where it goes wrong, and not what stands there: that may be personal.
+            [b'{', ..] => {
+                return serde_json::from_slice(value).map_err(|error| {
+                    DecodeFault::Unreadable(format!("its JSON is not what it should be at byte {}", error.column()))
+                });
+            }
+            _ => return Err(unreadable("it is neither in Confluent's framing nor a JSON object")),
         };
         let (id, mut datum) =
             framed.split_first_chunk::<4>().ok_or_else(|| unreadable("it ends within its framing"))?;

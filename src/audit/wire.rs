@@ -1,8 +1,10 @@
-//! The outgoing records as the audit reads them, and what becomes a fact of each. Structs are renamed to what the schemas call them, for
-//! apache-avro compares the names. Records within records are named even where nobody looks at them, for it can't pass over them.
+//! The outgoing records as the audit reads them, from Avro or JSON, and what becomes a fact of each. Structs are renamed to what the
+//! schemas call them, for apache-avro compares the names. Records within records are named even where nobody looks at them, for it
+//! can't pass over them.
 
 use std::collections::BTreeMap;
 
+use jiff::civil::{DateTime, datetime};
 use serde::Deserialize;
 use serde::de::Error as _;
 use uuid::Uuid;
@@ -28,6 +30,23 @@ impl<'de> Deserialize<'de> for Id {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         Uuid::parse_str(&text).map(Id).map_err(|_| D::Error::custom("an id is not a UUID"))
+    }
+}
+
+/// An instant: microseconds since 1970 in Avro, RFC 3339 in JSON.
+#[derive(Clone, Copy)]
+struct Micros(i64);
+
+impl<'de> Deserialize<'de> for Micros {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if !deserializer.is_human_readable() {
+            return i64::deserialize(deserializer).map(Micros);
+        }
+        let text = String::deserialize(deserializer)?;
+        let at = text.strip_suffix('Z').and_then(|at| at.parse::<DateTime>().ok());
+        let at = at.ok_or_else(|| D::Error::custom("an instant is not RFC 3339 in UTC"))?;
+        let micros = at.duration_since(datetime(1970, 1, 1, 0, 0, 0, 0)).as_micros();
+        i64::try_from(micros).map(Micros).map_err(D::Error::custom)
     }
 }
 
@@ -59,8 +78,8 @@ pub struct ResultWire {
     original: Option<PositionWire>,
     effect: Option<String>,
     rejection: Option<RejectionWire>,
-    occurred_at: i64,
-    decided_at: i64,
+    occurred_at: Micros,
+    decided_at: Micros,
     config_version: Option<i64>,
     customer_version: Option<i64>,
     transactions: Vec<EntryWire>,
@@ -100,8 +119,8 @@ struct EntryWire {
     balance_after: i64,
     lots: Vec<ShareWire>,
     lots_total: i32,
-    occurred_at: i64,
-    recorded_at: i64,
+    occurred_at: Micros,
+    recorded_at: Micros,
 }
 
 #[derive(Deserialize)]
@@ -158,8 +177,8 @@ pub struct StateWire {
     notify_phone: bool,
     status: String,
     version: i64,
-    created_at: i64,
-    updated_at: i64,
+    created_at: Micros,
+    updated_at: Micros,
     accounts: Vec<AccountWire>,
     // Records of before these were there lack them.
     #[serde(default)]
@@ -208,8 +227,8 @@ struct LotWire {
     lot_id: Id,
     amount: i64,
     remaining: i64,
-    issued_at: i64,
-    expires_at: Option<i64>,
+    issued_at: Micros,
+    expires_at: Option<Micros>,
 }
 
 #[derive(Deserialize)]
@@ -257,8 +276,8 @@ impl Context<'_> {
                 code: self.names.keep(&rejection.code),
                 message: rejection.message.0,
             }),
-            occurred_at: wire.occurred_at,
-            decided_at: wire.decided_at,
+            occurred_at: wire.occurred_at.0,
+            decided_at: wire.decided_at.0,
             config_version: wire.config_version,
             customer_version: wire.customer_version,
             entries: wire.transactions.into_iter().map(|entry| self.entry(entry)).collect::<Result<_, _>>()?,
@@ -317,8 +336,8 @@ impl Context<'_> {
             further: further.name(),
             notify_email: wire.notify_email,
             notify_phone: wire.notify_phone,
-            created_at: wire.created_at,
-            updated_at: wire.updated_at,
+            created_at: wire.created_at.0,
+            updated_at: wire.updated_at.0,
         };
         StateFact {
             offset,
@@ -341,8 +360,8 @@ impl Context<'_> {
             lot: lot.lot_id.0,
             amount: lot.amount,
             remaining: lot.remaining,
-            issued_at: lot.issued_at,
-            expires_at: lot.expires_at,
+            issued_at: lot.issued_at.0,
+            expires_at: lot.expires_at.map(|at| at.0),
         };
         AccountFact {
             unit: self.names.keep(&wire.unit),
@@ -379,8 +398,8 @@ impl Context<'_> {
             balance_after: wire.balance_after,
             lots: wire.lots.into_iter().map(|share| Share { lot: share.lot_id.0, amount: share.amount }).collect(),
             lots_total: wire.lots_total,
-            occurred_at: wire.occurred_at,
-            recorded_at: wire.recorded_at,
+            occurred_at: wire.occurred_at.0,
+            recorded_at: wire.recorded_at.0,
         })
     }
 

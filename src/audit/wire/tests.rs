@@ -37,6 +37,29 @@ fn framed((id, schema): (u32, &str), record: serde_json::Value) -> Vec<u8> {
     [&[0], id.to_be_bytes().as_slice(), &datum].concat()
 }
 
+/// The same record in JSON: its instants are texts.
+fn as_json(mut record: serde_json::Value) -> Vec<u8> {
+    write_instants(&mut record);
+    record.to_string().into_bytes()
+}
+
+fn write_instants(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::Object(fields) => {
+            for (name, field) in fields {
+                match field.as_i64() {
+                    Some(micros) if name.ends_with("_at") => {
+                        *field = json!(jiff::Timestamp::from_microsecond(micros).expect("in range").to_string());
+                    }
+                    _ => write_instants(field),
+                }
+            }
+        }
+        serde_json::Value::Array(items) => items.iter_mut().for_each(write_instants),
+        _ => {}
+    }
+}
+
 fn decode<T: serde::de::DeserializeOwned>(value: &[u8]) -> Result<T, String> {
     Decoder::new(&schemas()).decode(Some(value)).map_err(|fault| match fault {
         DecodeFault::Unreadable(reason) => reason,
@@ -103,25 +126,27 @@ fn a_rejected_result_becomes_a_fact() {
     assert_eq!((fact.effect, fact.rejection), (0, Some(rejection)));
 }
 
-#[test]
-fn an_event_becomes_a_fact() {
-    let record = json!({
+fn event() -> serde_json::Value {
+    json!({
         "event_id": ID, "type": "points.redeemed", "merchant_id": "shop", "customer_id": ID, "version": 2, "index": 0, "count": 1,
         "occurred_at": 5, "recorded_at": 6, "cause": position(7),
         "notify": { "email": true, "phone": false, "to_email": "a@b.example" },
         "skip_notifications": false, "changed": ["email"], "entry": entry(), "balances": []
-    });
+    })
+}
+
+#[test]
+fn an_event_becomes_a_fact() {
     let mut names = Names::default();
     let mut context = Context { names: &mut names, topic_of: &topic_of };
-    let fact = context.event(1, decode(&framed(EVENTS, record)).expect("it can be decoded")).expect("it is a fact");
+    let fact = context.event(1, decode(&framed(EVENTS, event())).expect("it can be decoded")).expect("it is a fact");
     assert_eq!((fact.version, fact.kind), (2, Name::of("points.redeemed")));
     assert_eq!(fact.entry.map(|entry| entry.amount), Some(30));
     assert_eq!(names.text(Name::of("a@b.example")), "?", "personal data is not kept");
 }
 
-#[test]
-fn a_state_becomes_a_fact() {
-    let record = json!({
+fn state() -> serde_json::Value {
+    json!({
         "customer_id": ID, "merchant_id": "shop", "phone": "+49123", "notify_email": true, "notify_phone": false, "status": "active",
         "version": 2, "created_at": 1, "updated_at": 2,
         "accounts": [{
@@ -129,10 +154,14 @@ fn a_state_becomes_a_fact() {
             "lifetime_redeemed": 30, "lots": [{ "lot_id": ID, "amount": 100, "remaining": 70, "issued_at": 1, "expires_at": 9 }],
             "lots_total": 1
         }]
-    });
+    })
+}
+
+#[test]
+fn a_state_becomes_a_fact() {
     let mut names = Names::default();
     let mut context = Context { names: &mut names, topic_of: &topic_of };
-    let fact = context.state(1, decode(&framed(CUSTOMERS, record)).expect("it can be decoded"));
+    let fact = context.state(1, decode(&framed(CUSTOMERS, state())).expect("it can be decoded"));
     assert_eq!((fact.profile.phone, fact.profile.email), (Some(Name::of("+49123")), None));
     let lot = LotFact { lot: Uuid::from_u128(10), amount: 100, remaining: 70, issued_at: 1, expires_at: Some(9) };
     assert_eq!(*fact.accounts[0].lots, [lot]);
@@ -165,12 +194,40 @@ fn a_record_of_a_later_schema_becomes_a_fact() {
 }
 
 #[test]
+fn json_becomes_the_same_facts() {
+    let mut names = Names::default();
+    let mut context = Context { names: &mut names, topic_of: &topic_of };
+    let mut rejected = result();
+    rejected["rejection"] = json!({ "code": "c", "message": "m", "fields": [{ "field": "f", "problem": "p" }] });
+    for record in [result(), rejected] {
+        let fact = |value: Vec<u8>| context.result(9, decode(&value).expect("it can be decoded"));
+        let [avro, json] = [framed(RESULTS, record.clone()), as_json(record)].map(fact);
+        assert_eq!(avro.expect("it is a fact"), json.expect("it is a fact"));
+    }
+    let fact = |value: Vec<u8>| context.event(9, decode(&value).expect("it can be decoded"));
+    let [avro, json] = [framed(EVENTS, event()), as_json(event())].map(fact);
+    assert_eq!(avro.expect("it is a fact"), json.expect("it is a fact"));
+    let fact = |value: Vec<u8>| context.state(9, decode(&value).expect("it can be decoded"));
+    let [avro, json] = [framed(CUSTOMERS, state()), as_json(state())].map(fact);
+    assert_eq!(avro, json);
+    let last: Micros = serde_json::from_str("\"9999-12-31T23:59:59.999999Z\"").expect("the last instant that there is");
+    assert_eq!(last.0, crate::domain::Instant::LATEST.micros());
+}
+
+#[test]
 fn what_can_not_be_understood_is_said_and_not_guessed() {
     let reason = |value: &[u8]| decode::<ResultWire>(value).err().expect("it can't be decoded");
     let good = framed(RESULTS, result());
     assert!(reason(&good[..good.len() - 1]).contains("not what its schema 1 says"));
     assert_eq!(reason(&[good.as_slice(), &[0]].concat()), "bytes are left over behind it");
-    assert_eq!(reason(b"{}"), "it is not in Confluent's framing");
+    assert_eq!(reason(b"7"), "it is neither in Confluent's framing nor a JSON object");
+    let personal = reason(br#"{"result_id":"Ada"}"#);
+    assert!(
+        personal.starts_with("its JSON is not what it should be at byte 1") && !personal.contains("Ada"),
+        "{personal}"
+    );
+    let text = as_json(result());
+    assert!(reason(&[text.as_slice(), b"{}"].concat()).contains("its JSON is not what it should be"));
     assert_eq!(reason(&good[..3]), "it ends within its framing");
 
     let mut names = Names::default();
