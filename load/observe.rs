@@ -1,5 +1,6 @@
-//! Reads what the worker publishes, as a consumer would: read_committed, results, dead letters and events.
+//! Reads what the worker publishes, as a consumer would: read_committed, results, dead letters and events, as Avro or JSON.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -9,6 +10,7 @@ use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use serde_json::Value;
 
 use super::avro::Reader;
 use super::command::Topic;
@@ -95,7 +97,7 @@ fn understand(message: &BorrowedMessage<'_>, prefix: &str, tracker: &Tracker) ->
                 seen.newest_result = seen.newest_result.max(message.timestamp().to_millis()? * 1000);
             }
             let (topic, partition, offset) =
-                (topic_of(result.topic)?, i32::try_from(result.partition).ok()?, result.offset);
+                (topic_of(&result.topic)?, i32::try_from(result.partition).ok()?, result.offset);
             tracker.answered(topic, partition, offset, now_micros(), Answer::Result(result.outcome));
         }
         "dead-letters" => {
@@ -110,9 +112,7 @@ fn understand(message: &BorrowedMessage<'_>, prefix: &str, tracker: &Tracker) ->
             tracker.answered(topic, partition, offset, now_micros(), Answer::DeadLetter(class));
         }
         _ => {
-            let mut event = Reader::of_frame(message.payload()?)?;
-            let (_event_id, kind) = (event.string()?, event.string()?);
-            if kind == "points.expired" {
+            if kind_of_event(message.payload()?)? == "points.expired" {
                 tracker.expired();
             }
         }
@@ -120,18 +120,31 @@ fn understand(message: &BorrowedMessage<'_>, prefix: &str, tracker: &Tracker) ->
     Some(())
 }
 
+fn kind_of_event(value: &[u8]) -> Option<Cow<'_, str>> {
+    if value.starts_with(b"{") {
+        let event: Value = serde_json::from_slice(value).ok()?;
+        return Some(event["type"].as_str()?.to_owned().into());
+    }
+    let mut event = Reader::of_frame(value)?;
+    let _event_id = event.string()?;
+    Some(event.string()?.into())
+}
+
 /// The beginning of a result, as `schemas/results.avsc` has it.
 pub struct AnsweredResult<'a> {
-    pub topic: &'a str,
+    pub topic: Cow<'a, str>,
     pub partition: i64,
     pub offset: i64,
-    pub idempotency_key: &'a str,
+    pub idempotency_key: Cow<'a, str>,
     pub outcome: Outcome,
 }
 
 impl<'a> AnsweredResult<'a> {
-    pub fn read(frame: &'a [u8]) -> Option<AnsweredResult<'a>> {
-        let mut result = Reader::of_frame(frame)?;
+    pub fn read(value: &'a [u8]) -> Option<AnsweredResult<'a>> {
+        if value.starts_with(b"{") {
+            return AnsweredResult::of_json(&serde_json::from_slice(value).ok()?);
+        }
+        let mut result = Reader::of_frame(value)?;
         let _result_id = result.string()?;
         let _source = result.option(Reader::string)?;
         let (topic, partition, offset) = (result.string()?, result.long()?, result.long()?);
@@ -149,6 +162,32 @@ impl<'a> AnsweredResult<'a> {
             _ => rejection?,
         };
         let outcome = Outcome { kind: kind.to_owned(), verdict: verdict.to_owned(), duplicate };
-        Some(AnsweredResult { topic, partition, offset, idempotency_key, outcome })
+        Some(AnsweredResult {
+            topic: topic.into(),
+            partition,
+            offset,
+            idempotency_key: idempotency_key.into(),
+            outcome,
+        })
+    }
+
+    fn of_json(result: &Value) -> Option<AnsweredResult<'a>> {
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let verdict = match result["status"].as_str()? {
+            "accepted" => &result["effect"],
+            _ => &result["rejection"]["code"],
+        };
+        let outcome = Outcome {
+            kind: text(&result["command_kind"])?,
+            verdict: text(verdict)?,
+            duplicate: result["duplicate"].as_bool()?,
+        };
+        Some(AnsweredResult {
+            topic: text(&result["command"]["topic"])?.into(),
+            partition: result["command"]["partition"].as_i64()?,
+            offset: result["command"]["offset"].as_i64()?,
+            idempotency_key: text(&result["idempotency_key"])?.into(),
+            outcome,
+        })
     }
 }

@@ -122,7 +122,7 @@ pub fn open_loop(
                 answered += 1;
                 let result = message.payload().and_then(AnsweredResult::read).ok_or("a result can't be read")?;
                 // The key of a duplicate is that of an earlier one, so they are left out.
-                if let Some(number) = trade.number_of(result.idempotency_key)
+                if let Some(number) = trade.number_of(&result.idempotency_key)
                     && !result.outcome.duplicate
                     && due(number - 1) >= settling
                 {

@@ -121,6 +121,19 @@ fn everything_that_a_schema_has_is_named() {
     assert!(faults.is_empty(), "\n{}", faults.join("\n"));
 }
 
+/// The event that docs/events.md shows in JSON has the fields of one, and no others.
+#[test]
+fn the_event_in_json_is_whole() {
+    let text = document("docs/events.md");
+    let shown = blocks(&text).into_iter().find(|block| block.language == "json").expect("an event in JSON");
+    let event: Value = serde_json::from_str(&shown.text).expect("JSON");
+    let avro: Value = serde_json::from_str(&document("schemas/events.avsc")).expect("JSON");
+    let fields =
+        avro["fields"].as_array().expect("a record").iter().map(|field| field["name"].as_str().expect("a name"));
+    let shown = event.as_object().expect("an object").keys().map(String::as_str);
+    assert_eq!(shown.collect::<BTreeSet<_>>(), fields.collect::<BTreeSet<_>>());
+}
+
 /// Help is given only when everything before it on the command line is right.
 #[test]
 fn the_commands_to_type_can_be_typed() {

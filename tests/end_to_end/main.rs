@@ -18,6 +18,7 @@ mod documents;
 mod front_door;
 mod halts;
 mod handover;
+mod json_out;
 mod kill_points;
 mod merchant_file;
 mod profiles;

@@ -23,6 +23,14 @@ fn an_empty_database_becomes_the_one_that_was_lost() {
     traffic.assert_as_predicted(&installation);
     let lost = installation.database().digests();
 
+    let restored = from_nothing(&installation);
+    assert_eq!(restored.database().digests(), lost);
+
+    goes_on(&restored);
+}
+
+/// The same installation on an empty database, when `recover` has done its work.
+pub fn from_nothing(installation: &Installation) -> Installation {
     let anew = format!("{}-anew", installation.database);
     installation.server().execute(&format!("create database \"{anew}\""));
     let restored = installation.with_database(&anew);
@@ -30,9 +38,7 @@ fn an_empty_database_becomes_the_one_that_was_lost() {
     restored.must(&["topics", "create", "--lanes", &LANES.to_string()]);
     let said = restored.must(&["recover"]);
     assert!(said.contains(&format!("{LANES} lanes are up to date")), "{said}");
-    assert_eq!(restored.database().digests(), lost);
-
-    goes_on(&restored);
+    restored
 }
 
 #[test]
