@@ -116,6 +116,8 @@ pub enum Body {
         time_zone: Option<&'static str>,
         match_by: Option<[Identifier; 3]>,
         max_age_s: Option<i64>,
+        /// Whether credits make the customers whom nobody knows; false says nothing of it.
+        enrols: bool,
     },
     Unit {
         unit: &'static str,

@@ -114,7 +114,7 @@ impl Encoder {
 
     fn avro_body(&mut self, out: &mut Writer, body: &Body) {
         match body {
-            Body::Settings { name, time_zone, match_by, max_age_s } => {
+            Body::Settings { name, time_zone, match_by, max_age_s, enrols } => {
                 out.option_long(None); // effective_from
                 out.long(0).option_string(*name).option_string(*time_zone);
                 out.option(match_by.as_ref(), |out, kinds: &[Identifier; 3]| {
@@ -125,7 +125,8 @@ impl Encoder {
                     out.long(0);
                 });
                 out.option_long(*max_age_s).option_long(None);
-                out.nulls(11).option_long(None); // what 0002 brought, and expected_version
+                // preset to key_form; unknown_customer, of whose words the second is `enrol`; expected_version
+                out.nulls(11).option_long(enrols.then_some(1)).option_long(None);
             }
             Body::Unit { unit, name, scale, effective_from, rules } => {
                 out.option_long(effective_from.map(|time| self.timeline.instant(time)));

@@ -87,6 +87,8 @@ pub(super) struct Generator {
     orders: Vec<Vec<(&'static str, String)>>,
     /// By wave: customers of whom a lot has just expired, and its amount.
     expired: BTreeMap<i64, Vec<(usize, usize, &'static str, i64)>>,
+    /// By wave: external ids that a credit has enrolled, to be signed up then.
+    enrolled: BTreeMap<i64, Vec<(usize, String)>>,
     tickets: u32,
     last_expiry: i64,
     late: usize,
@@ -104,6 +106,7 @@ impl Generator {
             sent: vec![Vec::new(); MERCHANTS.len()],
             orders: vec![Vec::new(); MERCHANTS.len()],
             expired: BTreeMap::new(),
+            enrolled: BTreeMap::new(),
             tickets: 0,
             last_expiry: 0,
             late: 0,
@@ -296,8 +299,19 @@ impl Generator {
         Some(Time::Sent { ticket: self.tickets, after })
     }
 
-    /// Redeems that a lot would have covered, had it not expired.
+    /// Somebody whom only a credit has named so far. The sign-up comes when the order of the topics can't matter any more.
+    pub fn sign_up_later(&mut self, merchant: usize, external_id: String) {
+        self.enrolled.entry(self.wave + APART).or_default().push((merchant, external_id));
+    }
+
+    /// Sign-ups of whom a credit has enrolled, and redeems that a lot would have covered, had it not expired.
     fn follow_up(&mut self) {
+        for (merchant, external_id) in self.enrolled.remove(&self.wave).unwrap_or_default() {
+            let identifiers = [Some(external_id), None, None];
+            let profile = Profile { identifiers, first_name: Some("Newcomer".to_owned()), ..Profile::default() };
+            let command = self.command(merchant, None, Body::Upsert(profile));
+            self.emit(Some(merchant), command);
+        }
         for (merchant, index, unit, amount) in self.expired.remove(&self.wave).unwrap_or_default() {
             let person = &mut self.people[merchant][index];
             if !person.may_be_named_by(Topic::Redeem, self.wave) || person.is_quiet(self.wave * self.plan.wave_micros) {

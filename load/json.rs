@@ -27,12 +27,13 @@ pub fn encode(command: &Command, timeline: &mut Timeline) -> String {
     root.insert("envelope".into(), Value::Object(envelope));
     let mut body = Map::new();
     match &command.body {
-        Body::Settings { name, time_zone, match_by, max_age_s } => {
+        Body::Settings { name, time_zone, match_by, max_age_s, enrols } => {
             put(&mut body, "type", Some("settings".into()));
             put(&mut body, "name", name.map(Value::from));
             put(&mut body, "time_zone", time_zone.map(Value::from));
             put(&mut body, "match_by", match_by.map(|kinds| kinds.map(Identifier::name).to_vec().into()));
             put(&mut body, "max_age_s", max_age_s.map(Value::from));
+            put(&mut body, "unknown_customer", enrols.then(|| "enrol".into()));
         }
         Body::Unit { unit, name, scale, effective_from, rules } => {
             put(&mut root, "effective_from", effective_from.map(|time| rfc3339(timeline.instant(time))));

@@ -50,7 +50,8 @@ pub struct Model {
 #[derive(Default)]
 struct Merchant {
     settings: Option<Settings>,
-    units: HashMap<&'static str, Vec<UnitVersion>>,
+    /// By when each comes into force.
+    units: HashMap<&'static str, BTreeMap<i64, UnitVersion>>,
     remembered: HashMap<String, (Command, &'static str, Verdict)>,
     customers: Vec<Customer>,
     identities: HashMap<(Identifier, String), usize>,
@@ -63,11 +64,11 @@ struct Settings {
     zone: TimeZone,
     match_by: [Identifier; 3],
     max_age: i64,
+    enrols: bool,
 }
 
 struct UnitVersion {
     name: &'static str,
-    effective_from: i64,
     scale: i32,
     rules: UnitRules,
 }
@@ -75,6 +76,8 @@ struct UnitVersion {
 #[derive(Default)]
 struct Customer {
     profile: Profile,
+    /// A credit made it, and no upsert has come since.
+    incomplete: bool,
     accounts: BTreeMap<&'static str, Vec<Lot>>,
 }
 
@@ -151,8 +154,8 @@ impl Model {
             return "invalid_fields";
         }
         match &command.body {
-            Body::Settings { name, time_zone, match_by, max_age_s } => {
-                merchant.configure(*name, *time_zone, *match_by, *max_age_s)
+            Body::Settings { name, time_zone, match_by, max_age_s, enrols } => {
+                merchant.configure(*name, *time_zone, *match_by, *max_age_s, *enrols)
             }
             Body::Unit { unit, name, scale, rules, .. } => {
                 merchant.define_unit(unit, name, effective_from, *scale, *rules)
@@ -160,16 +163,25 @@ impl Model {
             Body::Upsert(profile) => merchant.upsert(command.customer.as_ref(), profile),
             Body::Credit { unit, amount, order, .. } => {
                 let Some(rules) = merchant.rules_at(unit, occurred_at) else { return "unknown_unit" };
-                let Some(customer) = merchant.find(command.customer.as_ref()) else { return "unknown_customer" };
-                *expiries += merchant.customers[customer].settle(at);
-                if merchant.customers[customer].profile.active == Some(false) {
-                    return "customer_inactive";
+                let known = merchant.find(command.customer.as_ref());
+                let newcomer = merchant.newcomer(command.customer.as_ref());
+                if let Some(customer) = known {
+                    *expiries += merchant.customers[customer].settle(at);
+                    if merchant.customers[customer].profile.active == Some(false) {
+                        return "customer_inactive";
+                    }
+                }
+                if known.is_none() && newcomer.is_none() {
+                    return "unknown_customer";
                 }
                 if let Some(order) = order
                     && !merchant.orders.insert((unit, order.clone()))
                 {
                     return "duplicate_order";
                 }
+                let Some(customer) = known.or_else(|| newcomer.map(|identifier| merchant.enrol(identifier))) else {
+                    return "unknown_customer";
+                };
                 let zone = merchant.settings.as_ref().map_or(TimeZone::UTC, |settings| settings.zone.clone());
                 let by_policy =
                     rules.expiry_days.map(|days| end_of_local_day(start + occurred_at, days, &zone) - start);
@@ -246,6 +258,7 @@ impl Merchant {
         zone: Option<&str>,
         match_by: Option<[Identifier; 3]>,
         max_age_s: Option<i64>,
+        enrols: bool,
     ) -> Verdict {
         let before = self.settings.clone();
         let settings = self.settings.get_or_insert(Settings {
@@ -253,6 +266,7 @@ impl Merchant {
             zone: TimeZone::UTC,
             match_by: Identifier::ALL,
             max_age: 72 * 3600 * SECOND,
+            enrols: false,
         });
         settings.name = name.or(settings.name);
         if let Some(zone) = zone.and_then(|name| TimeZone::get(name).ok()) {
@@ -260,6 +274,7 @@ impl Merchant {
         }
         settings.match_by = match_by.unwrap_or(settings.match_by);
         settings.max_age = max_age_s.map_or(settings.max_age, |seconds| seconds * SECOND);
+        settings.enrols |= enrols;
         match before {
             None => "created",
             Some(before) if before == *settings => "unchanged",
@@ -276,19 +291,18 @@ impl Merchant {
         rules: UnitRules,
     ) -> Verdict {
         let versions = self.units.entry(unit).or_default();
-        let verdict = match versions.last() {
-            Some(last) if last.scale != scale => return "protected_field",
-            Some(last) if (last.name, last.rules) == (name, rules) => return "unchanged",
-            Some(_) => "updated",
-            None => "created",
+        let (begins, verdict) = match versions.range(..=effective_from).next_back() {
+            Some((_, before)) if before.scale != scale => return "protected_field",
+            Some((_, before)) if (before.name, before.rules) == (name, rules) => return "unchanged",
+            Some(_) => (effective_from, "updated"),
+            None => (i64::MIN, "created"),
         };
-        let effective_from = if versions.is_empty() { i64::MIN } else { effective_from };
-        versions.push(UnitVersion { name, effective_from, scale, rules });
+        versions.insert(begins, UnitVersion { name, scale, rules });
         verdict
     }
 
     fn rules_at(&self, unit: &str, at: i64) -> Option<UnitRules> {
-        self.units.get(unit)?.iter().rev().find(|version| version.effective_from <= at).map(|version| version.rules)
+        self.units.get(unit)?.range(..=at).next_back().map(|(_, version)| version.rules)
     }
 
     fn find(&self, reference: Option<&Reference>) -> Option<usize> {
@@ -296,6 +310,24 @@ impl Merchant {
             Reference::CustomerId(_) => None, // the generator never learns the ids of real customers
             Reference::By(kind, value) => self.identities.get(&(*kind, kind.normal(value))).copied(),
         }
+    }
+
+    /// The identifier by which a credit makes a customer, should nobody have it.
+    fn newcomer(&self, reference: Option<&Reference>) -> Option<(Identifier, String)> {
+        let enrols = self.settings.as_ref().is_some_and(|settings| settings.enrols);
+        match reference? {
+            Reference::By(kind, value) if enrols => Some((*kind, kind.normal(value))),
+            Reference::By(..) | Reference::CustomerId(_) => None,
+        }
+    }
+
+    fn enrol(&mut self, (kind, value): (Identifier, String)) -> usize {
+        let (active, notify) = (Some(true), Some(false));
+        let mut profile = Profile { active, notify_email: notify, notify_phone: notify, ..Profile::default() };
+        profile.identifiers[kind as usize] = Some(value.clone());
+        self.customers.push(Customer { profile, incomplete: true, accounts: BTreeMap::new() });
+        self.identities.insert((kind, value), self.customers.len() - 1);
+        self.customers.len() - 1
     }
 
     fn upsert(&mut self, reference: Option<&Reference>, profile: &Profile) -> Verdict {
@@ -321,6 +353,7 @@ impl Merchant {
             }
         };
         let before = self.customers[index].profile.clone();
+        let was_incomplete = std::mem::take(&mut self.customers[index].incomplete);
         let customer = &mut self.customers[index].profile;
         for kind in Identifier::ALL {
             if let Some(value) = &profile.identifiers[kind as usize] {
@@ -337,7 +370,7 @@ impl Merchant {
         customer.active = profile.active.or(customer.active).or(Some(true));
         customer.notify_email = profile.notify_email.or(customer.notify_email).or(Some(false));
         customer.notify_phone = profile.notify_phone.or(customer.notify_phone).or(Some(false));
-        if effect == "updated" && *customer == before { "unchanged" } else { effect }
+        if effect == "updated" && *customer == before && !was_incomplete { "unchanged" } else { effect }
     }
 }
 

@@ -22,6 +22,11 @@ const ZONES: [&str; 8] = [
 /// Lots of this unit live for so few days that late earnings have expired when they come. The first two merchants have it.
 const FLASH_DAYS: i32 = 2;
 
+/// Merchants whose credits enrol.
+fn enrols(merchant: usize) -> bool {
+    merchant % 4 == 3
+}
+
 impl Generator {
     /// The first wave: settings and units of all merchants. Nothing else is sent until they are in force.
     pub fn configure_merchants(&mut self) {
@@ -34,6 +39,7 @@ impl Generator {
                 time_zone: Some(ZONES[merchant]),
                 match_by: Some(match_by),
                 max_age_s: Some(9 * 24 * 3600),
+                enrols: enrols(merchant),
             };
             self.configure(merchant, settings);
             let points = UnitRules { expiry_days: Some(365), min_held: 0, min_amount: 50 };
@@ -52,7 +58,13 @@ impl Generator {
         }
         self.configure(
             0,
-            Body::Settings { name: None, time_zone: Some("Mars/Olympus"), match_by: None, max_age_s: None },
+            Body::Settings {
+                name: None,
+                time_zone: Some("Mars/Olympus"),
+                match_by: None,
+                max_age_s: None,
+                enrols: false,
+            },
         );
         let rules = UnitRules { expiry_days: None, min_held: 0, min_amount: 1 };
         self.configure(1, Body::Unit { unit: "wide", name: "Too wide", scale: 9, effective_from: None, rules });
@@ -193,6 +205,13 @@ impl Generator {
                 // Passed already: issued and expired at once.
                 command.occurred_at = Some(Time::Run(-5 * DAY - self.rng.between(0, DAY)));
                 expiry = Some(Time::Run(-3 * DAY + self.rng.between(0, DAY)));
+            }
+            92..100 if enrols(merchant) => {
+                let newcomer = format!("n-{merchant}-{}", self.made);
+                command.customer = Some(Reference::By(Identifier::ExternalId, newcomer.clone()));
+                self.sign_up_later(merchant, newcomer);
+                self.emit(Some(merchant), command);
+                return;
             }
             62..92 => expiry = Some(Time::Run(self.rng.between(5 * DAY, 300 * DAY))),
             _ => {}

@@ -192,6 +192,7 @@ impl Ledger {
             time_zone: Some("Europe/Berlin"),
             match_by: None,
             max_age_s: Some(9 * 86_400),
+            enrols: false,
         };
         assert_eq!(ledger.put(0, None, settings), "created");
         let rules = UnitRules { expiry_days: Some(2), min_held: 100, min_amount: 10 };
@@ -280,4 +281,38 @@ fn identifiers_are_unique_and_free_again_when_replaced() {
     assert_eq!(ledger.sign_up(7, "bob", "+491511"), "updated");
     assert_eq!(ledger.put(8, Some("eve"), Body::Upsert(Profile::default())), "unknown_customer");
     assert_eq!(ledger.put(9, None, Body::Upsert(Profile::default())), "invalid_fields");
+}
+
+#[test]
+fn a_credit_enrols_where_the_merchant_says_so() {
+    let mut ledger = Ledger::opened();
+    assert_eq!(ledger.earn(1, "ada", 100, None), "unknown_customer");
+    let enrols = Body::Settings { name: None, time_zone: None, match_by: None, max_age_s: None, enrols: true };
+    assert_eq!(ledger.put(2, None, enrols), "updated");
+    assert_eq!(ledger.spend(3, "ada", 10), "unknown_customer");
+    assert_eq!(ledger.earn(4, "ada", 100, None), "applied");
+    let nobody = Body::Upsert(Profile::default());
+    assert_eq!(ledger.put(5, Some("ada"), nobody.clone()), "updated"); // the sign-up
+    assert_eq!(ledger.put(6, Some("ada"), nobody), "unchanged");
+    assert_eq!(ledger.spend(7, "ada", 100), "applied");
+    assert_eq!(ledger.model.finish(60 * SECOND).customers["m"], 1);
+}
+
+#[test]
+fn a_unit_of_earlier_goes_under_that_of_later() {
+    let mut ledger = Ledger::opened();
+    ledger.sign_up(1, "ada", "+491511");
+    ledger.earn(2, "ada", 1_000, None);
+    let unit = |min_amount, effective_from: i64| {
+        let rules = UnitRules { expiry_days: Some(2), min_held: 100, min_amount };
+        let effective_from = Some(Time::Run(effective_from * SECOND));
+        Body::Unit { unit: "points", name: "Points", scale: 0, effective_from, rules }
+    };
+    assert_eq!(ledger.put(3, None, unit(200, 20)), "updated");
+    assert_eq!(ledger.put(4, None, unit(50, 10)), "updated");
+    assert_eq!(ledger.put(5, None, unit(200, 30)), "unchanged");
+    assert_eq!(ledger.spend(9, "ada", 10), "applied");
+    assert_eq!(ledger.spend(10, "ada", 10), "below_minimum");
+    assert_eq!(ledger.spend(11, "ada", 50), "applied");
+    assert_eq!(ledger.spend(20, "ada", 50), "below_minimum");
 }

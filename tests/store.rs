@@ -22,7 +22,10 @@ use uuid::Uuid;
 async fn migrations_are_applied_once() {
     let database = Database::empty().await;
     let store = &database.store;
-    assert_eq!(store.pending_migrations().await.unwrap(), ["0001_spine", "0002_profiles", "0003_replays"]);
+    assert_eq!(
+        store.pending_migrations().await.unwrap(),
+        ["0001_spine", "0002_profiles", "0003_replays", "0004_enrolment"]
+    );
     let unmigrated = store.lane_connection().await.err().unwrap();
     assert_eq!(unmigrated.kind, StoreErrorKind::Fatal);
     assert!(unmigrated.message.contains("migrate"), "{unmigrated}");
@@ -30,7 +33,7 @@ async fn migrations_are_applied_once() {
     let (one, other) = join!(store.migrate(), store.migrate());
     let mut applied = [one.unwrap(), other.unwrap()].concat();
     applied.sort();
-    assert_eq!(applied, ["0001_spine", "0002_profiles", "0003_replays"]);
+    assert_eq!(applied, ["0001_spine", "0002_profiles", "0003_replays", "0004_enrolment"]);
     assert_eq!(store.migrate().await.unwrap(), Vec::<String>::new());
     assert_eq!(store.pending_migrations().await.unwrap(), Vec::<String>::new());
 }

@@ -194,7 +194,8 @@ pub fn await_results(
 fn configurations() -> Vec<Record> {
     let rules = UnitRules { expiry_days: None, min_held: 0, min_amount: 1 };
     let of_merchant = |merchant: &&str| {
-        let settings = Body::Settings { name: None, time_zone: Some("Europe/Berlin"), match_by: None, max_age_s: None };
+        let time_zone = Some("Europe/Berlin");
+        let settings = Body::Settings { name: None, time_zone, match_by: None, max_age_s: None, enrols: false };
         let unit = Body::Unit { unit: "points", name: "Points", scale: 0, effective_from: None, rules };
         let merchant: Arc<str> = (*merchant).into();
         [("settings", settings), ("unit", unit)].map(|(key, body)| {

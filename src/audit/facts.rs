@@ -205,6 +205,7 @@ pub struct Further {
     /// By key: value and scale.
     pub metrics: BTreeMap<String, (i64, i32)>,
     pub metadata: BTreeMap<String, String>,
+    pub incomplete: bool,
 }
 
 impl Further {
@@ -213,7 +214,8 @@ impl Further {
         let is_empty = self.texts.iter().all(Option::is_none)
             && self.source_version.is_none()
             && self.metrics.is_empty()
-            && self.metadata.is_empty();
+            && self.metadata.is_empty()
+            && !self.incomplete;
         (!is_empty).then(|| Name::of(&format!("{self:?}")))
     }
 }

@@ -164,6 +164,7 @@ fn further(row: &Row) -> Result<Further, tokio_postgres::Error> {
         source_version: row.try_get(19)?,
         metrics: metrics.into_iter().map(|(key, metric)| (key, (metric.value, metric.scale))).collect(),
         metadata: metadata.map(|metadata| metadata.0).unwrap_or_default(),
+        incomplete: row.try_get(22)?,
     })
 }
 

@@ -197,6 +197,8 @@ pub struct StateWire {
     metrics: BTreeMap<String, MetricWire>,
     #[serde(default)]
     metadata: BTreeMap<String, String>,
+    #[serde(default)]
+    incomplete: bool,
 }
 
 #[derive(Deserialize)]
@@ -321,6 +323,7 @@ impl Context<'_> {
             source_version: wire.source_version,
             metrics: metrics.collect(),
             metadata: wire.metadata,
+            incomplete: wire.incomplete,
         };
         let profile = CustomerFact {
             customer: wire.customer_id.0,

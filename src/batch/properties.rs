@@ -11,7 +11,7 @@ use proptest::test_runner::TestRunner;
 
 use crate::domain::command::{Content, Delivery};
 use crate::domain::tests::ledger::{self, Reply};
-use crate::domain::{Account, CustomerId, CustomerState, Effect, Event, EventId, RejectionCode};
+use crate::domain::{Account, CommandTopic, CustomerId, CustomerState, Effect, Event, EventId, RejectionCode};
 use memory_lane::{Cut, MemoryLane};
 use streams::{Draft, again, cuts, deliveries, drafts, preamble};
 
@@ -129,9 +129,20 @@ fn the_streams_meet_every_answer() {
             *met.entry(kind).or_default() += 1;
         }
         lane.events.iter().for_each(|event| *met.entry(event.fact.type_name()).or_default() += 1);
+        let is_credits = |event: &&Event| event.cause.is_some_and(|cause| cause.topic == CommandTopic::Credit);
+        let created = lane.events.iter().filter(|event| event.fact.type_name() == "customer.created");
+        *met.entry("enrolled").or_default() += created.filter(is_credits).count();
+        let is_of_one =
+            |pair: &&[Event]| pair.iter().all(|event| event.customer_id.is_none() && event.cause == pair[0].cause);
+        *met.entry("scheduled anew").or_default() += lane.events.windows(2).filter(is_of_one).count();
     }
     let codes = RejectionCode::ALL.into_iter().map(RejectionCode::code);
-    let wanted = codes.chain(Effect::ALL.into_iter().map(Effect::name)).chain(["duplicate", "points.expired"]);
+    let wanted = codes.chain(Effect::ALL.into_iter().map(Effect::name)).chain([
+        "duplicate",
+        "points.expired",
+        "enrolled",
+        "scheduled anew",
+    ]);
     for answer in wanted {
         assert!(met.get(answer).is_some_and(|times| *times >= 10), "{answer} is met too rarely: {met:?}");
     }

@@ -77,7 +77,8 @@ fn page(view: &CustomerView) -> String {
     };
     line("customer", customer.customer_id.to_string());
     line("merchant", customer.merchant_id.to_string());
-    line("status", customer.status.name().to_owned());
+    let incomplete = if customer.incomplete { ", incomplete" } else { "" };
+    line("status", format!("{}{incomplete}", customer.status.name()));
     line("version", customer.version.to_string());
     line("name", customer.full_name().unwrap_or_default());
     for kind in IdentifierKind::ALL {
@@ -177,6 +178,7 @@ fn object(view: &CustomerView) -> Value {
         "metrics": customer.metrics.iter().map(|(key, it)| (key, json!({"value": it.value, "scale": it.scale}))).collect::<BTreeMap<_, _>>(),
         "metadata": customer.metadata,
         "source_version": customer.source_version,
+        "incomplete": customer.incomplete,
         "notify_email": customer.notify_email,
         "notify_phone": customer.notify_phone,
         "created_at": customer.created_at.to_string(),

@@ -24,6 +24,7 @@ pub fn settings(settings: &Settings) -> wire::Settings {
         allow_no_identifier,
         profile_change_needs_active,
         key_form,
+        unknown_customer,
     } = settings;
     wire::Settings {
         name: name.clone(),
@@ -42,6 +43,7 @@ pub fn settings(settings: &Settings) -> wire::Settings {
         allow_no_identifier: Some(*allow_no_identifier),
         profile_change_needs_active: Some(*profile_change_needs_active),
         key_form: Some((*key_form).into()),
+        unknown_customer: Some((*unknown_customer).into()),
     }
 }
 

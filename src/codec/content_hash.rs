@@ -13,7 +13,9 @@ use crate::domain::command::{
     Body, ContentHash, CreditAmount, CustomerRef, CustomerUpsert, Envelope, RedeemAmount, RefKind, SettingsPatch,
     UnitDefinition, UpsertMode,
 };
-use crate::domain::config::{KeyForm, MerchantStatus, MoneyValue, OnMatch, PhoneFormat, Preset, Rounding, UnitKind};
+use crate::domain::config::{
+    KeyForm, MerchantStatus, MoneyValue, OnMatch, PhoneFormat, Preset, Rounding, UnitKind, UnknownCustomer,
+};
 use crate::domain::{CommandTopic, Gender, Instant, Metric};
 
 /// The hash of a command as its domain types hold it. A malformed one is only known by its envelope: see [`of_json`].
@@ -152,6 +154,7 @@ impl Content {
                     allow_no_identifier,
                     profile_change_needs_active,
                     key_form,
+                    unknown_customer,
                 } = &**body;
                 self.optional_instant("effective_from", *effective_from);
                 self.optional_string("name", name);
@@ -177,6 +180,7 @@ impl Content {
                 self.optional_flag("allow_no_identifier", *allow_no_identifier);
                 self.optional_flag("profile_change_needs_active", *profile_change_needs_active);
                 self.word("key_form", key_form.map(KeyForm::name));
+                self.word("unknown_customer", unknown_customer.map(UnknownCustomer::name));
             }
             Body::Unit(body) => {
                 let UnitDefinition {

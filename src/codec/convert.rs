@@ -156,6 +156,7 @@ pub(super) fn merchant_config(
             allow_no_identifier,
             profile_change_needs_active,
             key_form,
+            unknown_customer,
         }) => Body::Settings(Box::new(SettingsPatch {
             effective_from,
             expected_version,
@@ -175,6 +176,7 @@ pub(super) fn merchant_config(
             allow_no_identifier,
             profile_change_needs_active,
             key_form: key_form.map(Into::into),
+            unknown_customer: unknown_customer.map(Into::into),
         })),
         wire::ConfigBody::Unit(wire::Unit {
             unit_id: id,

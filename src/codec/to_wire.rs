@@ -147,6 +147,7 @@ pub(super) fn customer_state<'a>(customer: &'a Customer, accounts: &'a [Account]
             .map(|(key, metric)| (key.into(), MetricState { value: metric.value, scale: metric.scale }))
             .collect(),
         metadata: customer.metadata.iter().map(|(key, text)| (key.into(), text.into())).collect(),
+        incomplete: customer.incomplete,
     }
 }
 

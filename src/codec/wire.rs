@@ -160,6 +160,7 @@ pub struct Settings {
     pub allow_no_identifier: Option<bool>,
     pub profile_change_needs_active: Option<bool>,
     pub key_form: Option<KeyForm>,
+    pub unknown_customer: Option<UnknownCustomer>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -239,6 +240,7 @@ words! {
     MerchantStatus = config::MerchantStatus { Active, Suspended }
     PhoneFormat = config::PhoneFormat { E164, Any }
     KeyForm = config::KeyForm { Any, Token }
+    UnknownCustomer = config::UnknownCustomer { Reject, Enrol }
     UnitKind = config::UnitKind { Points, Money, Discount, Product }
     Rounding = config::Rounding { Floor, HalfUp, HalfEven, Ceiling }
 }

@@ -204,6 +204,7 @@ pub struct CustomerState<'a> {
     pub source_version: Option<i64>,
     pub metrics: BTreeMap<Text<'a>, MetricState>,
     pub metadata: BTreeMap<Text<'a>, Text<'a>>,
+    pub incomplete: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

@@ -192,9 +192,16 @@ impl Book {
         }
     }
 
-    /// A merchant's object has a new version: its event.
-    pub(crate) fn announce_config(&mut self, merchant: &MerchantId, version: i64, cause: Cause<'_>, fact: Fact) {
-        let event_id: EventId = cause.seed.event_id(0);
+    /// A merchant's object has a new version, the command's first or a further one: its event.
+    pub(crate) fn announce_config(
+        &mut self,
+        merchant: &MerchantId,
+        version: i64,
+        nth: u32,
+        cause: Cause<'_>,
+        fact: Fact,
+    ) {
+        let event_id: EventId = cause.seed.event_id(nth);
         self.events.push(Event {
             event_id,
             merchant_id: merchant.clone(),

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::config::{KeyForm, MerchantStatus, MoneyValue, OnMatch, PhoneFormat, Preset, Rounding, UnitKind};
+use super::config::{
+    KeyForm, MerchantStatus, MoneyValue, OnMatch, PhoneFormat, Preset, Rounding, UnitKind, UnknownCustomer,
+};
 use super::customer::IdentifierKind;
 use super::words::words;
 use super::{Gender, IdempotencyKey, Instant, MerchantId, Metric, Position, ProfileField, Seed, UnitId};
@@ -230,6 +232,7 @@ pub struct SettingsPatch {
     pub allow_no_identifier: Option<bool>,
     pub profile_change_needs_active: Option<bool>,
     pub key_form: Option<KeyForm>,
+    pub unknown_customer: Option<UnknownCustomer>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

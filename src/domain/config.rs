@@ -1,4 +1,7 @@
 //! A merchant's configuration: versions for ever, judged by business time.
+//!
+//! In force at an instant is the greatest version that begins no later. So a change that begins before versions that wait for their time
+//! would hide them; it makes each of them anew on top of itself, see [`super::merchant_config`].
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -50,6 +53,16 @@ pub struct Settings {
     /// Whether an inactive customer's profile is closed.
     pub profile_change_needs_active: bool,
     pub key_form: KeyForm,
+    pub unknown_customer: UnknownCustomer,
+}
+
+words! {
+    /// What becomes of a credit whose reference leads to nobody.
+    UnknownCustomer {
+        Reject = 1 "reject",
+        /// It makes a customer with that one identifier.
+        Enrol = 2 "enrol",
+    }
 }
 
 words! {
@@ -149,6 +162,7 @@ impl Default for Settings {
             allow_no_identifier: false,
             profile_change_needs_active: false,
             key_form: KeyForm::Any,
+            unknown_customer: UnknownCustomer::Reject,
         }
     }
 }
@@ -179,7 +193,44 @@ impl Settings {
         self.allow_no_identifier = preset == Preset::Restai;
         self.profile_change_needs_active = preset == Preset::Rewrd;
         self.key_form = if preset == Preset::Rewrd { KeyForm::Token } else { KeyForm::Any };
+        // None of the products makes a customer of a credit.
+        self.unknown_customer = UnknownCustomer::Reject;
     }
+
+    /// These settings, which were made of `before`, as they are when they are made of `after`: what they changed stays changed, all else
+    /// follows.
+    pub fn rebased(&self, before: &Settings, after: &Settings) -> Settings {
+        Settings {
+            name: kept(&self.name, &before.name, &after.name),
+            time_zone: kept(&self.time_zone, &before.time_zone, &after.time_zone),
+            match_by: kept(&self.match_by, &before.match_by, &after.match_by),
+            max_age_s: kept(&self.max_age_s, &before.max_age_s, &after.max_age_s),
+            max_future_s: kept(&self.max_future_s, &before.max_future_s, &after.max_future_s),
+            email: kept(&self.email, &before.email, &after.email),
+            phone: kept(&self.phone, &before.phone, &after.phone),
+            social: kept(&self.social, &before.social, &after.social),
+            status: kept(&self.status, &before.status, &after.status),
+            on_match: kept(&self.on_match, &before.on_match, &after.on_match),
+            required_fields: kept(&self.required_fields, &before.required_fields, &after.required_fields),
+            phone_format: kept(&self.phone_format, &before.phone_format, &after.phone_format),
+            allow_no_identifier: kept(
+                &self.allow_no_identifier,
+                &before.allow_no_identifier,
+                &after.allow_no_identifier,
+            ),
+            profile_change_needs_active: kept(
+                &self.profile_change_needs_active,
+                &before.profile_change_needs_active,
+                &after.profile_change_needs_active,
+            ),
+            key_form: kept(&self.key_form, &before.key_form, &after.key_form),
+            unknown_customer: kept(&self.unknown_customer, &before.unknown_customer, &after.unknown_customer),
+        }
+    }
+}
+
+fn kept<T: Clone + PartialEq>(changed: &T, before: &T, after: &T) -> T {
+    if changed == before { after.clone() } else { changed.clone() }
 }
 
 /// An IANA time zone and its name. The database is compiled in, so that every worker knows the same.
@@ -249,6 +300,16 @@ impl MerchantConfig {
         self.units.get(unit)?.iter().rev().find(|version| version.effective_from <= at)
     }
 
+    /// The settings that come into force after an instant, in that order, without those that a later version hides.
+    pub fn settings_after(&self, at: Instant) -> Vec<Arc<SettingsVersion>> {
+        after(&self.settings, at, |version| version.effective_from)
+    }
+
+    pub fn unit_after(&self, unit: &UnitId, at: Instant) -> Vec<Arc<UnitVersion>> {
+        let versions = self.units.get(unit).map_or(&[][..], Vec::as_slice);
+        after(versions, at, |version| version.effective_from)
+    }
+
     pub fn latest_settings(&self) -> Option<&Arc<SettingsVersion>> {
         self.settings.last()
     }
@@ -256,4 +317,16 @@ impl MerchantConfig {
     pub fn latest_unit(&self, unit: &UnitId) -> Option<&Arc<UnitVersion>> {
         self.units.get(unit)?.last()
     }
+}
+
+/// Every version behind the one that is in force at the instant begins after it, and all before that one are hidden by it.
+fn after<T>(versions: &[Arc<T>], at: Instant, begins: impl Fn(&T) -> Instant) -> Vec<Arc<T>> {
+    let mut pending: Vec<Arc<T>> = Vec::new();
+    for version in versions.iter().rev().take_while(|version| begins(version) > at) {
+        if pending.last().is_none_or(|next| begins(version) < begins(next)) {
+            pending.push(version.clone());
+        }
+    }
+    pending.reverse();
+    pending
 }

@@ -1,14 +1,26 @@
 //! Giving an amount: rules 2, 4, 5 and 16.
+//!
+//! A reference that leads to nobody is refused, or enrols: then the credit makes a customer with that one identifier, `incomplete` until
+//! an upsert says more. It is one command and so one version, the customer's first: it was created, and it has earned. Nobody is enrolled
+//! by a credit that is refused for anything else; by a customer id, which is no identifier; nor by a kind of identifier that is not of
+//! `match_by`, by which no upsert would find the customer again, unless the merchant has customers without any of those.
 
 use super::book::Book;
-use super::command::CreditAmount;
-use super::config::{Expiry, UnitVersion};
+use super::command::{CreditAmount, RefKind};
+use super::config::{Expiry, UnitVersion, UnknownCustomer};
+use super::customer::{Customer, Identifier};
 use super::fields::FieldCheck;
 use super::judge::{Accepted, Case, Touched};
 use super::{
-    EarnedOrder, Effect, Entry, EntryKind, Fact, Instant, Lot, LotId, LotShare, OrderId, Rejection, RejectionCode,
-    UnitId, settle,
+    CustomerId, EarnedOrder, Effect, Entry, EntryKind, Fact, Instant, Lot, LotId, LotShare, OrderId, Rejection,
+    RejectionCode, UnitId, settle,
 };
+
+enum Earner {
+    Known(CustomerId),
+    /// Whom nobody knows, and who is to be enrolled.
+    New(Identifier),
+}
 
 pub(super) fn judge(
     book: &mut Book,
@@ -18,9 +30,17 @@ pub(super) fn judge(
 ) -> Result<Accepted, Rejection> {
     check_fields(case, credit)?;
     let unit = unit_in_force(book, case, &credit.unit)?;
-    let customer = case.active_customer(book, touched)?;
+    let earner = match newcomer(book, case) {
+        Some(identifier) => Earner::New(identifier),
+        None => Earner::Known(case.active_customer(book, touched)?),
+    };
     touched.unit = Some(credit.unit.clone());
     let order = check_order(book, case, credit)?;
+    let (customer, mut facts) = match earner {
+        Earner::Known(customer) => (customer, Vec::new()),
+        // What comes below can't fail for a new account: it holds whatever one command may give.
+        Earner::New(identifier) => enrol(book, case, identifier, touched),
+    };
 
     let transaction_id = case.moment.seed.transaction_id(0);
     let expires_at = credit.expires_at.or_else(|| expiry(&unit, case));
@@ -60,7 +80,7 @@ pub(super) fn judge(
         recorded_at: case.moment.lane_time,
     };
     let entry = book.record(entry);
-    let mut facts = vec![Fact::PointsEarned { entry: entry.clone(), balance: book.balance(customer, &credit.unit) }];
+    facts.push(Fact::PointsEarned { entry: entry.clone(), balance: book.balance(customer, &credit.unit) });
     let mut entries = vec![entry];
     if let Some(expires_at) = expires_at.filter(|&expires_at| expires_at <= case.moment.lane_time) {
         // Rule 5: an earning that comes so late that its lot has expired is issued and expired in the same command.
@@ -93,6 +113,34 @@ fn check_fields(case: &Case<'_>, credit: &CreditAmount) -> Result<(), Rejection>
         check.bad("command.expires_at", "must be after the command's business time");
     }
     check.done()
+}
+
+/// The identifier that nobody has, where it makes a customer.
+fn newcomer(book: &Book, case: &Case<'_>) -> Option<Identifier> {
+    let reference = case.command.envelope.customer.as_ref()?;
+    let RefKind::Identifier(kind) = reference.kind else { return None };
+    let settings = &case.settings;
+    let enrols = match settings.unknown_customer {
+        UnknownCustomer::Reject => false,
+        UnknownCustomer::Enrol => settings.match_by.contains(&kind) || settings.allow_no_identifier,
+    };
+    if !enrols || case.find(book, reference).is_some() {
+        return None;
+    }
+    case.identifier(kind, &reference.value)
+}
+
+/// Makes the customer; its first version, with these facts, is the credit's.
+fn enrol(book: &mut Book, case: &Case<'_>, identifier: Identifier, touched: &mut Touched) -> (CustomerId, Vec<Fact>) {
+    let id = case.moment.seed.customer_id();
+    let mut customer = Customer::new(id, identifier.merchant_id.clone(), case.moment.lane_time);
+    customer.incomplete = true;
+    customer.set_identifier(identifier.kind, Some(identifier.value.clone()));
+    let created = Fact::CustomerCreated { changed: vec![identifier.kind.field(), "incomplete"] };
+    book.give_identifier(identifier, id);
+    book.add_customer(customer);
+    touched.customer = Some(id);
+    (id, vec![created])
 }
 
 /// The unit's version at business time.

@@ -84,6 +84,8 @@ pub struct Customer {
     pub metadata: BTreeMap<String, String>,
     /// The sender's own version of the profile, of the last upsert that named one.
     pub source_version: Option<i64>,
+    /// A credit made it of an identifier, and no upsert has said anything of it yet.
+    pub incomplete: bool,
     pub created_at: Instant,
     pub updated_at: Instant,
 }
@@ -153,6 +155,7 @@ impl Customer {
             metrics: BTreeMap::new(),
             metadata: BTreeMap::new(),
             source_version: None,
+            incomplete: false,
             created_at: at,
             updated_at: at,
         }

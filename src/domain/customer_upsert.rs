@@ -1,4 +1,8 @@
 //! Creating a customer, or changing the fields that are set.
+//!
+//! A customer that a credit enrolled is `incomplete`: it has an identifier, and nobody has said more of it. An upsert that finds it is its
+//! sign-up, so it is filled as by `update` whatever mode and `on_match` are for those that exist. What the merchant requires is asked of it
+//! then, as of every upsert, and it is incomplete no more.
 
 use std::collections::BTreeMap;
 
@@ -53,7 +57,7 @@ pub(super) fn judge(
     case.check_reference(&mut check);
     let proposal = check_form(case, upsert, &mut check);
     let matched = matched(book, case, &proposal);
-    let plan = plan(case, upsert, matched);
+    let plan = plan(book, case, upsert, matched);
     check_outcome(book, case, &proposal, &plan, &mut check);
     check.done()?;
 
@@ -152,11 +156,14 @@ fn matched(book: &Book, case: &Case<'_>, proposal: &Proposal<'_>) -> Option<Cust
     }
 }
 
-fn plan(case: &Case<'_>, upsert: &CustomerUpsert, matched: Option<CustomerId>) -> Plan {
+fn plan(book: &Book, case: &Case<'_>, upsert: &CustomerUpsert, matched: Option<CustomerId>) -> Plan {
     let is_named = case.command.envelope.customer.is_some();
     let Some(customer) = matched else {
         return if is_named || upsert.mode == UpsertMode::Update { Plan::Unknown } else { Plan::Create };
     };
+    if book.customer(customer).is_some_and(|customer| customer.incomplete) {
+        return Plan::Change(customer, Change::Update);
+    }
     let on_match = match (upsert.mode, upsert.on_match) {
         (UpsertMode::Create, _) => OnMatch::Reject,
         (_, Some(on_match)) => on_match,
@@ -300,6 +307,7 @@ impl Proposal<'_> {
             };
         }
         customer.source_version = upsert.source_version.or(customer.source_version);
+        customer.incomplete = false;
         customer
     }
 }
@@ -392,6 +400,7 @@ fn differences(before: &Customer, after: &Customer) -> Vec<&'static str> {
         ("notify_email", before.notify_email != after.notify_email),
         ("notify_phone", before.notify_phone != after.notify_phone),
         ("source_version", before.source_version != after.source_version),
+        ("incomplete", before.incomplete != after.incomplete),
     ];
     optional.chain(rest).filter_map(|(field, differs)| differs.then_some(field)).collect()
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use super::book::{Book, Cause};
 use super::command::{Body, Command, CustomerRef, RefKind};
 use super::config::{KeyForm, MerchantConfig, MerchantStatus, Settings};
-use super::customer::{Customer, CustomerStatus, Identifier};
+use super::customer::{Customer, CustomerStatus, Identifier, IdentifierKind};
 use super::fields::{self, FieldCheck};
 use super::{
     Balance, CommandTopic, CustomerId, Decision, Effect, Entry, Instant, KeyHash, Position, Rejection, RejectionCode,
@@ -203,11 +203,14 @@ impl<'a> Case<'a> {
                 let belongs = |customer: &&Customer| customer.merchant_id == *merchant_id;
                 book.customer(id).filter(belongs).map(|customer| customer.customer_id)
             }
-            RefKind::Identifier(kind) => {
-                let value = fields::normalise(kind, &reference.value, self.settings.phone_format)?;
-                book.holder(&Identifier { merchant_id: merchant_id.clone(), kind, value })
-            }
+            RefKind::Identifier(kind) => book.holder(&self.identifier(kind, &reference.value)?),
         }
+    }
+
+    /// An identifier as it is kept, if it is well formed.
+    pub fn identifier(&self, kind: IdentifierKind, value: &str) -> Option<Identifier> {
+        let value = fields::normalise(kind, value, self.settings.phone_format)?;
+        Some(Identifier { merchant_id: self.command.envelope.merchant_id.clone(), kind, value })
     }
 }
 

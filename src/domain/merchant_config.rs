@@ -1,4 +1,10 @@
 //! A merchant's settings and units. Each change is a new version; none is ever altered.
+//!
+//! A change is made of what is in force at its own `effective_from`, and not of what only comes later. What comes later still does: each
+//! version that waits for its time behind the change is made anew on top of it, as a further version of the same command, under the same
+//! `effective_from`. Of settings it keeps what it changed itself and takes over the rest ([`Settings::rebased`]); a unit is whole, and
+//! stays as it was put. So a schedule survives a change of today, a change of today is not undone by the schedule, and every version says
+//! the same for ever, as the entries that name it need.
 
 use std::sync::Arc;
 
@@ -16,13 +22,21 @@ const ONE_DAY_S: i64 = 24 * 60 * 60;
 const MOST_UNITS: usize = 64;
 const MOST_LINKS: usize = 20;
 const MOST_ATTRIBUTES: usize = 50;
+/// A change makes each of them anew.
+const MOST_PENDING: usize = 50;
 
 pub(super) fn judge_settings(book: &mut Book, case: &Case<'_>, patch: &SettingsPatch) -> Result<Accepted, Rejection> {
     let merchant_id = &case.command.envelope.merchant_id;
-    let latest = case.config(book).and_then(MerchantConfig::latest_settings).cloned();
-    let mut settings = latest.as_ref().map_or_else(Settings::default, |latest| Settings::clone(&latest.settings));
+    let config = case.config(book);
+    let current = config.and_then(MerchantConfig::latest_settings).map_or(0, |latest| latest.version);
+    let effective_from = effective_from(case, patch.effective_from, current == 0);
+    let in_force = config.and_then(|config| config.settings_at(effective_from));
+    let mut before = in_force.map_or_else(Arc::default, |in_force| in_force.settings.clone());
+    let pending = config.map_or_else(Vec::new, |config| config.settings_after(effective_from));
+    let mut settings = Settings::clone(&before);
     let mut check = FieldCheck::default();
     check_no_reference(case, &mut check);
+    check_pending(pending.len(), &mut check);
     if let Some(preset) = patch.preset {
         settings.apply_preset(preset);
     }
@@ -52,25 +66,27 @@ pub(super) fn judge_settings(book: &mut Book, case: &Case<'_>, patch: &SettingsP
     patch_customers(&mut settings, patch, &mut check);
     check.done()?;
 
-    let current = latest.as_ref().map_or(0, |latest| latest.version);
     check_expected(patch.expected_version, current)?;
-    if let Some(latest) = &latest
-        && *latest.settings == settings
-    {
-        return Ok(unchanged(latest.version));
+    if current > 0 && settings == *before {
+        return Ok(unchanged(current));
     }
-    let version = SettingsVersion {
-        version: current + 1,
-        effective_from: effective_from(case, patch.effective_from, latest.is_none()),
-        recorded_at: case.moment.lane_time,
-        settings: Arc::new(settings),
-    };
-    let (number, effective_from) = (version.version, version.effective_from);
-    let version = Arc::new(version);
-    book.configs.entry(merchant_id.clone()).or_default().settings.push(version.clone());
-    book.new_settings.push((merchant_id.clone(), version));
-    let fact = Fact::ConfigChanged { object: "settings", id: merchant_id.to_string(), effective_from };
-    book.announce_config(merchant_id, number, case.cause(false), fact);
+    let mut after = Arc::new(settings);
+    let mut puts = vec![(effective_from, after.clone())];
+    for later in pending {
+        after = Arc::new(later.settings.rebased(&before, &after));
+        before = later.settings.clone();
+        puts.push((later.effective_from, after.clone()));
+    }
+    let mut number = current;
+    for (nth, (effective_from, settings)) in (0..).zip(puts) {
+        number += 1;
+        let recorded_at = case.moment.lane_time;
+        let version = Arc::new(SettingsVersion { version: number, effective_from, recorded_at, settings });
+        book.configs.entry(merchant_id.clone()).or_default().settings.push(version.clone());
+        book.new_settings.push((merchant_id.clone(), version));
+        let fact = Fact::ConfigChanged { object: "settings", id: merchant_id.to_string(), effective_from };
+        book.announce_config(merchant_id, number, nth, case.cause(false), fact);
+    }
     Ok(accepted(number))
 }
 
@@ -108,16 +124,22 @@ fn patch_customers(settings: &mut Settings, patch: &SettingsPatch, check: &mut F
     settings.profile_change_needs_active =
         patch.profile_change_needs_active.unwrap_or(settings.profile_change_needs_active);
     settings.key_form = patch.key_form.unwrap_or(settings.key_form);
+    settings.unknown_customer = patch.unknown_customer.unwrap_or(settings.unknown_customer);
 }
 
 pub(super) fn judge_unit(book: &mut Book, case: &Case<'_>, unit: &UnitDefinition) -> Result<Accepted, Rejection> {
     let merchant_id = &case.command.envelope.merchant_id;
-    let latest = case.config(book).and_then(|config| config.latest_unit(&unit.unit_id)).cloned();
+    let config = case.config(book);
+    let latest = config.and_then(|config| config.latest_unit(&unit.unit_id)).cloned();
+    let effective_from = effective_from(case, unit.effective_from, latest.is_none());
+    let in_force = config.and_then(|config| config.unit_at(&unit.unit_id, effective_from)).cloned();
+    let pending = config.map_or_else(Vec::new, |config| config.unit_after(&unit.unit_id, effective_from));
     let mut check = FieldCheck::default();
     check_no_reference(case, &mut check);
+    check_pending(pending.len(), &mut check);
     check.text("command.unit_id", Some(unit.unit_id.as_str()), 255);
     check.text("command.name", Some(&unit.name), 255);
-    let units = case.config(book).map_or(0, |config| config.units.len());
+    let units = config.map_or(0, |config| config.units.len());
     if latest.is_none() && units >= MOST_UNITS {
         check.bad("command.unit_id", format!("would be one more than the {MOST_UNITS} units that a merchant may have"));
     }
@@ -161,12 +183,12 @@ pub(super) fn judge_unit(book: &mut Book, case: &Case<'_>, unit: &UnitDefinition
             && version.step == unit.step
             && version.attributes == unit.attributes
     };
-    if let Some(latest) = latest.as_ref().filter(|latest| says(latest)) {
-        return Ok(unchanged(latest.version));
+    if in_force.is_some_and(|in_force| says(&in_force)) {
+        return Ok(unchanged(current));
     }
-    let version = UnitVersion {
+    let put = UnitVersion {
         version: current + 1,
-        effective_from: effective_from(case, unit.effective_from, latest.is_none()),
+        effective_from,
         recorded_at: case.moment.lane_time,
         name: unit.name.clone(),
         scale,
@@ -182,13 +204,18 @@ pub(super) fn judge_unit(book: &mut Book, case: &Case<'_>, unit: &UnitDefinition
         step: unit.step,
         attributes: unit.attributes.clone(),
     };
-    let (number, effective_from) = (version.version, version.effective_from);
-    let version = Arc::new(version);
-    let units = &mut book.configs.entry(merchant_id.clone()).or_default().units;
-    units.entry(unit.unit_id.clone()).or_default().push(version.clone());
-    book.new_units.push((merchant_id.clone(), unit.unit_id.clone(), version));
-    let fact = Fact::ConfigChanged { object: "unit", id: unit.unit_id.to_string(), effective_from };
-    book.announce_config(merchant_id, number, case.cause(false), fact);
+    let anew = pending.iter().map(|later| UnitVersion::clone(later));
+    let mut number = current;
+    for (nth, version) in (0..).zip(std::iter::once(put).chain(anew)) {
+        number += 1;
+        let version = Arc::new(UnitVersion { version: number, recorded_at: case.moment.lane_time, ..version });
+        let effective_from = version.effective_from;
+        let units = &mut book.configs.entry(merchant_id.clone()).or_default().units;
+        units.entry(unit.unit_id.clone()).or_default().push(version.clone());
+        book.new_units.push((merchant_id.clone(), unit.unit_id.clone(), version));
+        let fact = Fact::ConfigChanged { object: "unit", id: unit.unit_id.to_string(), effective_from };
+        book.announce_config(merchant_id, number, nth, case.cause(false), fact);
+    }
     Ok(accepted(number))
 }
 
@@ -225,6 +252,15 @@ fn check_protected(latest: &UnitVersion, unit: &UnitDefinition, scale: u8) -> Re
 fn check_no_reference(case: &Case<'_>, check: &mut FieldCheck) {
     if case.command.envelope.customer.is_some() {
         check.bad("envelope.customer", "must be null: configuration is the merchant's");
+    }
+}
+
+fn check_pending(versions: usize, check: &mut FieldCheck) {
+    if versions > MOST_PENDING {
+        check.bad(
+            "effective_from",
+            format!("lies before {versions} versions that come into force later; {MOST_PENDING} are the most"),
+        );
     }
 }
 

@@ -10,7 +10,7 @@ use super::rows::{merchant_id, unit_id};
 use super::sql_types::{AsRow, Columns, RowWriter, SqlError};
 use crate::domain::config::{
     Expiry, KeyForm, MerchantStatus, MoneyValue, OnMatch, PhoneFormat, Rounding, Settings, SettingsVersion, UnitKind,
-    UnitVersion, Zone,
+    UnitVersion, UnknownCustomer, Zone,
 };
 use crate::domain::customer::IdentifierKind;
 use crate::domain::{MerchantId, ProfileField, UnitId};
@@ -37,7 +37,8 @@ impl AsRow for (MerchantId, Arc<SettingsVersion>) {
         row.value(&settings.phone_format.code())?;
         row.value(&settings.allow_no_identifier)?;
         row.value(&settings.profile_change_needs_active)?;
-        row.value(&settings.key_form.code())
+        row.value(&settings.key_form.code())?;
+        row.value(&settings.unknown_customer.code())
     }
 }
 
@@ -64,6 +65,7 @@ pub(crate) fn read_settings_version(row: &Row) -> Result<(MerchantId, SettingsVe
             allow_no_identifier: columns.take()?,
             profile_change_needs_active: columns.take()?,
             key_form: columns.code(KeyForm::from_code)?,
+            unknown_customer: columns.code(UnknownCustomer::from_code)?,
         }),
     };
     Ok((merchant_id, version))

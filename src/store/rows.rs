@@ -73,6 +73,7 @@ impl AsRow for CustomerRow<'_> {
         row.value(&customer.source_version)?;
         row.value(&stored_metrics(&customer.metrics).map(Json))?;
         row.value(&(!customer.metadata.is_empty()).then_some(Json(&customer.metadata)))?;
+        row.value(&customer.incomplete)?;
         put_changing(row, self.state)
     }
 }
@@ -159,6 +160,7 @@ pub(crate) fn read_customer(columns: &mut Columns<'_>) -> Result<CustomerState, 
             .take::<Option<Json<StoredMetrics>>>()?
             .map_or_else(BTreeMap::new, |stored| read_metrics(stored.0)),
         metadata: columns.take::<Option<Json<_>>>()?.map(|stored| stored.0).unwrap_or_default(),
+        incomplete: columns.take()?,
     };
     let unit_ids: Vec<&str> = columns.take()?;
     let numbers = columns.packed::<10>()?;

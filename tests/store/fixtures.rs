@@ -10,7 +10,7 @@ use loyalty_worker::config::PostgresSettings;
 use loyalty_worker::domain::command::{ContentHash, FieldProblem};
 use loyalty_worker::domain::config::{
     Expiry, KeyForm, MerchantStatus, MoneyValue, OnMatch, PhoneFormat, Rounding, Settings, SettingsVersion, UnitKind,
-    UnitVersion, Zone,
+    UnitVersion, UnknownCustomer, Zone,
 };
 use loyalty_worker::domain::customer::{Customer, CustomerStatus, Identifier, IdentifierKind};
 use loyalty_worker::domain::{
@@ -202,6 +202,7 @@ pub fn full_customer(number: u128) -> Customer {
         metrics: BTreeMap::from([("visits".to_owned(), Metric { value: -1276, scale: 1 })]),
         metadata: BTreeMap::from([("shoe \"size\"".to_owned(), "43 ½".to_owned())]),
         source_version: Some(i64::MAX),
+        incomplete: true,
         notify_email: true,
         notify_phone: false,
         created_at: at(0),
@@ -341,6 +342,7 @@ pub fn settings_version(version: i64) -> Arc<SettingsVersion> {
             allow_no_identifier: !is_first,
             profile_change_needs_active: is_first,
             key_form: if is_first { KeyForm::Any } else { KeyForm::Token },
+            unknown_customer: if is_first { UnknownCustomer::Reject } else { UnknownCustomer::Enrol },
         }),
     })
 }

@@ -75,7 +75,7 @@ fn compare_profile(state: &CustomerFact, row: &CustomerFact, problem: &mut impl 
         ("last_name", state.last_name == row.last_name),
         ("birth_date", state.birth_date == row.birth_date),
         (
-            "one of name, gender, registered_on, language, brand_id, source_version, metrics, metadata",
+            "one of name, gender, registered_on, language, brand_id, source_version, metrics, metadata, incomplete",
             state.further == row.further,
         ),
         ("notify_email", state.notify_email == row.notify_email),

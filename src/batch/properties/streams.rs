@@ -10,7 +10,7 @@ use crate::domain::command::{
     Body, Command, Content, CreditAmount, CustomerRef, CustomerUpsert, DeadLetter, DeadLetterClass, Delivery, Envelope,
     FieldProblem, Malformed, RedeemAmount, RefKind, SettingsPatch, UnitDefinition, UpsertMode,
 };
-use crate::domain::config::{KeyForm, MerchantStatus, OnMatch, PhoneFormat, Rounding, UnitKind};
+use crate::domain::config::{KeyForm, MerchantStatus, OnMatch, PhoneFormat, Rounding, UnitKind, UnknownCustomer};
 use crate::domain::customer::IdentifierKind;
 use crate::domain::tests::ledger;
 use crate::domain::{CommandTopic, IdempotencyKey, Instant, MerchantId, Position, ProfileField, Seed, UnitId};
@@ -133,7 +133,8 @@ impl Time {
     }
 }
 
-/// What makes two merchants, their units and a few customers. A third, `late`, has to configure itself; `ghost` never exists.
+/// What makes two merchants, their units and a few customers; some of both comes into force later. `bolt` enrols. A third, `late`, has to
+/// configure itself; `ghost` never exists.
 pub(super) fn preamble() -> Vec<Draft> {
     let mut drafts = Vec::new();
     for merchant in ["acme", "bolt"] {
@@ -143,10 +144,17 @@ pub(super) fn preamble() -> Vec<Draft> {
             max_age_s: Some(30 * DAY),
             time_zone: Some("Africa/Cairo".into()),
             profile_change_needs_active: Some(merchant == "acme"),
+            unknown_customer: (merchant == "bolt").then_some(UnknownCustomer::Enrol),
             ..Default::default()
         };
+        let later = |days: i64| Some(Instant::from_micros((START + days * DAY) * 1_000_000));
+        let scheduled =
+            SettingsPatch { effective_from: later(2), time_zone: Some("Asia/Tokyo".into()), ..Default::default() };
         drafts.push(config(Body::Settings(Box::new(patch))));
+        drafts.push(config(Body::Settings(Box::new(scheduled))));
         drafts.push(config(Body::Unit(Box::new(unit_definition("points", Some(1), 0, 1)))));
+        let scheduled = UnitDefinition { effective_from: later(3), ..unit_definition("points", Some(2), 0, 2) };
+        drafts.push(config(Body::Unit(Box::new(scheduled))));
         drafts.push(config(Body::Unit(Box::new(UnitDefinition { step: 2, ..unit_definition("apples", None, 20, 5) }))));
         for external_id in ["ada", "bob"] {
             let upsert = CustomerUpsert { external_id: Some(external_id.to_owned()), ..Default::default() };
@@ -414,8 +422,9 @@ fn customers_settings() -> impl Strategy<Value = SettingsPatch> {
     let flags = (weighted(0.2, any::<bool>()), weighted(0.2, any::<bool>()), weighted(0.2, 0..3_i64));
     let on_match = weighted(0.1, select(&OnMatch::ALL[..]));
     let key_form = weighted(0.05, select(&KeyForm::ALL[..]));
-    (status, phone_format, required_fields, flags, on_match, key_form).prop_map(
-        |(status, phone_format, required_fields, flags, on_match, key_form)| SettingsPatch {
+    let unknown_customer = weighted(0.3, select(&UnknownCustomer::ALL[..]));
+    (status, phone_format, required_fields, flags, on_match, key_form, unknown_customer).prop_map(
+        |(status, phone_format, required_fields, flags, on_match, key_form, unknown_customer)| SettingsPatch {
             status,
             phone_format,
             required_fields,
@@ -424,6 +433,7 @@ fn customers_settings() -> impl Strategy<Value = SettingsPatch> {
             expected_version: flags.2,
             on_match,
             key_form,
+            unknown_customer,
             ..SettingsPatch::default()
         },
     )

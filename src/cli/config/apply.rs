@@ -88,7 +88,7 @@ pub fn run(options: &Options, settings: &Settings) -> Result<(), CliError> {
     send(changes, &merchant, Duration::from_secs(options.wait), settings)
 }
 
-/// A change is made of the latest version and is in force at once, and so would be what is only scheduled.
+/// A change is in force at once, and made of what is in force now; the difference is to the latest version.
 fn scheduled(change: &Change, config: &MerchantConfig, now: Instant) -> Option<String> {
     let from = match change.object.strip_prefix("unit ") {
         Some(unit) => config.latest_unit(&UnitId::new(unit)).map(|latest| latest.effective_from),
@@ -96,8 +96,8 @@ fn scheduled(change: &Change, config: &MerchantConfig, now: Instant) -> Option<S
     };
     from.filter(|from| *from > now).map(|from| {
         format!(
-            "{}: the latest version is scheduled for {from}, and this change would bring it into force now. Nothing was sent. Send a \
-             merchant-config command of its own, with the effective_from that is meant",
+            "{}: the latest version is scheduled for {from}, and this difference is to it, not to what is in force now. Nothing was \
+             sent. Send a merchant-config command of its own, with the effective_from that is meant",
             change.object
         )
     })

@@ -160,7 +160,8 @@ impl Trial<'_> {
         let record = InboundRecord {
             // The decoder knows of one lane, so every merchant's is this.
             position: Position { topic: CommandTopic::MerchantConfig, partition: 0, offset: self.tried },
-            timestamp: Instant::EPOCH,
+            // Behind every schedule: what would change is the latest version.
+            timestamp: Instant::LATEST,
             key: Some(self.merchant.as_str().as_bytes().to_vec()),
             value: Some(value(self.merchant, &format!("trial-{}", self.tried), &command, None)),
             headers: Vec::new(),

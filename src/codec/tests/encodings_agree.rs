@@ -126,6 +126,7 @@ fn every_field_of_a_configuration_is_content() {
         json!({"allow_no_identifier": false}),
         json!({"profile_change_needs_active": false}),
         json!({"key_form": "any"}),
+        json!({"unknown_customer": "reject"}),
     ];
     let units = [
         json!({}),

@@ -143,6 +143,7 @@ fn commands() {
         allow_no_identifier: Some(true),
         profile_change_needs_active: Some(false),
         key_form: Some(KeyForm::Token),
+        unknown_customer: Some(UnknownCustomer::Enrol),
     };
     let unit = Unit {
         unit_id: "u".into(),
@@ -310,6 +311,7 @@ fn states_and_journal() {
         source_version: Some(14),
         metrics: BTreeMap::from([(text("a"), MetricState { value: 15, scale: 1 })]),
         metadata: BTreeMap::from([(text("a"), text("b"))]),
+        incomplete: true,
     };
     assert_goes_out(schemas::outgoing(OutTopic::Customers).unwrap(), &state);
     let journal = Journal {

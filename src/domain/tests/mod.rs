@@ -4,11 +4,13 @@ pub(crate) mod ledger;
 
 mod credit_redeem;
 mod customer_upsert;
+mod enrolment;
 mod expiry;
 mod idempotency;
 mod merchant_config;
 mod products;
 mod profile;
+mod schedules;
 
 use super::book::Book;
 use super::command::{Content, Delivery};
@@ -38,11 +40,13 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
     let families = [
         credit_redeem::LEDGERS,
         customer_upsert::LEDGERS,
+        enrolment::LEDGERS,
         expiry::LEDGERS,
         idempotency::LEDGERS,
         merchant_config::LEDGERS,
         products::LEDGERS,
         profile::LEDGERS,
+        schedules::LEDGERS,
     ];
     families.into_iter().flatten().copied()
 }

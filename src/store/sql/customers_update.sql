@@ -6,7 +6,7 @@ set external_key = n.external_key, phone_key = n.phone_key, email_key = n.email_
     notify_email = n.notify_email, notify_phone = n.notify_phone, external_id = n.external_id, phone = n.phone,
     email = n.email, first_name = n.first_name, last_name = n.last_name, name = n.name,
     registered_on = n.registered_on, gender = n.gender, language = n.language, brand_id = n.brand_id,
-    source_version = n.source_version, metrics = n.metrics, metadata = n.metadata, unit_ids = n.unit_ids, accounts = n.accounts,
-    lots = n.lots
-from unnest($1::customer_row_2[]) as n
+    source_version = n.source_version, metrics = n.metrics, metadata = n.metadata, incomplete = n.incomplete,
+    unit_ids = n.unit_ids, accounts = n.accounts, lots = n.lots
+from unnest($1::customer_row_3[]) as n
 where c.ctid = n.row_at and c.customer_id = n.customer_id

@@ -197,6 +197,10 @@ fn check_profile(customer: &Customer, item: &str, line: &str) {
         "metadata" => join(customer.metadata.iter().map(|(key, value)| format!("{key}:{value}"))),
         "birth" => customer.birth_date.map_or("none".to_owned(), |date| date.to_string()),
         "notify" => format!("email={} phone={}", customer.notify_email, customer.notify_phone),
+        "complete" | "incomplete" => {
+            assert_eq!(customer.incomplete, name == "incomplete", "{line}");
+            return;
+        }
         "active" | "inactive" => {
             assert_eq!(customer.status == CustomerStatus::Active, name == "active", "{line}");
             return;

@@ -8,7 +8,9 @@ use crate::domain::command::{
     Body, Command, Content, ContentHash, CreditAmount, CustomerRef, CustomerUpsert, Delivery, Envelope, FieldProblem,
     Malformed, RedeemAmount, RefKind, SettingsPatch, UnitDefinition, UpsertMode,
 };
-use crate::domain::config::{KeyForm, MerchantStatus, MoneyValue, OnMatch, PhoneFormat, Preset, Rounding, UnitKind};
+use crate::domain::config::{
+    KeyForm, MerchantStatus, MoneyValue, OnMatch, PhoneFormat, Preset, Rounding, UnitKind, UnknownCustomer,
+};
 use crate::domain::customer::{Identifier, IdentifierKind};
 use crate::domain::ids::first_16;
 use crate::domain::{
@@ -39,7 +41,7 @@ pub(super) enum Step {
 /// What the lines named so far.
 #[derive(Default)]
 pub(super) struct Names {
-    /// `as=ada` names the customer that an upsert makes.
+    /// `as=ada` names the customer that an upsert makes, or a credit.
     pub customers: HashMap<String, CustomerId>,
     /// `key=k` names where a command stood first, and the lot that it made.
     pub positions: HashMap<String, Position>,
@@ -119,7 +121,7 @@ impl Parser {
     }
 
     pub fn customer(&self, name: &str) -> CustomerId {
-        *self.names.customers.get(name).unwrap_or_else(|| panic!("no upsert above says as={name}"))
+        *self.names.customers.get(name).unwrap_or_else(|| panic!("no line above says as={name}"))
     }
 
     fn delivery(&mut self, verb: &str, words: &[String]) -> Delivery {
@@ -192,6 +194,7 @@ impl Parser {
                 allow_no_identifier: options.flag("no_identifier"),
                 profile_change_needs_active: options.flag("needs_active"),
                 key_form: options.word("keys", &KeyForm::ALL, |form| form.name()),
+                unknown_customer: options.word("unknown", &UnknownCustomer::ALL, |unknown| unknown.name()),
             })),
             "unit" => Body::Unit(Box::new(UnitDefinition {
                 effective_from: options.text("from").map(|time| self.time(&time)),
