@@ -14,8 +14,8 @@ use crate::store::{Databases, StoreError};
 #[derive(Args)]
 #[command(
     long_about = "Adds up the books per merchant and unit: what was earned, redeemed and expired, what all accounts hold, and what remains in \
-                  the lots. Amounts are in minor units. It is one statement, so one moment (with postgres.lane_urls one for each database); it reads \
-                  the whole ledger, and changes nothing.",
+                  the lots. Amounts are in minor units. It is one statement (one for each database, with postgres.lane_urls), so one \
+                  moment; it reads the whole ledger, and changes nothing.",
     after_help = "Examples:
   loyalty-worker trial-balance
   loyalty-worker trial-balance shop-1 --json

@@ -12,6 +12,7 @@ pub(crate) mod config_rows;
 mod connect;
 mod databases;
 pub(crate) mod decision_rows;
+mod divide;
 mod error;
 mod lane;
 pub(crate) mod load;
@@ -73,6 +74,13 @@ pub struct LaneIdentity {
 impl Store {
     /// Connects, and makes sure that the database can be used at all. Nothing is migrated.
     pub async fn connect(settings: &PostgresSettings) -> Result<Store, StoreError> {
+        let store = Store::open(settings).await?;
+        store.check_lanes().await?;
+        Ok(store)
+    }
+
+    /// Connects, whatever lanes are in it.
+    async fn open(settings: &PostgresSettings) -> Result<Store, StoreError> {
         let store = Store { pool: connect::pool(settings)?, settings: settings.clone() };
         let client = store.client().await?;
         let encoding: String = client.query_one("show server_encoding", &[]).await?.try_get(0)?;
@@ -80,8 +88,6 @@ impl Store {
             let message = format!("the database's encoding is {encoding}; create it with encoding UTF8");
             return Err(StoreError::new(StoreErrorKind::Fatal, message));
         }
-        drop(client);
-        store.check_lanes().await?;
         Ok(store)
     }
 
@@ -104,7 +110,7 @@ impl Store {
         let (lane, lanes): (i32, i32) = (row.try_get(0)?, row.try_get(1)?);
         let message = format!(
             "the database of the lanes {range} out of {of} in postgres.lane_urls has lane {lane} out of {lanes}: correct the ranges and \
-             addresses, or move its rows"
+             addresses; after a database was copied run `loyalty-worker divide`"
         );
         Err(StoreError::new(StoreErrorKind::Fatal, message))
     }

@@ -27,16 +27,63 @@ fn a_worker_takes_the_lanes_of_both_databases() {
     traffic.assert_as_predicted(&installation);
     installation.assert_audit_holds();
     let databases = installation.databases();
-    for (lane, database) in (0..).zip(&databases) {
+    assert_each_has_its_own(&databases);
+    asks_the_right_database(&installation, &databases);
+    a_wrong_range_is_refused(&installation);
+    the_audit_sees_a_row_in_the_other_database(&installation, &databases);
+}
+
+#[test]
+fn a_database_is_copied_and_divided() {
+    let mut installation = Installation::new("divided");
+    let worker = installation.worker();
+    worker.await_all_lanes();
+    let mut traffic = Traffic::start(&installation, 2_000, 20);
+    traffic.await_flow();
+    worker.finish();
+    let second = format!("{}-second", installation.database);
+    let copy = format!("create database \"{second}\" template \"{}\"", installation.database);
+    installation.server().execute(&copy);
+    // Somebody did not wait for the division.
+    let worker = installation.worker();
+    traffic.await_all();
+    worker.finish();
+
+    installation.second_database = Some(second.clone());
+    let refused = installation.call(&["run"]);
+    assert!(refused.code == Some(1) && refused.stderr.contains("loyalty-worker divide"), "{}", refused.stderr);
+    let refused = installation.call(&["divide"]);
+    assert!(refused.code == Some(1) && refused.stderr.contains("went on after the copy"), "{}", refused.stderr);
+    installation.server().execute(&format!("drop database \"{second}\""));
+    installation.server().execute(&copy);
+    let divided = installation.must(&["divide"]);
+    assert!(!divided.contains(" 0 rows"), "{divided}");
+    assert_eq!(installation.must(&["divide"]).matches(" 0 rows").count(), 2, "it was not done at once");
+    traffic.assert_as_predicted(&installation);
+    installation.assert_audit_holds();
+    assert_each_has_its_own(&installation.databases());
+
+    let worker = installation.worker();
+    for lane in 0..LANES {
+        Shop::of_lane(&installation, lane).open("somebody-new");
+    }
+    worker.finish();
+    installation.assert_audit_holds();
+    assert_each_has_its_own(&installation.databases());
+}
+
+fn assert_each_has_its_own(databases: &[Database]) {
+    for (lane, database) in (0..).zip(databases) {
         assert_eq!(database.one::<i32>("select lane from lane"), lane);
         assert_eq!(database.one::<i32>("select distinct \"partition\" from decision"), lane);
         for table in ["settings_version", "unit_version", "customer"] {
             assert_eq!(merchants_in(database, table), merchants_of(lane), "{table} of lane {lane}");
         }
+        let strays = "select count(*) from entry left join customer using (customer_id) where merchant_id is null";
+        assert_eq!(database.one::<i64>(strays), 0);
+        let strays = "select count(*) from earned_order left join entry e using (transaction_id) where e.seq is null";
+        assert_eq!(database.one::<i64>(strays), 0);
     }
-    asks_the_right_database(&installation, &databases);
-    a_wrong_range_is_refused(&installation);
-    the_audit_sees_a_row_in_the_other_database(&installation, &databases);
 }
 
 fn merchants_of(lane: i32) -> BTreeSet<String> {
