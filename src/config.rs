@@ -2,6 +2,7 @@
 //! a key that is not declared, or a value that is not right, stops the start with its name and place.
 
 mod keys;
+mod lane_urls;
 mod load;
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,7 @@ use std::path::Path;
 use std::time::Duration;
 
 pub use keys::{DEFAULT_FILE, KEYS, Key, Preset, default_file};
+pub use lane_urls::LaneRange;
 pub use load::{ConfigError, Origin, Problem};
 pub use value::Kind;
 
@@ -19,7 +21,8 @@ pub use value::Kind;
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub kafka: KafkaSettings,
-    pub postgres: PostgresSettings,
+    /// One database, or several in the order of their lanes.
+    pub postgres: Vec<PostgresSettings>,
     pub registry: RegistrySettings,
     pub output: OutputSettings,
     pub worker: WorkerSettings,
@@ -55,8 +58,11 @@ impl std::fmt::Debug for KafkaSettings {
     }
 }
 
+/// One database.
 #[derive(Clone)]
 pub struct PostgresSettings {
+    /// Whose rows it has; `None`: it has all.
+    pub lanes: Option<LaneRange>,
     /// `postgres://user:password@host:port/database`; never logged.
     pub url: String,
     pub pool_size: usize,
@@ -66,9 +72,17 @@ pub struct PostgresSettings {
     pub tls_ca_file: Option<String>,
 }
 
+impl PostgresSettings {
+    /// The setting that names the database.
+    pub fn setting(&self) -> String {
+        self.lanes.map_or_else(|| "postgres.url".to_owned(), |lanes| format!("postgres.lane_urls ({lanes})"))
+    }
+}
+
 impl std::fmt::Debug for PostgresSettings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("PostgresSettings")
+            .field("lanes", &self.lanes)
             .field("url", &"***")
             .field("pool_size", &self.pool_size)
             .field("verify_full", &self.verify_full)
@@ -150,14 +164,20 @@ impl Settings {
         let client_id = values.take("kafka", "client_id").map_or_else(host_name, value::Value::text);
         let mut ca_file = |section| values.take(section, "tls_ca_file").map(value::Value::text);
         let (postgres_ca_file, registry_ca_file) = (ca_file("postgres"), ca_file("registry"));
+        let url = values.take("postgres", "url").map(value::Value::text);
         let mut get = |section, name| values.take(section, name).expect("the loader gives every declared key a value");
+        let lane_urls = lane_urls::ranges(&get("postgres", "lane_urls").table()).expect("the loader has checked them");
+        let pool_size = get("postgres", "pool_size").count();
+        let verify_full = get("postgres", "tls").text() == "verify-full";
+        let database = |(lanes, url)| {
+            let tls_ca_file = postgres_ca_file.clone();
+            PostgresSettings { lanes, url, pool_size, verify_full, tls_ca_file }
+        };
+        // One of the two is empty.
+        let urls = url.map(|url| (None, url)).into_iter();
+        let urls = urls.chain(lane_urls.into_iter().map(|(lanes, url)| (Some(lanes), url)));
         Ok(Settings {
-            postgres: PostgresSettings {
-                url: get("postgres", "url").text(),
-                pool_size: get("postgres", "pool_size").count(),
-                verify_full: get("postgres", "tls").text() == "verify-full",
-                tls_ca_file: postgres_ca_file,
-            },
+            postgres: urls.map(database).collect(),
             registry: RegistrySettings { url: get("registry", "url").text(), tls_ca_file: registry_ca_file },
             output: OutputSettings {
                 encoding: if get("output", "encoding").text() == "json" { Encoding::Json } else { Encoding::Avro },

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use fixtures::*;
 use futures_util::{join, poll};
 use loyalty_worker::batch::{BatchPlan, DueQuery, LaneState, RowChanges};
+use loyalty_worker::config::LaneRange;
 use loyalty_worker::domain::command::{CustomerRef, RefKind};
 use loyalty_worker::domain::customer::{Customer, IdentifierKind};
 use loyalty_worker::domain::{
@@ -15,7 +16,7 @@ use loyalty_worker::domain::{
 };
 use loyalty_worker::query;
 use loyalty_worker::record::{OutTopic, OutboundRecord, OutboundRecords};
-use loyalty_worker::store::{LaneConnection, OutboxRow, OutboxValue, StoreErrorKind};
+use loyalty_worker::store::{LaneConnection, OutboxRow, OutboxValue, Store, StoreErrorKind};
 use uuid::Uuid;
 
 #[tokio::test]
@@ -48,6 +49,17 @@ async fn a_migration_that_changed_is_refused() {
         let refused = refused.unwrap_err();
         assert_eq!(refused.kind, StoreErrorKind::Fatal);
         assert!(refused.message.contains("0001_spine"), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_has_another_ranges_lane_is_refused() {
+    let database = Database::new().await;
+    let of = identity().lanes;
+    for (first, last, of, is_its) in [(LANE, of - 1, of, true), (0, LANE - 1, of, false), (0, LANE, LANE + 1, false)] {
+        let connected = Store::connect(&settings(&database.url, Some(LaneRange { first, last, of }))).await;
+        let refused = connected.err().map(|error| (error.kind, error.message.contains("postgres.lane_urls")));
+        assert_eq!(refused, (!is_its).then_some((StoreErrorKind::Fatal, true)), "{first}-{last} of {of}");
     }
 }
 

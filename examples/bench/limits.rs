@@ -35,7 +35,7 @@ pub fn sql_alone(scene: &Scene, market: Market, commands: u64) -> Result<(f64, O
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         let settings = settings(scene)?;
-        let store = Store::connect(&settings.postgres).await?;
+        let store = Store::connect(settings.postgres.first().ok_or("the settings name no database")?).await?;
         let registry = RegistryClient::new(&settings.registry)?;
         let names = TopicNames::new(settings.kafka.topic_prefix.clone());
         let encoder = Encoder::register(&registry, &names, settings.output.encoding).await?;

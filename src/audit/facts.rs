@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use uuid::Uuid;
 
 pub use super::names::{Name, Names};
+use crate::config::LaneRange;
 use crate::domain::{CommandTopic, Frontier, Position};
 
 /// Everything that the checks judge.
@@ -14,9 +15,20 @@ pub struct Facts {
     pub names: Names,
     pub lanes: Vec<LaneFacts>,
     pub ledger: Ledger,
+    /// Where there are several: which rows of the ledger are whose. Empty where there is one.
+    pub databases: Vec<DatabaseFacts>,
 }
 
-/// One snapshot of the database, but for the lanes' own rows.
+/// One of several databases. Its rows follow in the ledger on those of the databases before it.
+#[derive(Debug, Clone)]
+pub struct DatabaseFacts {
+    pub lanes: LaneRange,
+    pub decisions: usize,
+    pub customers: usize,
+    pub configs: usize,
+}
+
+/// One snapshot of each database, but for the lanes' own rows.
 #[derive(Debug, Default, Clone)]
 pub struct Ledger {
     pub decisions: Vec<DecisionRow>,
@@ -356,6 +368,35 @@ impl EntryRow {
 impl Sums {
     pub fn balance(&self) -> i128 {
         i128::from(self.available) + i128::from(self.pending) + i128::from(self.held) - i128::from(self.debt)
+    }
+}
+
+impl DatabaseFacts {
+    pub fn of(lanes: LaneRange, ledger: &Ledger) -> DatabaseFacts {
+        let (decisions, customers) = (ledger.decisions.len(), ledger.customers.len());
+        DatabaseFacts { lanes, decisions, customers, configs: ledger.configs.len() }
+    }
+}
+
+impl Ledger {
+    /// Adds another database's.
+    pub fn append(&mut self, other: Ledger) {
+        append(&mut self.decisions, other.decisions);
+        append(&mut self.entries, other.entries);
+        append(&mut self.customers, other.customers);
+        append(&mut self.accounts, other.accounts);
+        append(&mut self.identifiers, other.identifiers);
+        append(&mut self.orders, other.orders);
+        append(&mut self.configs, other.configs);
+    }
+}
+
+/// The first database's rows are not copied: mostly it is the only one.
+fn append<T>(rows: &mut Vec<T>, more: Vec<T>) {
+    if rows.is_empty() {
+        *rows = more;
+    } else {
+        rows.extend(more);
     }
 }
 

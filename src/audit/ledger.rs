@@ -1,4 +1,4 @@
-//! Reading the database: one snapshot, streamed, nothing interpreted.
+//! Reading a database: one snapshot, streamed, nothing interpreted.
 
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -17,7 +17,7 @@ use super::facts::{
 use crate::domain::{CommandTopic, Frontier, Position};
 
 /// The lanes as the snapshot has them.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Lanes {
     /// How many there are; 0 when no worker has ever run.
     pub count: i32,
@@ -26,12 +26,21 @@ pub struct Lanes {
     pub outbox: Vec<(i32, i64)>,
 }
 
+impl Lanes {
+    /// Adds those of another database.
+    pub fn append(&mut self, other: Lanes) {
+        self.count = self.count.max(other.count);
+        self.rows.extend(other.rows);
+        self.outbox.extend(other.outbox);
+    }
+}
+
 /// Reads the lane rows and the outbox. `topic_of` knows a command topic by the name in the row.
 pub async fn read_lanes(
     snapshot: &Transaction<'_>,
     topic_of: impl Fn(&str) -> Option<CommandTopic>,
 ) -> Result<Lanes, AuditError> {
-    let mut lanes = Lanes { count: 0, rows: Vec::new(), outbox: Vec::new() };
+    let mut lanes = Lanes::default();
     for row in snapshot.query(include_str!("sql/lanes.sql"), &[]).await? {
         let topics: Vec<String> = row.try_get("topics")?;
         let positions: Vec<i64> = row.try_get("positions")?;

@@ -1,6 +1,6 @@
 //! The audit: does what was published agree with the database, and both with what came in?
 //!
-//! It reads the topics (read_committed, to their ends as of its start) and one snapshot of the database, and uses none of the code that
+//! It reads the topics (read_committed, to their ends as of its start) and one snapshot of each database, and uses none of the code that
 //! applies commands: what that code believes must not be believed here. It may run beside working workers. Then the snapshot comes
 //! first and the topics after it, and what lies beyond the snapshot's frontier is read for duplicates only.
 //!
@@ -19,12 +19,14 @@ mod wire;
 
 use std::time::{Duration, Instant};
 
+use futures_util::future::try_join_all;
+
 use crate::config::{KafkaSettings, Settings};
 use crate::domain::CommandTopic;
 use crate::record::TopicNames;
-use crate::store::StoreError;
+use crate::store::{Databases, StoreError};
 use crate::tls::TlsError;
-use facts::{Facts, LaneFacts, Names};
+use facts::{DatabaseFacts, Facts, LaneFacts, Ledger, Names};
 pub use report::{AuditReport, Check};
 use schemas::Schemas;
 
@@ -73,23 +75,35 @@ pub async fn run(settings: &Settings, options: AuditOptions) -> Result<AuditRepo
 }
 
 async fn collect(settings: &Settings, options: &AuditOptions) -> Result<Facts, AuditError> {
-    let mut client = crate::store::client(&settings.postgres).await?;
-    let snapshot = client
-        .build_transaction()
-        .isolation_level(tokio_postgres::IsolationLevel::RepeatableRead)
-        .read_only(true)
-        .start()
-        .await?;
+    let databases = Databases::connect(&settings.postgres).await?;
+    let mut clients = Vec::new();
+    for store in databases.all() {
+        clients.push(store.plain_client().await?);
+    }
+    let mut snapshots = Vec::new();
+    for client in &mut clients {
+        let snapshot = client
+            .build_transaction()
+            .isolation_level(tokio_postgres::IsolationLevel::RepeatableRead)
+            .read_only(true)
+            .start()
+            .await?;
+        snapshots.push(snapshot);
+    }
 
     let topics = TopicNames::new(settings.kafka.topic_prefix.as_str());
     // The rows may hold the topics' full names or only what follows the prefix.
     let topic_of = |name: &str| {
         topics.command_of(name).or_else(|| CommandTopic::ALL.into_iter().find(|topic| topic.suffix() == name))
     };
-    let lanes = ledger::read_lanes(&snapshot, topic_of).await?;
+    let mut lanes = ledger::Lanes::default();
+    for snapshot in &snapshots {
+        lanes.append(ledger::read_lanes(snapshot, &topic_of).await?);
+    }
     if lanes.count == 0 {
         return Err(AuditError::NoLanes);
     }
+    databases.check_lanes(lanes.count)?;
     let mut lane_facts: Vec<LaneFacts> =
         (0..lanes.count).map(|lane| LaneFacts { lane, ..LaneFacts::default() }).collect();
     for (lane, row) in lanes.rows {
@@ -109,18 +123,26 @@ async fn collect(settings: &Settings, options: &AuditOptions) -> Result<Facts, A
         let names = topics::read(&kafka, &Schemas::new(&registry)?, &mut lane_facts)?;
         Ok((lane_facts, names))
     });
-    let (ledger, published) = tokio::join!(ledger::read(&snapshot), published);
-    let (ledger, mut names) = ledger?;
-    let (mut lanes, more_names) = published.map_err(|_| AuditError::Panicked)??;
-    names.absorb(more_names);
-    snapshot.rollback().await?;
-    for row in client.query(include_str!("sql/applied.sql"), &[]).await? {
-        let (lane, applied): (i32, i64) = (row.try_get(0)?, row.try_get(1)?);
-        if let Some(facts) = usize::try_from(lane).ok().and_then(|index| lanes.get_mut(index)) {
-            facts.applied_at_end = applied;
+    let (ledgers, published) = tokio::join!(try_join_all(snapshots.iter().map(ledger::read)), published);
+    let (mut lanes, mut names) = published.map_err(|_| AuditError::Panicked)??;
+    let (mut ledger, mut parts) = (Ledger::default(), Vec::new());
+    for (store, (part, more_names)) in databases.all().iter().zip(ledgers?) {
+        parts.extend(store.lanes().map(|lanes| DatabaseFacts::of(lanes, &part)));
+        ledger.append(part);
+        names.absorb(more_names);
+    }
+    for snapshot in snapshots {
+        snapshot.rollback().await?;
+    }
+    for client in &clients {
+        for row in client.query(include_str!("sql/applied.sql"), &[]).await? {
+            let (lane, applied): (i32, i64) = (row.try_get(0)?, row.try_get(1)?);
+            if let Some(facts) = usize::try_from(lane).ok().and_then(|index| lanes.get_mut(index)) {
+                facts.applied_at_end = applied;
+            }
         }
     }
-    Ok(Facts { names, lanes, ledger })
+    Ok(Facts { names, lanes, ledger, databases: parts })
 }
 
 /// Waits until what the snapshot holds as applied is published too: a worker that runs is never more than moments behind, and

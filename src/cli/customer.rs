@@ -12,7 +12,7 @@ use crate::domain::command::{CustomerRef, RefKind};
 use crate::domain::customer::IdentifierKind;
 use crate::domain::{Account, Entry, Gender, MerchantId, Metric};
 use crate::query::{self, CustomerView};
-use crate::store::Store;
+use crate::store::Databases;
 
 #[derive(Args)]
 #[command(
@@ -44,9 +44,10 @@ pub async fn run(options: Options, settings: Settings) -> Result<(), CliError> {
         let key = options.explain.as_deref().unwrap_or_default();
         return explain::run(&options.merchant, key, options.json, &settings).await;
     };
-    let store = Store::connect(&settings.postgres).await.map_err(CliError::failed)?;
+    let databases = Databases::connect(&settings.postgres).await.map_err(CliError::failed)?;
     let merchant = MerchantId::new(options.merchant.as_str());
-    let found = query::customer(&store, &merchant, reference).await.map_err(CliError::failed)?;
+    let store = databases.of_merchant(&merchant).map_err(CliError::failed)?;
+    let found = query::customer(store, &merchant, reference).await.map_err(CliError::failed)?;
     match found {
         Some(view) if options.json => output::line(object(&view)),
         Some(view) => output::text(page(&view)),

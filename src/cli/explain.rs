@@ -9,12 +9,13 @@ use crate::config::Settings;
 use crate::domain::command::{CustomerRef, RefKind};
 use crate::domain::{Account, Decision, Entry, IdempotencyKey, Lot, LotId, MerchantId, Remembered};
 use crate::query;
-use crate::store::Store;
+use crate::store::Databases;
 
 pub async fn run(merchant: &str, key: &str, as_json: bool, settings: &Settings) -> Result<(), CliError> {
-    let store = Store::connect(&settings.postgres).await.map_err(CliError::failed)?;
+    let databases = Databases::connect(&settings.postgres).await.map_err(CliError::failed)?;
     let (merchant, key) = (MerchantId::new(merchant), IdempotencyKey::new(key));
-    let found = query::decision(&store, &merchant, &key).await.map_err(CliError::failed)?;
+    let store = databases.of_merchant(&merchant).map_err(CliError::failed)?;
+    let found = query::decision(store, &merchant, &key).await.map_err(CliError::failed)?;
     let Some(remembered) = found else {
         return Err(CliError::Failed(format!(
             "no command of merchant {merchant} with the idempotency key {key} has been decided. It may still wait (`loyalty-worker \
@@ -26,7 +27,7 @@ pub async fn run(merchant: &str, key: &str, as_json: bool, settings: &Settings) 
     let accounts = match remembered.decision.customer_id {
         Some(id) => {
             let reference = CustomerRef { kind: RefKind::CustomerId, value: id.to_string() };
-            let view = query::customer(&store, &merchant, &reference).await.map_err(CliError::failed)?;
+            let view = query::customer(store, &merchant, &reference).await.map_err(CliError::failed)?;
             view.map(|view| view.accounts).unwrap_or_default()
         }
         None => Vec::new(),

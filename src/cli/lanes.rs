@@ -1,5 +1,6 @@
 //! `lanes`.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use clap::Args;
@@ -13,7 +14,7 @@ use crate::kafka::commands::{CommandConsumer, Committed};
 use crate::kafka::ends::TopicEnds;
 use crate::kafka::owners::{self, Owner};
 use crate::record::TopicNames;
-use crate::store::Store;
+use crate::store::Databases;
 
 #[derive(Args)]
 #[command(
@@ -46,7 +47,7 @@ pub async fn run(options: Options, settings: Settings) -> Result<(), CliError> {
 
 async fn look(settings: Settings) -> Result<Vec<Lane>, CliError> {
     let names = TopicNames::new(settings.kafka.topic_prefix.as_str());
-    let store = Store::connect(&settings.postgres).await.map_err(CliError::failed)?;
+    let databases = Databases::connect(&settings.postgres).await.map_err(CliError::failed)?;
     let consumer = CommandConsumer::new(&settings.kafka, &names).map_err(CliError::failed)?;
     let ends = TopicEnds::new(&settings.kafka, &names).map_err(CliError::failed)?;
     let asked = consumer.clone();
@@ -55,9 +56,14 @@ async fn look(settings: Settings) -> Result<Vec<Lane>, CliError> {
         Ok((facts.lanes, owners::owners(&settings.kafka, &names).map_err(CliError::failed)?))
     })
     .await?;
-    let mut halted = store.halted_lanes().await.map_err(CliError::failed)?;
+    databases.check_lanes(count).map_err(CliError::failed)?;
+    let mut halted = BTreeMap::new();
+    for store in databases.all() {
+        halted.extend(store.halted_lanes().await.map_err(CliError::failed)?);
+    }
     let mut lanes = Vec::new();
     for number in 0..count {
+        let store = databases.of_lane(number).map_err(CliError::failed)?;
         let found = store.lane(number).await.map_err(CliError::failed)?;
         let Some((_, state)) = found else {
             return Err(CliError::Failed(format!(

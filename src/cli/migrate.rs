@@ -4,14 +4,15 @@ use clap::Args;
 
 use super::{CliError, output};
 use crate::config::Settings;
-use crate::store::{Part, Store};
+use crate::store::{Databases, Part};
 
 #[derive(Args)]
 #[command(
-    long_about = "Brings the database's tables up to this version, each migration in a transaction of its own. What was applied is left as \
-                  it is, so it may run before every start, also beside others that do the same.",
-    after_help = "The user in postgres.url must own the database or its schema. Roles that are granted to exist already; grant again after \
-                  every upgrade, since new tables have no rights yet."
+    long_about = "Brings the database's tables up to this version, each migration in a transaction of its own; with postgres.lane_urls those of \
+                  every database. What was applied is left as it is, so it may run before every start, also beside others that do the \
+                  same.",
+    after_help = "The user in postgres.url, or in each of postgres.lane_urls, must own the database or its schema. Roles that are granted to \
+                  exist already; grant again after every upgrade, since new tables have no rights yet."
 )]
 pub struct Options {
     /// Give this role of Postgres the rights of `run`, `skip`, `recover` and `dead-letters replay`, and no other
@@ -28,18 +29,23 @@ pub async fn run(options: Options, settings: Settings) -> Result<(), CliError> {
             "--grant-to and --grant-read-to name the same role; the first can read already".to_owned(),
         ));
     }
-    let store = Store::connect(&settings.postgres).await.map_err(CliError::failed)?;
-    let applied = store.migrate().await.map_err(CliError::failed)?;
-    for name in &applied {
-        output::line(format_args!("applied {name}"))?;
-    }
-    if applied.is_empty() {
-        output::line("The database is up to date.")?;
-    }
-    for (role, part) in [(options.grant_to, Part::Worker), (options.grant_read_to, Part::Reader)] {
-        if let Some(role) = role {
-            store.grant(&role, part).await.map_err(CliError::failed)?;
-            output::line(format_args!("granted to {role}"))?;
+    let databases = Databases::connect(&settings.postgres).await.map_err(CliError::failed)?;
+    for store in databases.all() {
+        if let Some(lanes) = store.lanes() {
+            output::line(format_args!("The database of the lanes {lanes}:"))?;
+        }
+        let applied = store.migrate().await.map_err(CliError::failed)?;
+        for name in &applied {
+            output::line(format_args!("applied {name}"))?;
+        }
+        if applied.is_empty() {
+            output::line("The database is up to date.")?;
+        }
+        for (role, part) in [(&options.grant_to, Part::Worker), (&options.grant_read_to, Part::Reader)] {
+            if let Some(role) = role {
+                store.grant(role, part).await.map_err(CliError::failed)?;
+                output::line(format_args!("granted to {role}"))?;
+            }
         }
     }
     Ok(())

@@ -11,7 +11,7 @@ use crate::kafka::FailureKind;
 use crate::kafka::commands::CommandConsumer;
 use crate::kafka::topics::{self, ClusterFacts, MAX_LANES, TopicProblem, TopicProblemKind};
 use crate::record::TopicNames;
-use crate::store::{LaneIdentity, Store};
+use crate::store::{Databases, LaneIdentity};
 
 /// How long a cluster may take to let all its brokers know of a new topic.
 const SETTLING: Duration = Duration::from_secs(30);
@@ -86,7 +86,8 @@ pub async fn run(command: Command, settings: Settings) -> Result<(), CliError> {
 
 async fn create(settings: &Settings, names: &TopicNames, lanes: i32, replication: Option<i32>) -> Result<(), CliError> {
     // First the database: topics whose start was written nowhere would be half an installation.
-    let store = migrated(settings).await?;
+    let databases = migrated(settings).await?;
+    databases.check_lanes(lanes).map_err(CliError::failed)?;
     let replication = replication.unwrap_or(if settings.kafka.development { 1 } else { 3 });
     let made = topics::create(&settings.kafka, names, lanes, replication).await.map_err(CliError::failed)?;
     for name in &made.created {
@@ -104,21 +105,22 @@ async fn create(settings: &Settings, names: &TopicNames, lanes: i32, replication
             facts.lanes
         )));
     }
-    register_lanes(settings, names, &store, facts, From::Oldest).await
+    register_lanes(settings, names, &databases, facts, From::Oldest).await
 }
 
 async fn adopt(settings: &Settings, names: &TopicNames, from: From) -> Result<(), CliError> {
-    let store = migrated(settings).await?;
+    let databases = migrated(settings).await?;
     let (facts, problems) = topics::check(&settings.kafka, names).await.map_err(CliError::failed)?;
     report(&problems)?;
-    register_lanes(settings, names, &store, facts, from).await
+    databases.check_lanes(facts.lanes).map_err(CliError::failed)?;
+    register_lanes(settings, names, &databases, facts, from).await
 }
 
-async fn migrated(settings: &Settings) -> Result<Store, CliError> {
-    let store = Store::connect(&settings.postgres).await.map_err(CliError::failed)?;
-    let pending = store.pending_migrations().await.map_err(CliError::failed)?;
+async fn migrated(settings: &Settings) -> Result<Databases, CliError> {
+    let databases = Databases::connect(&settings.postgres).await.map_err(CliError::failed)?;
+    let pending = databases.pending_migrations().await.map_err(CliError::failed)?;
     if pending.is_empty() {
-        return Ok(store);
+        return Ok(databases);
     }
     Err(CliError::Failed(
         "the database is not migrated, and the lanes' start positions belong there: run `loyalty-worker migrate` first"
@@ -164,7 +166,7 @@ async fn start_of(consumer: &CommandConsumer, lane: i32, from: From) -> Result<F
 async fn register_lanes(
     settings: &Settings,
     names: &TopicNames,
-    store: &Store,
+    databases: &Databases,
     facts: ClusterFacts,
     from: From,
 ) -> Result<(), CliError> {
@@ -172,6 +174,7 @@ async fn register_lanes(
     let mut registered = 0;
     for lane in 0..facts.lanes {
         let start = start_of(&consumer, lane, from).await?;
+        let store = databases.of_lane(lane).map_err(CliError::failed)?;
         let identity = LaneIdentity {
             lane,
             lanes: facts.lanes,

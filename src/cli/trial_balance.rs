@@ -9,12 +9,13 @@ use super::{CliError, output};
 use crate::config::Settings;
 use crate::domain::MerchantId;
 use crate::query::{self, TrialBalance};
-use crate::store;
+use crate::store::{Databases, StoreError};
 
 #[derive(Args)]
 #[command(
     long_about = "Adds up the books per merchant and unit: what was earned, redeemed and expired, what all accounts hold, and what remains in \
-                  the lots. Amounts are in minor units. It is one statement, so one moment; it reads the whole ledger, and changes nothing.",
+                  the lots. Amounts are in minor units. It is one statement (one for each database, with postgres.lane_urls), so one \
+                  moment; it reads the whole ledger, and changes nothing.",
     after_help = "Examples:
   loyalty-worker trial-balance
   loyalty-worker trial-balance shop-1 --json
@@ -30,9 +31,8 @@ pub struct Options {
 }
 
 pub async fn run(options: Options, settings: Settings) -> Result<(), CliError> {
-    let client = store::client(&settings.postgres).await.map_err(CliError::failed)?;
-    let merchant = options.merchant.as_deref().map(MerchantId::new);
-    let books = query::trial_balance(&client, merchant.as_ref()).await.map_err(CliError::failed)?;
+    let books = books(options.merchant.as_deref().map(MerchantId::new).as_ref(), &settings).await;
+    let books = books.map_err(CliError::failed)?;
     if options.json {
         for book in &books {
             output::line(object(book))?;
@@ -41,6 +41,21 @@ pub async fn run(options: Options, settings: Settings) -> Result<(), CliError> {
         output::text(table(&books))?;
     }
     if books.iter().all(|book| book.holds) { Ok(()) } else { Err(CliError::Found) }
+}
+
+/// Every merchant's, or one's, in their order.
+async fn books(merchant: Option<&MerchantId>, settings: &Settings) -> Result<Vec<TrialBalance>, StoreError> {
+    let databases = Databases::connect(&settings.postgres).await?;
+    let stores = match merchant {
+        Some(merchant) => std::slice::from_ref(databases.of_merchant(merchant)?),
+        None => databases.all(),
+    };
+    let mut books = Vec::new();
+    for store in stores {
+        books.extend(query::trial_balance(&store.plain_client().await?, merchant).await?);
+    }
+    books.sort_by(|a, b| (&a.merchant_id, &a.unit_id).cmp(&(&b.merchant_id, &b.unit_id)));
+    Ok(books)
 }
 
 fn table(books: &[TrialBalance]) -> String {

@@ -21,6 +21,8 @@ pub struct Key {
 pub enum Preset {
     /// It must be set; the text is an example, in TOML.
     Required(&'static str),
+    /// It or the section's other key of that name must be set, and not both; the text is an example, in TOML.
+    RequiredUnless(&'static str, &'static str),
     /// In TOML.
     Value(&'static str),
     /// Found at the start: what it is, and an example in TOML.
@@ -98,8 +100,19 @@ pub const KEYS: [Key; 21] = [
         section: "postgres",
         name: "url",
         kind: Kind::PostgresUrl,
-        default: Preset::Required("\"postgres://loyalty:secret@127.0.0.1:5432/loyalty\""),
+        default: Preset::RequiredUnless("lane_urls", "\"postgres://loyalty:secret@127.0.0.1:5432/loyalty\""),
         doc: "The database. Better set in the environment, for the password in it.",
+        secret: true,
+    },
+    Key {
+        section: "postgres",
+        name: "lane_urls",
+        kind: Kind::LaneUrls,
+        default: Preset::Value("{}"),
+        doc: "Several databases in place of postgres.url, each with a range of lanes: {\"0-15\" = \"postgres://loyalty:secret@db-1/loyalty\", \
+              \"16-31\" = \"postgres://loyalty:secret@db-2/loyalty\"}. The ranges have every lane once, and are the same for all workers. A \
+              merchant is where its lane is, so a range never changes without its rows: see docs/scaling.md. In the environment a range \
+              has an underscore: LOYALTY_POSTGRES__LANE_URLS__0_15.",
         secret: true,
     },
     Key {
@@ -107,8 +120,8 @@ pub const KEYS: [Key; 21] = [
         name: "pool_size",
         kind: Kind::Count { min: 3, max: 1000 },
         default: Preset::Value("40"),
-        doc: "Connections that this worker opens at most. It needs one for each lane that it may come to hold, which is all of them when \
-              the others are gone, and two more.",
+        doc: "Connections that this worker opens at most, to each database. It needs one for each of its lanes, all of which this worker may \
+              come to hold when the others are gone, and two more.",
         secret: false,
     },
     Key {
@@ -251,6 +264,7 @@ pub fn default_file() -> String {
             wrap(&mut text, key.doc);
             let (state, value) = match key.default {
                 Preset::Required(example) => ("must be set".to_owned(), example),
+                Preset::RequiredUnless(other, example) => (format!("must be set, unless {other} is"), example),
                 Preset::Value(value) => (format!("default {value}"), value),
                 Preset::Found(what, example) => (format!("default {what}"), example),
             };
@@ -265,6 +279,7 @@ pub fn default_file() -> String {
 fn variable_pattern(key: &Key) -> String {
     match key.kind {
         Kind::Properties => format!("{}__<PROPERTY>", key.variable()),
+        Kind::LaneUrls => format!("{}__<FIRST>_<LAST>", key.variable()),
         _ => key.variable(),
     }
 }

@@ -1,13 +1,14 @@
 //! Reads the settings: the defaults, over them the file, over it the environment. Whatever is wrong is named, all of it at once,
 //! with where it stands; the value of a secret never is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
 use super::keys::{DEFAULT_FILE, KEYS, Key, Preset};
+use super::lane_urls;
 use super::value::{Kind, Value, Written};
 use crate::kafka::client::check_passthrough;
 
@@ -39,8 +40,11 @@ pub enum Problem {
         .key.path(), .file.display(), .key.name, example(.key), .key.section, .key.variable()
     )]
     Missing { key: &'static Key, file: PathBuf },
-    #[error("{origin}: kafka.properties: {why}")]
-    Refused { property: String, origin: Origin, why: String },
+    /// A table with something wrong in it.
+    #[error("{origin}: {key}: {why}")]
+    Refused { key: String, origin: Origin, why: String },
+    #[error("{origin}: {key} is set, and so is {other}: only one of them may be")]
+    Both { key: String, other: String, origin: Origin },
 }
 
 /// Where a value was written.
@@ -68,7 +72,7 @@ impl Values {
     }
 }
 
-/// Loads all values; those with a [`Preset::Found`] default that nobody set are absent.
+/// Loads all values; those with a [`Preset::Found`] default that nobody set are absent, and those in whose place another is set.
 pub(super) fn load(
     path: Option<&Path>,
     environment: impl Iterator<Item = (String, String)>,
@@ -137,27 +141,32 @@ impl Loader {
         let origin = Origin::Environment { variable: variable.clone() };
         if let Some(property) = rest.strip_prefix("KAFKA__PROPERTIES__") {
             let property = property.to_lowercase().replace("__", ".");
-            let (Written::Table(properties), _) = self
-                .written
-                .entry(("kafka", "properties"))
-                .or_insert_with(|| (Written::Table(BTreeMap::new()), origin.clone()))
-            else {
-                return; // the file's value is no table, which is reported
-            };
             if let Some(why) = refused(&property, &text) {
-                self.problems.push(Problem::Refused { property, origin, why });
+                self.problems.push(Problem::Refused { key: "kafka.properties".to_owned(), origin, why });
             } else {
-                properties.insert(property, text);
+                self.insert(("kafka", "properties"), origin, property, text);
             }
             return;
         }
-        if let Some(key) = KEYS.iter().find(|key| key.variable() == variable && !matches!(key.kind, Kind::Properties)) {
+        if let Some(range) = rest.strip_prefix("POSTGRES__LANE_URLS__") {
+            return self.insert(("postgres", "lane_urls"), origin, range.replace('_', "-"), text);
+        }
+        let is_table = |key: &Key| matches!(key.kind, Kind::Properties | Kind::LaneUrls);
+        if let Some(key) = KEYS.iter().find(|key| key.variable() == variable && !is_table(key)) {
             self.written.insert((key.section, key.name), (Written::Variable(text), origin));
         } else if rest.contains("__") {
             self.unknown(rest.to_lowercase().replacen("__", ".", 1), origin);
         } else if let Some(key) = KEYS.iter().find(|key| key.variable().replace("__", "_") == variable) {
             let nearest = Some(key.variable());
             self.problems.push(Problem::Unknown { key: variable, origin, nearest });
+        }
+    }
+
+    /// Adds to a table. Where the file's value is none, that is reported.
+    fn insert(&mut self, id: (&'static str, &'static str), origin: Origin, name: String, text: String) {
+        let table = self.written.entry(id).or_insert_with(|| (Written::Table(BTreeMap::new()), origin));
+        if let (Written::Table(table), _) = table {
+            table.insert(name, text);
         }
     }
 
@@ -177,17 +186,26 @@ impl Loader {
 
     fn finish(mut self, file: &Path) -> Result<Values, ConfigError> {
         let mut values = BTreeMap::new();
+        // An empty table is as good as none.
+        let is_set = |written: &Written| !matches!(written, Written::Table(table) if table.is_empty());
+        let set: BTreeSet<_> =
+            self.written.iter().filter(|(_, (written, _))| is_set(written)).map(|(id, _)| *id).collect();
         for key in &KEYS {
             let id = (key.section, key.name);
+            let instead = match key.default {
+                Preset::RequiredUnless(other, _) => {
+                    Key::find(key.section, other).filter(|_| set.contains(&(key.section, other)))
+                }
+                _ => None,
+            };
             match self.written.remove(&id) {
                 Some((written, origin)) => {
-                    if let (Written::Table(properties), Origin::File { .. }) = (&written, &origin) {
-                        for (property, value) in properties {
-                            if let Some(why) = refused(property, value) {
-                                let (property, origin) = (property.clone(), origin.clone());
-                                self.problems.push(Problem::Refused { property, origin, why });
-                            }
-                        }
+                    if let Some(other) = instead {
+                        let (key, other, origin) = (key.path(), other.path(), origin.clone());
+                        self.problems.push(Problem::Both { key, other, origin });
+                    }
+                    for why in refusals(key, &written, &origin) {
+                        self.problems.push(Problem::Refused { key: key.path(), origin: origin.clone(), why });
                     }
                     match key.kind.read(&written) {
                         Some(value) => {
@@ -205,7 +223,10 @@ impl Loader {
                     Preset::Value(toml) => {
                         values.insert(id, preset(key, toml));
                     }
-                    Preset::Required(_) => self.problems.push(Problem::Missing { key, file: file.to_owned() }),
+                    Preset::RequiredUnless(..) if instead.is_some() => {}
+                    Preset::Required(_) | Preset::RequiredUnless(..) => {
+                        self.problems.push(Problem::Missing { key, file: file.to_owned() })
+                    }
                     Preset::Found(..) => {}
                 },
             }
@@ -251,6 +272,17 @@ fn table_of_text(table: &DeTable<'_>) -> Option<BTreeMap<String, String>> {
         .collect()
 }
 
+/// What is wrong within a table. The environment's properties have been tried already, each with its variable's name.
+fn refusals(key: &Key, written: &Written, origin: &Origin) -> Vec<String> {
+    match (written, key.kind, origin) {
+        (Written::Table(properties), Kind::Properties, Origin::File { .. }) => {
+            properties.iter().filter_map(|(property, value)| refused(property, value)).collect()
+        }
+        (Written::Table(urls), Kind::LaneUrls, _) => lane_urls::ranges(urls).err().into_iter().collect(),
+        _ => Vec::new(),
+    }
+}
+
 /// Why a property can't be passed through. Each is tried by itself, so that what is wrong has a name and a place.
 fn refused(property: &str, value: &str) -> Option<String> {
     check_passthrough(&BTreeMap::from([(property.to_owned(), value.to_owned())])).err()
@@ -269,7 +301,8 @@ fn but_found(found: &Option<String>) -> String {
 
 fn example(key: &Key) -> &'static str {
     match key.default {
-        Preset::Required(example) | Preset::Value(example) | Preset::Found(_, example) => example,
+        Preset::Required(example) | Preset::Value(example) => example,
+        Preset::RequiredUnless(_, example) | Preset::Found(_, example) => example,
     }
 }
 

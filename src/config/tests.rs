@@ -87,6 +87,60 @@ fn each_wrong_variable_is_named() {
     }
 }
 
+/// All that must be set but for the database.
+const NO_DATABASE: &str = "[kafka]\nbootstrap_servers = \"k:1\"\n[registry]\nurl = \"http://r\"\n[postgres]\n";
+
+#[test]
+fn lanes_in_several_databases_are_a_table_or_variables() {
+    let file =
+        format!("{NO_DATABASE}lane_urls = {{\"2-10\" = \"postgres://h/b\", \"0-1\" = \"postgres://u:s3cret@h/a\"}}");
+    let variables = [
+        ("LOYALTY_POSTGRES__LANE_URLS__2_10", "postgres://h/b"),
+        ("LOYALTY_POSTGRES__LANE_URLS__0_1", "postgres://u:s3cret@h/a"),
+    ];
+    for (file, environment) in [(file.as_str(), &[][..]), (NO_DATABASE, &variables[..])] {
+        let settings = load(file, environment).expect("these settings are right");
+        let databases = settings.postgres.iter().map(|database| (database.lanes, database.url.as_str()));
+        let range = |first, last| Some(LaneRange { first, last, of: 11 });
+        assert_eq!(
+            databases.collect::<Vec<_>>(),
+            [(range(0, 1), "postgres://u:s3cret@h/a"), (range(2, 10), "postgres://h/b")]
+        );
+        assert!(!format!("{settings:#?}").contains("s3cret"), "{settings:#?}");
+    }
+    let one =
+        load(&format!("{NO_DATABASE}url = \"postgres://h/d\"\nlane_urls = {{}}"), &[]).expect("an empty table is none");
+    assert_eq!(one.postgres.iter().map(|database| database.lanes).collect::<Vec<_>>(), [None]);
+}
+
+#[test]
+fn ranges_of_lanes_that_can_not_be_are_refused() {
+    let cases = [
+        ("\"1-3\" = \"postgres://a\"", "postgres.lane_urls: lane 0 is in no range, though lane 1 is"),
+        ("\"0-1\" = \"postgres://a\", \"3-3\" = \"postgres://b\"", "lane 2 is in no range"),
+        ("\"0-2\" = \"postgres://a\", \"2-3\" = \"postgres://b\"", "lane 2 is in two ranges"),
+        ("\"0-3\" = \"postgres://a\", \"1-2\" = \"postgres://b\"", "lane 1 is in two ranges"),
+        ("\"0-1\" = \"postgres://a\", \"2-3\" = \"postgres://a\"", "have one address"),
+        ("\"3-0\" = \"postgres://a\"", "\"3-0\" is no range of lanes"),
+        ("\"0\" = \"postgres://a\"", "\"0\" is no range of lanes"),
+        ("\"0-x\" = \"postgres://a\"", "\"0-x\" is no range of lanes"),
+        ("\"0-3\" = \"mysql://u:s3cret@a\"", "the lanes 0-3 need an address: postgres://user"),
+        ("\"0-3\" = [\"s3cret\"]", "postgres.lane_urls is not right"),
+    ];
+    for (urls, expected) in cases {
+        let error = load(&format!("{NO_DATABASE}lane_urls = {{{urls}}}"), &[]).expect_err("refused");
+        let error = format!("{error} {error:?}");
+        assert!(error.contains(expected) && !error.contains("s3cret"), "{urls} gave {error}");
+    }
+    let both = problem("[postgres]\nlane_urls = {\"0-3\" = \"postgres://a\"}", &[]);
+    assert!(both.contains("postgres.url is set, and so is postgres.lane_urls"), "{both}");
+    let variable = problem("", &[("LOYALTY_POSTGRES__LANE_URLS__0", "postgres://a")]);
+    assert!(
+        variable.contains("the environment's LOYALTY_POSTGRES__LANE_URLS__0: postgres.lane_urls: \"0\""),
+        "{variable}"
+    );
+}
+
 #[test]
 fn what_must_be_set_names_both_ways() {
     let error = load("", &[]).expect_err("refused").to_string();

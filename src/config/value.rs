@@ -29,6 +29,8 @@ pub enum Kind {
     LogFilter,
     /// A table of text values.
     Properties,
+    /// A table of ranges of lanes and the addresses of their databases. What is wrong in it, `lane_urls` says.
+    LaneUrls,
 }
 
 /// A value as it was written, before it is known to be right.
@@ -70,7 +72,7 @@ impl Kind {
                 Written::Variable(text) => text.trim().parse().ok().map(Value::Flag),
                 _ => None,
             },
-            Kind::Properties => match written {
+            Kind::Properties | Kind::LaneUrls => match written {
                 Written::Table(table) => Some(Value::Table(table.clone())),
                 _ => None,
             },
@@ -103,10 +105,11 @@ impl Kind {
             Kind::HttpUrl => "An address that begins with http:// or https://".to_owned(),
             Kind::LogFilter => "A filter such as info or info,loyalty_worker=debug".to_owned(),
             Kind::Properties => "A table of librdkafka's properties".to_owned(),
+            Kind::LaneUrls => "A table of ranges of lanes and the addresses of their databases".to_owned(),
         }
     }
 
-    fn accepts(self, text: &str) -> bool {
+    pub fn accepts(self, text: &str) -> bool {
         match self {
             Kind::Text { min, max } => {
                 (min..=max).contains(&text.chars().count()) && !text.contains(char::is_control) && text.trim() == text
@@ -128,7 +131,7 @@ impl Kind {
                     && !text.contains(char::is_whitespace)
             }
             Kind::LogFilter => !text.trim().is_empty() && tracing_subscriber::EnvFilter::builder().parse(text).is_ok(),
-            Kind::Count { .. } | Kind::Millis { .. } | Kind::Flag | Kind::Properties => false,
+            Kind::Count { .. } | Kind::Millis { .. } | Kind::Flag | Kind::Properties | Kind::LaneUrls => false,
         }
     }
 }

@@ -62,7 +62,7 @@ pub(super) fn pool(settings: &PostgresSettings) -> Result<Pool, StoreError> {
 
 /// One connection, with nothing set in its session, for what is no lane's work. It ends with the client.
 pub(super) async fn client(settings: &PostgresSettings) -> Result<Client, StoreError> {
-    let refused = |error| connection_error(error, settings.verify_full);
+    let refused = |error| connection_error(error, settings);
     let (client, connection) = config(settings)?.connect(connector(settings)?).await.map_err(refused)?;
     // What it has to say, the client's own calls say too.
     tokio::spawn(async move { drop(connection.await) });
@@ -74,39 +74,33 @@ fn connector(settings: &PostgresSettings) -> Result<postgres_openssl::MakeTlsCon
 }
 
 /// What could not be connected to, with the settings that say where and how.
-fn connection_error(error: tokio_postgres::Error, verify_full: bool) -> StoreError {
+fn connection_error(error: tokio_postgres::Error, settings: &PostgresSettings) -> StoreError {
     let error = StoreError::from(error);
-    let settings = if verify_full {
-        "postgres.url, postgres.tls and postgres.tls_ca_file"
-    } else {
-        "postgres.url and postgres.tls"
-    };
-    StoreError::new(error.kind, format!("{} (connecting as the settings {settings} say)", error.message))
+    let tls = if settings.verify_full { ", postgres.tls and postgres.tls_ca_file" } else { " and postgres.tls" };
+    let message = format!("{} (connecting as the settings {}{tls} say)", error.message, settings.setting());
+    StoreError::new(error.kind, message)
 }
 
-pub(super) fn pool_error(error: PoolError, verify_full: bool) -> StoreError {
+pub(super) fn pool_error(error: PoolError, settings: &PostgresSettings) -> StoreError {
     match error {
-        PoolError::Backend(error) => connection_error(error, verify_full),
+        PoolError::Backend(error) => connection_error(error, settings),
         PoolError::Timeout(TimeoutType::Wait) => StoreError::new(
             StoreErrorKind::Transient,
-            "all Postgres connections are in use: postgres.pool_size must be the number of lanes and two more",
+            "all connections to the database are in use: postgres.pool_size must be the number of its lanes and two more",
         ),
         other => StoreError::new(StoreErrorKind::Transient, format!("no connection to Postgres: {other}")),
     }
 }
 
 fn config(settings: &PostgresSettings) -> Result<tokio_postgres::Config, StoreError> {
-    let fatal = |message: &str| StoreError::new(StoreErrorKind::Fatal, message);
+    let fatal = |what: &str| StoreError::new(StoreErrorKind::Fatal, format!("{} {what}", settings.setting()));
     // Two settings for one thing would be one too many, and sslmode knows no verification here.
     if settings.url.contains("sslmode=") || settings.url.contains("sslrootcert=") {
-        return Err(fatal(
-            "postgres.url names sslmode or sslrootcert: say it by postgres.tls and postgres.tls_ca_file",
-        ));
+        return Err(fatal("names sslmode or sslrootcert: say it by postgres.tls and postgres.tls_ca_file"));
     }
     // The parser's own message may repeat parts of the url, and so of the password.
     let parsed = settings.url.parse::<tokio_postgres::Config>();
-    let mut config =
-        parsed.map_err(|_| fatal("postgres.url is not of the form postgres://user:password@host:port/database"))?;
+    let mut config = parsed.map_err(|_| fatal("is not of the form postgres://user:password@host:port/database"))?;
     if config.get_application_name().is_none() {
         config.application_name("loyalty-worker");
     }
@@ -132,7 +126,7 @@ mod tests {
     use super::*;
 
     fn settings(url: &str) -> PostgresSettings {
-        PostgresSettings { url: url.to_owned(), pool_size: 2, verify_full: false, tls_ca_file: None }
+        PostgresSettings { lanes: None, url: url.to_owned(), pool_size: 2, verify_full: false, tls_ca_file: None }
     }
 
     #[test]

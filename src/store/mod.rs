@@ -10,7 +10,9 @@
 
 pub(crate) mod config_rows;
 mod connect;
+mod databases;
 pub(crate) mod decision_rows;
+mod divide;
 mod error;
 mod lane;
 pub(crate) mod load;
@@ -27,9 +29,10 @@ use std::collections::BTreeMap;
 use deadpool_postgres::{Object, Pool};
 
 use crate::batch::LaneState;
-use crate::config::PostgresSettings;
+use crate::config::{LaneRange, PostgresSettings};
 use crate::domain::{CommandTopic, Frontier, Instant};
 
+pub use databases::Databases;
 pub use error::{StoreError, StoreErrorKind};
 pub use lane::{LaneConnection, OutboxRow};
 pub use outbox::OutboxValue;
@@ -37,12 +40,12 @@ pub use replays::{Replay, ReplayedRecord, Replays};
 
 use sql_types::Timestamptz;
 
-/// The database, by way of deadpool's connections: one for each lane, kept as long as the lane is, and one for each command in passing. So
-/// `postgres.pool_size` must be the number of lanes that one worker may come to hold, which is all of them, and two more.
+/// A database, by way of deadpool's connections: one for each lane, kept as long as the lane is, and one for each command in passing. So
+/// `postgres.pool_size` must be the number of its lanes that one worker may come to hold, which is all of them, and two more.
 #[derive(Clone)]
 pub struct Store {
     pool: Pool,
-    verify_full: bool,
+    settings: PostgresSettings,
 }
 
 /// What a role of Postgres is for.
@@ -52,11 +55,6 @@ pub enum Part {
     Worker,
     /// `customer`, `lanes`, `audit`, `config export`, `dead-letters list`, reports.
     Reader,
-}
-
-/// One connection for what is no lane's work, with nothing set in its session.
-pub async fn client(settings: &PostgresSettings) -> Result<tokio_postgres::Client, StoreError> {
-    connect::client(settings).await
 }
 
 /// What a lane's positions belong to. Whatever differs from Kafka's own answer halts the lane.
@@ -76,13 +74,45 @@ pub struct LaneIdentity {
 impl Store {
     /// Connects, and makes sure that the database can be used at all. Nothing is migrated.
     pub async fn connect(settings: &PostgresSettings) -> Result<Store, StoreError> {
-        let store = Store { pool: connect::pool(settings)?, verify_full: settings.verify_full };
-        let encoding: String = store.client().await?.query_one("show server_encoding", &[]).await?.try_get(0)?;
+        let store = Store::open(settings).await?;
+        store.check_lanes().await?;
+        Ok(store)
+    }
+
+    /// Connects, whatever lanes are in it.
+    async fn open(settings: &PostgresSettings) -> Result<Store, StoreError> {
+        let store = Store { pool: connect::pool(settings)?, settings: settings.clone() };
+        let client = store.client().await?;
+        let encoding: String = client.query_one("show server_encoding", &[]).await?.try_get(0)?;
         if encoding != "UTF8" {
             let message = format!("the database's encoding is {encoding}; create it with encoding UTF8");
             return Err(StoreError::new(StoreErrorKind::Fatal, message));
         }
         Ok(store)
+    }
+
+    /// The lanes whose rows it has; `None`: it has all.
+    pub fn lanes(&self) -> Option<LaneRange> {
+        self.settings.lanes
+    }
+
+    /// A lane that is in another database than its range says would begin anew in its own. So nothing is done before that is mended.
+    async fn check_lanes(&self) -> Result<(), StoreError> {
+        let Some(range) = self.lanes() else { return Ok(()) };
+        let client = self.client().await?;
+        let exists: bool = client.query_one("select to_regclass('lane') is not null", &[]).await?.try_get(0)?;
+        if !exists {
+            return Ok(());
+        }
+        let LaneRange { first, last, of } = range;
+        let elsewhere = client.query_opt(include_str!("sql/lane_elsewhere.sql"), &[&first, &last, &of]).await?;
+        let Some(row) = elsewhere else { return Ok(()) };
+        let (lane, lanes): (i32, i32) = (row.try_get(0)?, row.try_get(1)?);
+        let message = format!(
+            "the database of the lanes {range} out of {of} in postgres.lane_urls has lane {lane} out of {lanes}: correct the ranges and \
+             addresses; after a database was copied run `loyalty-worker divide`"
+        );
+        Err(StoreError::new(StoreErrorKind::Fatal, message))
     }
 
     /// Applies the migrations that are missing, and names them. Two that migrate at once do it one after the other.
@@ -192,8 +222,13 @@ impl Store {
         rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))).collect()
     }
 
+    /// One connection for what is no lane's work, with nothing set in its session.
+    pub async fn plain_client(&self) -> Result<tokio_postgres::Client, StoreError> {
+        connect::client(&self.settings).await
+    }
+
     /// A connection for single statements. It is given back when it is dropped, so nothing may be left open on it.
     pub(crate) async fn client(&self) -> Result<Object, StoreError> {
-        self.pool.get().await.map_err(|error| connect::pool_error(error, self.verify_full))
+        self.pool.get().await.map_err(|error| connect::pool_error(error, &self.settings))
     }
 }

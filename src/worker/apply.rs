@@ -48,7 +48,7 @@ impl LaneMemory {
     pub async fn load(shared: &Shared, connection: &mut LaneConnection, lane: i32) -> Result<LaneMemory, StoreError> {
         let known = connection.known_merchants().await?;
         let merchants = known.into_iter().filter(|merchant| is_of_lane(shared, merchant, lane)).collect();
-        let skipped = shared.store.skipped(lane).await?;
+        let skipped = shared.databases.of_lane(lane)?.skipped(lane).await?;
         let skipped = skipped
             .into_iter()
             .filter_map(|(topic, offset, reason)| {

@@ -123,7 +123,8 @@ async fn is_held(shared: &Shared, lane: i32) {
 
 /// For `loyalty-worker lanes`. What keeps it from being written is told by the lane itself, or is why it halts.
 async fn note_halt(shared: &Shared, lane: i32, reason: Option<&str>) {
-    let noted = tokio::time::timeout(NOTE_PATIENCE, shared.store.note_halt(lane, reason)).await;
+    let noting = async { shared.databases.of_lane(lane)?.note_halt(lane, reason).await };
+    let noted = tokio::time::timeout(NOTE_PATIENCE, noting).await;
     if !matches!(noted, Ok(Ok(()))) {
         tracing::debug!(lane, "the lane's halt could not be noted in Postgres");
     }

@@ -51,7 +51,7 @@ async fn try_beginning(
     taken: &Taken,
     records: &[InboundRecord],
 ) -> Result<(), ApplyError> {
-    let mut connection = shared.store.lane_connection().await?;
+    let mut connection = shared.databases.of_lane(lane)?.lane_connection().await?;
     let mut memory = LaneMemory::load(shared, &mut connection, lane).await?;
     let deliveries = memory.decode(shared, records, &mut RegistryPatience::new()).await;
     let limit = shared.settings.worker.max_due_per_batch;

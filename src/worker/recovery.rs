@@ -95,7 +95,7 @@ pub(super) async fn recover(shared: &Arc<Shared>, lane: i32) -> Result<Session, 
     let publisher = start_publisher(shared, lane, reports_in).await?;
     let committed = committed(shared, lane).await?;
 
-    let mut connection = shared.store.lane_connection().await?;
+    let mut connection = shared.databases.of_lane(lane)?.lane_connection().await?;
     let Some((identity, state)) = connection.take_over(lane).await? else {
         return Err(LaneFailure::Halt(format!(
             "lane {lane} has no row in Postgres: run `loyalty-worker topics create`, which writes its start positions"

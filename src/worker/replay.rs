@@ -47,7 +47,7 @@ pub async fn recover(settings: Settings, mut progress: impl FnMut(Replayed)) -> 
 
 async fn recover_lane(shared: &Arc<Shared>, lane: i32) -> Result<Replayed, LaneFailure> {
     let committed = committed(shared, lane).await?;
-    let mut connection = shared.store.lane_connection().await?;
+    let mut connection = shared.databases.of_lane(lane)?.lane_connection().await?;
     let Some((identity, mut state)) = connection.take_over(lane).await? else {
         return Err(LaneFailure::Halt("no row in Postgres: run `loyalty-worker topics create` first".to_owned()));
     };
@@ -68,7 +68,7 @@ async fn recover_lane(shared: &Arc<Shared>, lane: i32) -> Result<Replayed, LaneF
             commands += apply_again(shared, &mut connection, &mut memory, &mut state, &batch, &records, after).await?;
         }
     }
-    shared.store.note_halt(lane, None).await?;
+    shared.databases.of_lane(lane)?.note_halt(lane, None).await?;
     Ok(Replayed { lane, from_batch, to_batch: state.batch, commands })
 }
 

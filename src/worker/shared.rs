@@ -8,14 +8,14 @@ use crate::batch::ChangeSet;
 use crate::codec::decode::Decoder;
 use crate::codec::encode::Encoder;
 use crate::codec::registry::{RegistryClient, RegistryError};
-use crate::config::{Encoding, Settings};
+use crate::config::{Encoding, LaneRange, Settings};
 use crate::domain::{CommandTopic, Frontier};
 use crate::kafka::commands::CommandConsumer;
 use crate::kafka::ends::TopicEnds;
 use crate::kafka::topics::{self, ClusterFacts};
 use crate::record::TopicNames;
 use crate::retry::Backoff;
-use crate::store::Store;
+use crate::store::Databases;
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics;
 
@@ -25,7 +25,7 @@ pub(crate) struct Shared {
     pub settings: Settings,
     pub names: TopicNames,
     pub facts: ClusterFacts,
-    pub store: Store,
+    pub databases: Databases,
     pub registry: RegistryClient,
     pub decoder: Decoder,
     pub encoder: Encoder,
@@ -55,8 +55,8 @@ impl Shared {
     /// Connects to everything and refuses an installation that could lose commands.
     pub async fn connect(settings: Settings, health: Health) -> Result<Arc<Shared>, WorkerError> {
         let names = TopicNames::new(settings.kafka.topic_prefix.clone());
-        let store = Store::connect(&settings.postgres).await?;
-        let pending = store.pending_migrations().await?;
+        let databases = Databases::connect(&settings.postgres).await?;
+        let pending = databases.pending_migrations().await?;
         if !pending.is_empty() {
             return Err(WorkerError::NotReady(format!(
                 "the database lacks the migrations {}: run `loyalty-worker migrate`",
@@ -73,12 +73,18 @@ impl Shared {
             )));
         }
         metrics::configured_lanes(facts.lanes);
-        let needed = usize::try_from(facts.lanes).unwrap_or(usize::MAX).saturating_add(SPARE_CONNECTIONS);
-        if settings.postgres.pool_size < needed {
-            return Err(WorkerError::NotReady(format!(
-                "postgres.pool_size is {}, but a worker that holds all {} lanes needs {needed} connections: raise the setting",
-                settings.postgres.pool_size, facts.lanes
-            )));
+        databases.check_lanes(facts.lanes)?;
+        for database in &settings.postgres {
+            let lanes = database.lanes.map_or(facts.lanes, LaneRange::count);
+            let needed = usize::try_from(lanes).unwrap_or(usize::MAX).saturating_add(SPARE_CONNECTIONS);
+            if database.pool_size < needed {
+                return Err(WorkerError::NotReady(format!(
+                    "postgres.pool_size is {}, but a worker that holds all {lanes} lanes of {} needs {needed} connections: raise the \
+                     setting",
+                    database.pool_size,
+                    database.setting()
+                )));
+            }
         }
         let registry = RegistryClient::new(&settings.registry)?;
         let encoder = register_schemas(&registry, &names, settings.output.encoding).await?;
@@ -90,7 +96,7 @@ impl Shared {
             settings,
             names,
             facts,
-            store,
+            databases,
             registry,
             decoder,
             encoder,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use crate::support::{Installation, LANES, Traffic, Worker, eventually};
+use crate::support::{Installation, LANES, Traffic, eventually};
 
 #[test]
 fn a_second_worker_joins_and_the_first_leaves() {
@@ -15,7 +15,7 @@ fn a_second_worker_joins_and_the_first_leaves() {
     traffic.await_flow();
 
     let second = installation.worker();
-    eventually("the lanes are spread over both", || (held(&first) == 1 && held(&second) == 1).then_some(()));
+    eventually("the lanes are spread over both", || (first.held() == 1 && second.held() == 1).then_some(()));
     traffic.await_answered(traffic.expected() / 2);
     first.stop();
     second.await_all_lanes();
@@ -40,7 +40,7 @@ fn a_worker_that_was_frozen_finds_its_lanes_taken_and_does_no_harm() {
     successor.await_all_lanes();
     frozen.signal(Signal::SIGCONT);
     frozen.await_log("lanes assigned", 2);
-    eventually("both share the lanes again", || (held(&frozen) + held(&successor) == LANES as usize).then_some(()));
+    eventually("both share the lanes again", || (frozen.held() + successor.held() == LANES as usize).then_some(()));
 
     traffic.await_all();
     frozen.stop();
@@ -71,11 +71,4 @@ fn a_worker_that_stops_while_its_lanes_recover_publishes_what_is_applied() {
     successor.finish();
     traffic.assert_as_predicted(&installation);
     installation.assert_audit_holds();
-}
-
-/// How many lanes a worker holds in order.
-fn held(worker: &Worker) -> usize {
-    let (_, body) = worker.ready();
-    let lanes = body["lanes"].as_object().expect("lanes by number");
-    lanes.values().filter(|state| *state == "held").count()
 }

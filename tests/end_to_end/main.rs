@@ -13,6 +13,7 @@ mod support;
 mod audit_sees;
 mod breakdowns; // the longest, so its name comes early: the harness goes by names
 mod control_room;
+mod databases;
 mod dead_letters;
 mod documents;
 mod front_door;

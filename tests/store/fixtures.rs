@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use jiff::civil::date;
 use loyalty_worker::batch::{BatchPlan, ChangedCustomer, LaneState, NewDecision, RowChanges, Snapshot};
-use loyalty_worker::config::PostgresSettings;
+use loyalty_worker::config::{LaneRange, PostgresSettings};
 use loyalty_worker::domain::command::{ContentHash, FieldProblem};
 use loyalty_worker::domain::config::{
     Expiry, KeyForm, MerchantStatus, MoneyValue, OnMatch, PhoneFormat, Rounding, Settings, SettingsVersion, UnitKind,
@@ -24,6 +24,10 @@ use uuid::Uuid;
 
 pub const LANE: i32 = 3;
 pub const START: Frontier = Frontier([10, 20, 30, 40, 50]);
+
+pub fn settings(url: &str, lanes: Option<LaneRange>) -> PostgresSettings {
+    PostgresSettings { lanes, url: url.to_owned(), pool_size: 5, verify_full: false, tls_ca_file: None }
+}
 
 /// A migrated database with one registered lane. It is dropped with this value.
 pub struct Database {
@@ -47,11 +51,8 @@ impl Database {
         let server = server_url();
         let (address, _) = server.rsplit_once('/').expect("POSTGRES_URL ends with a database's name");
         let url = format!("{address}/{name}");
-        let store =
-            Store::connect(&PostgresSettings { url: url.clone(), pool_size: 5, verify_full: false, tls_ca_file: None })
-                .await
-                .unwrap();
-        Database { store, url, name }
+        let settings = settings(&url, None);
+        Database { store: Store::connect(&settings).await.unwrap(), url, name }
     }
 
     /// A lane that was just taken over.

@@ -4,6 +4,7 @@ mod accounts;
 mod offsets;
 mod once;
 mod order;
+mod places;
 mod publication;
 mod results;
 mod states;
@@ -21,6 +22,8 @@ use crate::domain::{Frontier, Position};
 
 /// Judges all facts. The checks stand in the order in which a reader would want to know.
 pub fn judge(mut facts: Facts, options: &AuditOptions) -> AuditReport {
+    // Before the ledger is sorted: its rows still stand by databases.
+    let places = places::check(&facts);
     let ledger = &mut facts.ledger;
     ledger.decisions.sort_unstable_by_key(|row| row.position);
     ledger.entries.sort_unstable_by_key(|row| (row.customer, row.unit, row.seq));
@@ -31,7 +34,7 @@ pub fn judge(mut facts: Facts, options: &AuditOptions) -> AuditReport {
     let (results, entries) = results::check(view);
     let (accounts, totals) = accounts::check(view);
     let (versions, causes) = versions::check(view);
-    let checks: Vec<Check> = vec![
+    let mut checks: Vec<Check> = vec![
         offsets::readable(view),
         offsets::answered(view),
         once::results(view),
@@ -50,6 +53,7 @@ pub fn judge(mut facts: Facts, options: &AuditOptions) -> AuditReport {
         states::identities(view),
         publication::check(view, options),
     ];
+    checks.extend(places);
     AuditReport { checks }
 }
 

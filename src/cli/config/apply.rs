@@ -19,7 +19,7 @@ use crate::domain::{CommandTopic, Instant, MerchantId, Position, UnitId};
 use crate::kafka::sender::CommandSender;
 use crate::query;
 use crate::record::TopicNames;
-use crate::store::{Store, StoreError};
+use crate::store::{Databases, StoreError};
 
 #[derive(Args)]
 #[command(
@@ -112,8 +112,8 @@ fn read(file: &Path) -> Result<Document, CliError> {
 
 /// A merchant that nobody has configured has an empty configuration.
 async fn stored(settings: &Settings, merchant: &MerchantId) -> Result<MerchantConfig, StoreError> {
-    let store = Store::connect(&settings.postgres).await?;
-    Ok(query::merchant_config(&store, merchant).await?.unwrap_or_default())
+    let databases = Databases::connect(&settings.postgres).await?;
+    Ok(query::merchant_config(databases.of_merchant(merchant)?, merchant).await?.unwrap_or_default())
 }
 
 fn show(found: &Difference) -> Result<(), CliError> {

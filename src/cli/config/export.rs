@@ -7,7 +7,7 @@ use crate::cli::{CliError, output};
 use crate::config::Settings;
 use crate::domain::MerchantId;
 use crate::query;
-use crate::store::Store;
+use crate::store::Databases;
 
 #[derive(Args)]
 #[command(
@@ -28,9 +28,10 @@ pub struct Options {
 }
 
 pub async fn run(options: Options, settings: Settings) -> Result<(), CliError> {
-    let store = Store::connect(&settings.postgres).await.map_err(CliError::failed)?;
+    let databases = Databases::connect(&settings.postgres).await.map_err(CliError::failed)?;
     let merchant = MerchantId::new(options.merchant.as_str());
-    let found = query::merchant_config(&store, &merchant).await.map_err(CliError::failed)?;
+    let store = databases.of_merchant(&merchant).map_err(CliError::failed)?;
+    let found = query::merchant_config(store, &merchant).await.map_err(CliError::failed)?;
     let config = found.ok_or_else(|| {
         CliError::Failed(format!("there is no merchant {merchant}: no merchant-config command of it was ever applied"))
     })?;

@@ -17,7 +17,7 @@ use crate::config::Settings;
 use crate::domain::Position;
 use crate::domain::command::DeadLetterClass;
 use crate::record::TopicNames;
-use crate::store::{ReplayedRecord, Store};
+use crate::store::{Databases, ReplayedRecord};
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -42,8 +42,11 @@ pub fn run(command: &Command, settings: &Settings) -> Result<(), CliError> {
 struct Replayed(HashMap<Position, ReplayedRecord>);
 
 impl Replayed {
-    fn load(store: &Store, names: &TopicNames) -> Result<Replayed, CliError> {
-        let records = Handle::current().block_on(store.replayed()).map_err(CliError::failed)?;
+    fn load(databases: &Databases, names: &TopicNames) -> Result<Replayed, CliError> {
+        let mut records = Vec::new();
+        for store in databases.all() {
+            records.extend(Handle::current().block_on(store.replayed()).map_err(CliError::failed)?);
+        }
         let by_position = records.into_iter().filter_map(|record| {
             let topic = names.command_of(&record.topic)?;
             Some((Position { topic, partition: record.partition, offset: record.offset }, record))
@@ -59,8 +62,8 @@ impl Replayed {
     }
 }
 
-fn connect(settings: &Settings) -> Result<Store, CliError> {
-    Handle::current().block_on(Store::connect(&settings.postgres)).map_err(CliError::failed)
+fn connect(settings: &Settings) -> Result<Databases, CliError> {
+    Handle::current().block_on(Databases::connect(&settings.postgres)).map_err(CliError::failed)
 }
 
 fn class_named(name: &str) -> Result<DeadLetterClass, String> {

@@ -15,7 +15,7 @@ use crate::domain::command::DeadLetterClass;
 use crate::domain::{CommandTopic, Position};
 use crate::kafka::sender::CommandSender;
 use crate::record::{Header, ORIGINAL_TIME, REPLAY_OF, TopicNames};
-use crate::store::Replays;
+use crate::store::Databases;
 
 const KEPT_KEY: &str =
     "its key is not the command's merchant_id, and a replay keeps the key: let its sender send the command again";
@@ -70,8 +70,8 @@ pub fn run(options: &Options, settings: &Settings) -> Result<(), CliError> {
         return Err(CliError::Usage(format!("no dead letter of the class wrong_key can be replayed: {KEPT_KEY}")));
     }
     let names = TopicNames::new(settings.kafka.topic_prefix.as_str());
-    let store = connect(settings)?;
-    let replayed = Replayed::load(&store, &names)?;
+    let databases = connect(settings)?;
+    let replayed = Replayed::load(&databases, &names)?;
     let letters = letter::read_all(settings, |letter| options.asks_for(letter))?;
     let chosen = options.choose(letters, &replayed)?;
 
@@ -81,10 +81,9 @@ pub fn run(options: &Options, settings: &Settings) -> Result<(), CliError> {
         _ => None,
     };
     let runtime = Handle::current();
-    let mut replays = runtime.block_on(store.replays()).map_err(CliError::failed)?;
-    let replay = Replay { sender, names, again: options.again, as_of_now: options.as_of_now };
+    let replay = Replay { databases, sender, names, again: options.again, as_of_now: options.as_of_now };
     for letter in &chosen {
-        let Some(position) = runtime.block_on(replay.send(&mut replays, letter))? else {
+        let Some(position) = runtime.block_on(replay.send(letter))? else {
             eprintln!("{}: somebody else has just replayed it", named(letter));
             continue;
         };
@@ -167,6 +166,7 @@ fn hopeless(letter: &Letter) -> Option<String> {
 }
 
 struct Replay {
+    databases: Databases,
     sender: CommandSender,
     names: TopicNames,
     again: bool,
@@ -175,9 +175,11 @@ struct Replay {
 
 impl Replay {
     /// Sends one record and remembers it. `None` when somebody else did so meanwhile.
-    async fn send(&self, replays: &mut Replays, letter: &Letter) -> Result<Option<Position>, CliError> {
+    async fn send(&self, letter: &Letter) -> Result<Option<Position>, CliError> {
         let Position { topic, partition, offset } = letter.original;
         let name = self.names.command(topic);
+        let store = self.databases.of_lane(partition).map_err(CliError::failed)?;
+        let mut replays = store.replays().await.map_err(CliError::failed)?;
         let begun = replays.begin(&name, partition, offset, self.again).await.map_err(CliError::failed)?;
         let Some(replay) = begun else { return Ok(None) };
         let value = letter.value.as_deref().unwrap_or_default();

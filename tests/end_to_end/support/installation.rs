@@ -20,6 +20,8 @@ pub struct Installation {
     pub name: String,
     pub prefix: String,
     pub database: String,
+    /// Of lane 1, where it has a database of its own.
+    pub second_database: Option<String>,
     folder: PathBuf,
     started: AtomicU32,
     _place: Place,
@@ -40,10 +42,24 @@ impl Installation {
 
     pub fn on(stack: &Stack, name: &str) -> Installation {
         let installation = Installation::bare(stack, name);
-        installation.must(&["migrate"]);
-        installation.must(&["topics", "create", "--lanes", &LANES.to_string()]);
-        installation.must(&["schemas", "register"]);
+        installation.prepare();
         installation
+    }
+
+    /// Each of the two lanes has a database of its own.
+    pub fn in_two_databases(name: &str) -> Installation {
+        let mut installation = Installation::bare(&Stack::shared(), name);
+        let second = format!("{}-second", installation.database);
+        installation.server().execute(&format!("create database \"{second}\""));
+        installation.second_database = Some(second);
+        installation.prepare();
+        installation
+    }
+
+    fn prepare(&self) {
+        self.must(&["migrate"]);
+        self.must(&["topics", "create", "--lanes", &LANES.to_string()]);
+        self.must(&["schemas", "register"]);
     }
 
     /// An empty database, and nothing else.
@@ -57,6 +73,7 @@ impl Installation {
             stack: stack.clone(),
             prefix: format!("{name}."),
             database: name.clone(),
+            second_database: None,
             name,
             folder,
             started: AtomicU32::new(0),
@@ -73,6 +90,7 @@ impl Installation {
             name: self.name.clone(),
             prefix: self.prefix.clone(),
             database: database.to_owned(),
+            second_database: None,
             folder: self.folder.clone(),
             started: AtomicU32::new(self.started.load(Ordering::Relaxed) + 100),
             _place: Place::beside(),
@@ -86,6 +104,23 @@ impl Installation {
 
     pub fn database(&self) -> Database {
         Database::open(&self.stack.database_url(&self.database))
+    }
+
+    /// All that it has, in the order of their lanes.
+    pub fn databases(&self) -> Vec<Database> {
+        self.database_settings().iter().map(|(_, url)| Database::open(url)).collect()
+    }
+
+    /// Each database's setting and address.
+    pub fn database_settings(&self) -> Vec<(&'static str, String)> {
+        let url = self.stack.database_url(&self.database);
+        match &self.second_database {
+            None => vec![("LOYALTY_POSTGRES__URL", url)],
+            Some(second) => vec![
+                ("LOYALTY_POSTGRES__LANE_URLS__0_0", url),
+                ("LOYALTY_POSTGRES__LANE_URLS__1_1", self.stack.database_url(second)),
+            ],
+        }
     }
 
     pub fn topics(&self) -> Topics {
@@ -143,7 +178,7 @@ impl Installation {
             .env("LOYALTY_KAFKA__CLIENT_ID", format!("worker-{number}"))
             .env("LOYALTY_KAFKA__DEVELOPMENT", "true")
             .env("LOYALTY_KAFKA__PROPERTIES__SESSION__TIMEOUT__MS", SESSION.as_millis().to_string())
-            .env("LOYALTY_POSTGRES__URL", self.stack.database_url(&self.database))
+            .envs(self.database_settings())
             .env("LOYALTY_REGISTRY__URL", &self.stack.registry_url)
             .env("LOYALTY_WORKER__TICK_INTERVAL_MS", "200")
             .env("LOYALTY_HTTP__LISTEN", "127.0.0.1:0")
@@ -166,7 +201,9 @@ impl Drop for Installation {
             );
             return;
         }
-        self.server().execute(&format!("drop database if exists \"{}\" with (force)", self.database));
+        for database in std::iter::once(&self.database).chain(&self.second_database) {
+            self.server().execute(&format!("drop database if exists \"{database}\" with (force)"));
+        }
         if self.database == self.name {
             self.topics().delete_all();
             let _ = std::fs::remove_dir_all(&self.folder);

@@ -94,7 +94,7 @@ impl Traffic {
         }
     }
 
-    /// Each command came to what the generator predicts, once, and the database holds what must be left.
+    /// Each command came to what the generator predicts, once, and the databases hold what must be left.
     pub fn assert_as_predicted(&self, installation: &Installation) {
         let prediction = &self.week.prediction;
         let seen = self.tracker.lock();
@@ -105,13 +105,13 @@ impl Traffic {
         assert_eq!(difference(&seen.dead_letters, &predicted), BTreeMap::new(), "dead letters: observed, predicted");
         assert_eq!(seen.expiries, prediction.expiries, "expiries");
         drop(seen);
-        let database = installation.database();
-        assert_eq!(
-            difference(&database.balances(), &prediction.balances),
-            BTreeMap::new(),
-            "balances: held, predicted"
-        );
-        assert_eq!(database.customers(), prediction.customers, "customers by merchant");
+        let (mut balances, mut customers) = (BTreeMap::new(), BTreeMap::new());
+        for database in installation.databases() {
+            balances.extend(database.balances());
+            customers.extend(database.customers());
+        }
+        assert_eq!(difference(&balances, &prediction.balances), BTreeMap::new(), "balances: held, predicted");
+        assert_eq!(customers, prediction.customers, "customers by merchant");
     }
 }
 

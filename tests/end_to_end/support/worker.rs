@@ -34,6 +34,13 @@ impl Worker {
         self.await_lane_state(lane, "held");
     }
 
+    /// How many lanes it holds in order.
+    pub fn held(&self) -> usize {
+        let (_, body) = self.ready();
+        let lanes = body["lanes"].as_object().expect("lanes by number");
+        lanes.values().filter(|state| *state == "held").count()
+    }
+
     /// Waits until a lane is halted, and gives the reason.
     pub fn await_halt(&self, lane: i32) -> String {
         self.await_lane_state(lane, "halted");

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::super::facts::*;
 use super::*;
+use crate::config::LaneRange;
 use crate::domain::{CommandTopic, Frontier};
 use world::{ANN, BEN, EXPIRY, at, credit, redeem, sound};
 
@@ -341,6 +342,27 @@ fn a_worker_at_work_is_no_fault() {
         facts.lanes[0].results.records.push(again);
     };
     assert_eq!(failing_with(&LIVE, doubled), ["offsets", "results-once", "order"], "also beyond the snapshot");
+}
+
+#[test]
+fn every_row_is_in_the_database_of_its_lane() {
+    // The shop is on lane 0, also of two.
+    let two = |facts: &mut Facts| {
+        let range = |lane| LaneRange { first: lane, last: lane, of: 2 };
+        let second = DatabaseFacts::of(range(1), &Ledger::default());
+        facts.databases = vec![DatabaseFacts::of(range(0), &facts.ledger), second];
+    };
+    assert_eq!(failing(two), [""; 0]);
+    let moves: [fn(&mut DatabaseFacts) -> &mut usize; 3] =
+        [|rows| &mut rows.decisions, |rows| &mut rows.customers, |rows| &mut rows.configs];
+    for rows in moves {
+        let misplaced = |facts: &mut Facts| {
+            two(facts);
+            *rows(&mut facts.databases[0]) -= 1;
+            *rows(&mut facts.databases[1]) += 1;
+        };
+        assert_eq!(failing(misplaced), ["places"]);
+    }
 }
 
 #[test]

@@ -1,0 +1,63 @@
+//! Which database has what, where there are several: a lane's rows and those of its merchants are in the one whose range has the lane.
+
+use super::{Store, StoreError, StoreErrorKind};
+use crate::config::PostgresSettings;
+use crate::domain::MerchantId;
+use crate::record::lane_of;
+
+/// All databases of an installation; one, unless `postgres.lane_urls` has more.
+#[derive(Clone)]
+pub struct Databases(Vec<Store>);
+
+impl Databases {
+    /// Connects to all of them. See [`Store::connect`].
+    pub async fn connect(settings: &[PostgresSettings]) -> Result<Databases, StoreError> {
+        let mut stores = Vec::with_capacity(settings.len());
+        for database in settings {
+            stores.push(Store::connect(database).await?);
+        }
+        Ok(Databases(stores))
+    }
+
+    /// In the order of their lanes.
+    pub fn all(&self) -> &[Store] {
+        &self.0
+    }
+
+    pub fn of_lane(&self, lane: i32) -> Result<&Store, StoreError> {
+        let of_lane = self.0.iter().find(|store| store.lanes().is_none_or(|lanes| lanes.has(lane)));
+        of_lane.ok_or_else(|| {
+            StoreError::new(StoreErrorKind::Fatal, format!("no range of postgres.lane_urls has lane {lane}"))
+        })
+    }
+
+    pub fn of_merchant(&self, merchant: &MerchantId) -> Result<&Store, StoreError> {
+        let lanes = self.0.iter().find_map(Store::lanes);
+        self.of_lane(lanes.map_or(0, |lanes| lane_of(merchant.as_str().as_bytes(), lanes.of)))
+    }
+
+    /// Refuses ranges that leave lanes out, or have some that there are not.
+    pub fn check_lanes(&self, lanes: i32) -> Result<(), StoreError> {
+        match self.0.iter().find_map(Store::lanes) {
+            Some(ranges) if ranges.of != lanes => Err(StoreError::new(
+                StoreErrorKind::Fatal,
+                format!(
+                    "postgres.lane_urls has the lanes 0 to {}, but there are {lanes} lanes: correct the ranges",
+                    ranges.of - 1
+                ),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// The migrations that one of them lacks.
+    pub async fn pending_migrations(&self) -> Result<Vec<String>, StoreError> {
+        for store in &self.0 {
+            let pending = store.pending_migrations().await?;
+            if !pending.is_empty() {
+                return Ok(pending);
+            }
+        }
+        Ok(Vec::new())
+    }
+}

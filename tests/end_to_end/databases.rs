@@ -1,0 +1,165 @@
+//! Lanes in different databases: each has what is its own, and any worker has any lane.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::load::MERCHANTS;
+use crate::load::murmur2::partition_of;
+use crate::support::commands::Shop;
+use crate::support::database::Database;
+use crate::support::topics::ByHand;
+use crate::support::{Installation, LANES, Traffic, eventually};
+
+#[test]
+fn a_worker_takes_the_lanes_of_both_databases() {
+    let installation = Installation::in_two_databases("two-databases");
+    let first = installation.worker();
+    first.await_all_lanes();
+    let second = installation.worker();
+    eventually("each has a lane", || (first.held() == 1 && second.held() == 1).then_some(()));
+    let mut traffic = Traffic::start(&installation, 4_000, 40);
+    traffic.await_answered(traffic.expected() / 4);
+    first.kill();
+
+    traffic.await_all();
+    second.finish();
+    traffic.assert_as_predicted(&installation);
+    installation.assert_audit_holds();
+    let databases = installation.databases();
+    assert_each_has_its_own(&databases);
+    asks_the_right_database(&installation, &databases);
+    a_wrong_range_is_refused(&installation);
+    the_audit_sees_a_row_in_the_other_database(&installation, &databases);
+}
+
+#[test]
+fn a_database_is_copied_and_divided() {
+    let mut installation = Installation::new("divided");
+    let worker = installation.worker();
+    worker.await_all_lanes();
+    let mut traffic = Traffic::start(&installation, 2_000, 20);
+    traffic.await_flow();
+    worker.finish();
+    let second = format!("{}-second", installation.database);
+    let copy = format!("create database \"{second}\" template \"{}\"", installation.database);
+    installation.server().execute(&copy);
+    // Somebody did not wait for the division.
+    let worker = installation.worker();
+    traffic.await_all();
+    worker.finish();
+
+    installation.second_database = Some(second.clone());
+    let refused = installation.call(&["run"]);
+    assert!(refused.code == Some(1) && refused.stderr.contains("loyalty-worker divide"), "{}", refused.stderr);
+    let refused = installation.call(&["divide"]);
+    assert!(refused.code == Some(1) && refused.stderr.contains("went on after the copy"), "{}", refused.stderr);
+    installation.server().execute(&format!("drop database \"{second}\""));
+    installation.server().execute(&copy);
+    let divided = installation.must(&["divide"]);
+    assert!(!divided.contains(" 0 rows"), "{divided}");
+    assert_eq!(installation.must(&["divide"]).matches(" 0 rows").count(), 2, "it was not done at once");
+    traffic.assert_as_predicted(&installation);
+    installation.assert_audit_holds();
+    assert_each_has_its_own(&installation.databases());
+
+    let worker = installation.worker();
+    for lane in 0..LANES {
+        Shop::of_lane(&installation, lane).open("somebody-new");
+    }
+    worker.finish();
+    installation.assert_audit_holds();
+    assert_each_has_its_own(&installation.databases());
+}
+
+fn assert_each_has_its_own(databases: &[Database]) {
+    for (lane, database) in (0..).zip(databases) {
+        assert_eq!(database.one::<i32>("select lane from lane"), lane);
+        assert_eq!(database.one::<i32>("select distinct \"partition\" from decision"), lane);
+        for table in ["settings_version", "unit_version", "customer"] {
+            assert_eq!(merchants_in(database, table), merchants_of(lane), "{table} of lane {lane}");
+        }
+        let strays = "select count(*) from entry left join customer using (customer_id) where merchant_id is null";
+        assert_eq!(database.one::<i64>(strays), 0);
+        let strays = "select count(*) from earned_order left join entry e using (transaction_id) where e.seq is null";
+        assert_eq!(database.one::<i64>(strays), 0);
+    }
+}
+
+fn merchants_of(lane: i32) -> BTreeSet<String> {
+    MERCHANTS.into_iter().filter(|id| partition_of(id.as_bytes(), LANES) == lane).map(str::to_owned).collect()
+}
+
+fn merchants_in(database: &Database, table: &str) -> BTreeSet<String> {
+    database.rows(&format!("select distinct merchant_id from {table}")).iter().map(|row| row.get(0)).collect()
+}
+
+/// The commands for people: each asks the database of a merchant or of a record, or all of them.
+fn asks_the_right_database(installation: &Installation, databases: &[Database]) {
+    let books = installation.must(&["trial-balance"]);
+    assert!(MERCHANTS.iter().all(|merchant| books.contains(merchant)), "{books}");
+    let lanes: Vec<Value> = serde_json::from_str(&installation.must(&["lanes", "--json"])).expect("JSON");
+    assert!(lanes.len() == 2 && lanes.iter().all(|lane| lane["applied_batch"] != 0), "{lanes:?}");
+
+    let worker = installation.worker();
+    for (lane, database) in (0..).zip(databases) {
+        let mut shop = Shop::of_lane(installation, lane);
+        shop.open("ada");
+        assert!(installation.must(&["customer", shop.merchant, "external_id:ada"]).contains("ada@example.com"));
+        assert!(
+            installation.must(&["customer", shop.merchant, "--explain", "hello-ada"]).contains("accepted, created")
+        );
+        assert!(installation.must(&["config", "export", shop.merchant]).contains("\"points\""));
+        assert!(installation.must(&["trial-balance", shop.merchant]).contains(shop.merchant));
+        let record = ByHand { key: Some(shop.merchant.as_bytes()), value: Some(b"hello"), ..ByHand::default() };
+        let (_, letter) = shop.ask_in_vain("credit", record);
+        assert_eq!(letter.partition, lane);
+        installation.must(&["skip", &format!("credit/{lane}/1000000"), "--reason", "to see where it is kept"]);
+        assert_eq!(database.one::<i32>("select \"partition\" from skipped_record"), lane);
+    }
+    worker.finish();
+    installation.must(&["dead-letters", "replay", "--class", "undecodable"]);
+    for (lane, database) in (0..).zip(databases) {
+        assert_eq!(database.one::<i32>("select distinct \"partition\" from replayed_record"), lane);
+    }
+    let listed = installation.must(&["dead-letters", "list", "--class", "undecodable", "--json"]);
+    let listed: Vec<Value> = listed.lines().map(|line| serde_json::from_str(line).expect("JSON lines")).collect();
+    let replayed = listed.iter().filter(|letter| !letter["replayed"].is_null());
+    let partitions: BTreeSet<i64> = replayed.filter_map(|letter| letter["original"]["partition"].as_i64()).collect();
+    assert_eq!(partitions, BTreeSet::from([0, 1]));
+}
+
+/// Else lanes would begin anew in the other's database.
+fn a_wrong_range_is_refused(installation: &Installation) {
+    let settings = installation.database_settings();
+    let [(first_lane, first_url), (second_lane, second_url)] = settings.as_slice() else { panic!("{settings:?}") };
+    let swapped = [(*first_lane, second_url.as_str()), (*second_lane, first_url.as_str())];
+    let merchant = MERCHANTS[0];
+    for arguments in [
+        &["run"][..],
+        &["topics", "create", "--lanes", "2"],
+        &["lanes"],
+        &["audit"],
+        &["trial-balance"],
+        &["config", "export", merchant],
+    ] {
+        let refused = installation.call_with(arguments, &swapped);
+        assert_eq!(refused.code, Some(1), "{arguments:?}: {}", refused.stderr);
+        assert!(refused.stderr.contains("lanes 0-0 out of 2 in postgres.lane_urls has lane 1"), "{}", refused.stderr);
+    }
+    let refused = installation.call(&["topics", "create", "--lanes", "3"]);
+    assert_eq!(refused.code, Some(1), "{}", refused.stderr);
+    assert!(refused.stderr.contains("postgres.lane_urls has the lanes 0 to 1"), "{}", refused.stderr);
+}
+
+fn the_audit_sees_a_row_in_the_other_database(installation: &Installation, databases: &[Database]) {
+    let merchant = Shop::of_lane(installation, 1).merchant;
+    databases[0].execute(&format!(
+        "create temp table moved as select * from settings_version limit 1; update moved set merchant_id = '{merchant}'; \
+         insert into settings_version select * from moved"
+    ));
+    let audit = installation.call(&["audit"]);
+    assert_eq!(audit.code, Some(3), "{}{}", audit.stdout, audit.stderr);
+    let fault = format!("the database of the lanes 0-0 has a configuration of merchant {merchant} of lane 1");
+    assert!(audit.stdout.contains(&fault), "{}", audit.stdout);
+}
