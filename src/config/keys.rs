@@ -43,7 +43,7 @@ pub const SECTIONS: [(&str, &str); 7] = [
     ("log", "What is written to standard error."),
 ];
 
-pub const KEYS: [Key; 21] = [
+pub const KEYS: [Key; 22] = [
     Key {
         section: "kafka",
         name: "bootstrap_servers",
