@@ -5,7 +5,7 @@
 //! first and the topics after it, and what lies beyond the snapshot's frontier is read for duplicates only.
 //!
 //! In reading order: [`facts`] is what was read, `checks` judges it (pure), [`report`] says what was found; `ledger`, `topics`, `wire` and
-//! `schemas` do the reading.
+//! `schemas` do the reading. `since` is how only what was published since an instant is read and judged.
 
 pub mod facts;
 pub mod report;
@@ -14,19 +14,21 @@ mod checks;
 mod ledger;
 mod names;
 mod schemas;
+mod since;
 mod topics;
 mod wire;
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant as Clock};
 
 use crate::config::{KafkaSettings, Settings};
-use crate::domain::CommandTopic;
+use crate::domain::{CommandTopic, Instant};
 use crate::record::TopicNames;
 use crate::store::StoreError;
 use crate::tls::TlsError;
 use facts::{Facts, LaneFacts, Names};
 pub use report::{AuditReport, Check};
 use schemas::Schemas;
+use since::Named;
 
 #[derive(Debug, Clone)]
 pub struct AuditOptions {
@@ -34,11 +36,13 @@ pub struct AuditOptions {
     pub expect_idle: bool,
     /// How long batches that are applied may take to be published before that is a fault.
     pub publication_patience: Duration,
+    /// Only what was published then or later is read and judged.
+    pub since: Option<Instant>,
 }
 
 impl Default for AuditOptions {
     fn default() -> Self {
-        AuditOptions { expect_idle: false, publication_patience: Duration::from_secs(10) }
+        AuditOptions { expect_idle: false, publication_patience: Duration::from_secs(10), since: None }
     }
 }
 
@@ -59,13 +63,17 @@ pub enum AuditError {
     Registry { id: u32, reason: String },
     #[error("the lane rows name the topic {topic}, which is none of this installation's: is kafka.topic_prefix right?")]
     UnknownTopic { topic: String },
+    #[error(
+        "the journal of lane {lane} does not reach back so far, or only just: name a later instant, or audit everything"
+    )]
+    TooLongAgo { lane: i32 },
     #[error("there is nothing to audit: no worker has run on this database yet")]
     NoLanes,
     #[error("a thread of the audit panicked; this is a defect of the audit")]
     Panicked,
 }
 
-/// Reads everything and judges it.
+/// Reads everything, or what was published since an instant, and judges it.
 pub async fn run(settings: &Settings, options: AuditOptions) -> Result<AuditReport, AuditError> {
     let facts = collect(settings, &options).await?;
     let judged = tokio::task::spawn_blocking(move || checks::judge(facts, &options)).await;
@@ -104,14 +112,23 @@ async fn collect(settings: &Settings, options: &AuditOptions) -> Result<Facts, A
     }
 
     let (kafka, registry, patience) = (settings.kafka.clone(), settings.registry.clone(), options.publication_patience);
+    let since = options.since;
     let published = tokio::task::spawn_blocking(move || -> Result<(Vec<LaneFacts>, Names), AuditError> {
         await_publication(&kafka, &topics, patience, &mut lane_facts)?;
-        let names = topics::read(&kafka, &Schemas::new(&registry)?, &mut lane_facts)?;
+        let names = topics::read(&kafka, &Schemas::new(&registry)?, since, &mut lane_facts)?;
         Ok((lane_facts, names))
     });
-    let (ledger, published) = tokio::join!(ledger::read(&snapshot), published);
-    let (ledger, mut names) = ledger?;
-    let (mut lanes, more_names) = published.map_err(|_| AuditError::Panicked)??;
+    let ((ledger, mut names), (mut lanes, more_names)) = match since {
+        None => {
+            let (ledger, published) = tokio::join!(ledger::read(&snapshot, None), published);
+            (ledger?, published.map_err(|_| AuditError::Panicked)??)
+        }
+        // What was published says which rows to read.
+        Some(_) => {
+            let published = published.await.map_err(|_| AuditError::Panicked)??;
+            (ledger::read(&snapshot, Some(&Named::by(&published.0))).await?, published)
+        }
+    };
     names.absorb(more_names);
     snapshot.rollback().await?;
     for row in client.query(include_str!("sql/applied.sql"), &[]).await? {
@@ -132,13 +149,13 @@ fn await_publication(
     lanes: &mut [LaneFacts],
 ) -> Result<(), AuditError> {
     let consumer = topics::consumer(kafka)?;
-    let deadline = Instant::now() + patience;
+    let deadline = Clock::now() + patience;
     for lane in lanes {
         loop {
             lane.committed = topics::committed(&consumer, topics, lane.lane)?;
             let published = lane.committed.iter().flatten().filter_map(|committed| committed.batch).max();
             let applied = lane.row.as_ref().map_or(0, |row| row.batch);
-            if published.unwrap_or(0) >= applied || lane.outbox.is_empty() || Instant::now() >= deadline {
+            if published.unwrap_or(0) >= applied || lane.outbox.is_empty() || Clock::now() >= deadline {
                 break;
             }
             std::thread::sleep(Duration::from_millis(20));

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::cli::CliError;
 use crate::cli::reading::{Read, Start, TopicReader};
+use crate::cli::times;
 use crate::config::Settings;
 use crate::domain::command::DeadLetterClass;
 use crate::domain::{Instant, Position};
@@ -84,7 +85,7 @@ impl Letter {
             place: Place { partition: record.partition(), offset: record.offset() },
             original: position(&added, names)?,
             // Versions before this one did not write down when the record came, which was moments before.
-            came: value_of(&added, ORIGINAL_TIME).and_then(|text| instant(text).ok()).unwrap_or(given_up),
+            came: value_of(&added, ORIGINAL_TIME).and_then(|text| times::instant(text).ok()).unwrap_or(given_up),
             given_up,
             class: DeadLetterClass::ALL.into_iter().find(|class| class.code() == code)?,
             reason: value_of(&added, "__connect.errors.exception.message").unwrap_or_default().to_owned(),
@@ -172,13 +173,6 @@ pub fn read_all(settings: &Settings, wanted: impl Fn(&Letter) -> bool) -> Result
     }
     letters.sort_by_key(|letter| (letter.came, letter.original, letter.place));
     Ok(letters)
-}
-
-pub fn instant(text: &str) -> Result<Instant, String> {
-    match text.parse::<jiff::Timestamp>() {
-        Ok(at) => Ok(Instant::from_micros(at.as_microsecond())),
-        Err(_) => Err("must be an RFC 3339 instant, for example 2026-01-31T12:00:00Z".to_owned()),
-    }
 }
 
 /// Bytes for people: text where nothing in it would move a terminal, else hexadecimal digits.

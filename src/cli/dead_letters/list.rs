@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::letter::{self, Letter};
 use super::{Replayed, class_named, connect};
-use crate::cli::{CliError, output, tail};
+use crate::cli::{CliError, output, tail, times};
 use crate::config::Settings;
 use crate::domain::Instant;
 use crate::domain::command::DeadLetterClass;
@@ -30,8 +30,8 @@ pub struct Options {
     /// Only of this class: undecodable, unknown_schema, missing_merchant, wrong_key, wrong_partition or skipped
     #[arg(long, value_name = "CLASS", value_parser = class_named)]
     class: Option<DeadLetterClass>,
-    /// Only of records that came then or later
-    #[arg(long, value_name = "INSTANT", value_parser = letter::instant)]
+    /// Only of records that came then or later: an RFC 3339 instant, or how long ago it was, as 24h
+    #[arg(long, value_name = "WHEN", value_parser = times::since)]
     since: Option<Instant>,
     /// Print one JSON object for each
     #[arg(long)]
