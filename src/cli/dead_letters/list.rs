@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::letter::{self, Letter};
+use super::letter::{self, Letter, WholeLetter};
 use super::{Replayed, class_named, connect};
 use crate::cli::{CliError, output, tail, times};
 use crate::config::Settings;
@@ -39,17 +39,17 @@ pub struct Options {
 }
 
 impl Options {
-    fn wants(&self, letter: &Letter) -> bool {
-        self.class.is_none_or(|class| letter.class == class)
-            && self.since.is_none_or(|since| letter.came >= since)
-            && self.merchant.as_deref().is_none_or(|merchant| letter.is_of(merchant))
+    fn wants(&self, whole: &WholeLetter) -> bool {
+        self.class.is_none_or(|class| whole.letter.class == class)
+            && self.since.is_none_or(|since| whole.letter.came >= since)
+            && self.merchant.as_deref().is_none_or(|merchant| whole.is_of(merchant))
     }
 }
 
 pub fn run(options: &Options, settings: &Settings) -> Result<(), CliError> {
     let names = TopicNames::new(settings.kafka.topic_prefix.as_str());
     let replayed = Replayed::load(&connect(settings)?, &names)?;
-    let letters = letter::read_all(settings, |letter| options.wants(letter))?;
+    let letters = letter::read_all(settings, |whole| options.wants(whole))?;
     if options.json {
         return letters.iter().try_for_each(|letter| output::line(object(letter, &replayed, &names)));
     }
