@@ -1,7 +1,7 @@
 # Everything runs on this machine, with real Kafka, Postgres and a schema registry, and without Docker.
 
 .DEFAULT_GOAL := help
-.PHONY: help prerequisites demo test bench bench-quick bench-build up down fmt lint clean-stack
+.PHONY: help prerequisites demo test bench bench-quick bench-build up down deb fmt lint clean-stack
 SHELL := /bin/bash
 
 # where rustup puts cargo, for shells that have not read its profile yet
@@ -50,6 +50,10 @@ up: prerequisites ## a stack and the worker in the background, to play with
 
 down: ## stop what `make up` started; the data stays
 	@$(local)/play-down $(stacks)/play
+
+deb: prerequisites ## a Debian package, in target/debian
+	@cargo build --release --locked --bin loyalty-worker
+	@$(local)/make-deb
 
 fmt: ## format the code
 	@cargo fmt

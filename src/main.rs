@@ -4,5 +4,8 @@
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> std::process::ExitCode {
+    // Before librdkafka does it: this way OpenSSL registers no handler that frees everything at the end of the process, under threads that
+    // are still connected.
+    openssl::init();
     loyalty_worker::cli::main()
 }

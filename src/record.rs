@@ -27,7 +27,7 @@ pub struct Header {
 /// RFC 3339.
 pub const ORIGINAL_TIME: &str = "loyalty.original-time";
 
-/// The header of a record that was sent again: where its dead letter lies, and where it stood itself.
+/// The header of a record that was sent again, one for each time: where its dead letter lies, and where it stood itself.
 pub const REPLAY_OF: &str = "loyalty.replay-of";
 
 /// A topic that the worker writes. Its records go to the partition of their lane, whatever their key.

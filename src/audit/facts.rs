@@ -110,6 +110,8 @@ pub struct ResultFact {
     /// Where it stands on the results topic.
     pub offset: i64,
     pub result_id: Uuid,
+    /// By which the memory of decided commands is looked up: of the merchant and the idempotency key.
+    pub key: Uuid,
     pub command: Position,
     pub customer: Option<Uuid>,
     pub accepted: bool,

@@ -14,7 +14,11 @@ use super::facts::{
     AccountRow, ConfigVersion, CustomerFact, DecisionRow, EntryRow, Further, IdentifierRow, LaneRow, Ledger, LotFact,
     Name, Names, OrderRow, RejectionFact, Share, Sums,
 };
+use super::since::Named;
 use crate::domain::{CommandTopic, Frontier, Position};
+
+/// So many rows are asked for by their ids at once.
+const IDS_AT_ONCE: usize = 10_000;
 
 /// The lanes as the snapshot has them.
 #[derive(Debug, Default)]
@@ -60,33 +64,53 @@ pub async fn read_lanes(
     Ok(lanes)
 }
 
-/// Reads all other tables of the snapshot.
-pub async fn read(snapshot: &Transaction<'_>) -> Result<(Ledger, Names), AuditError> {
+/// Reads all other tables of the snapshot; or of them what is `named`, with the whole history of the customers that are.
+pub async fn read(snapshot: &Transaction<'_>, named: Option<&Named>) -> Result<(Ledger, Names), AuditError> {
+    // A plan that holds for some ids and for all rows alike would read all rows.
+    snapshot.batch_execute("set local plan_cache_mode = force_custom_plan").await?;
     let mut names = Names::default();
     let names_of = &mut names;
+    let keys = named.map(|named| named.keys.as_slice());
+    let whom = named.map(|named| named.customers.as_slice());
+    let chains: Option<Vec<Uuid>> = match whom {
+        None => None,
+        Some(_) => Some(rows(snapshot, include_str!("sql/chains.sql"), whom, |row| row.try_get(0)).await?),
+    };
+    let entries =
+        rows(snapshot, include_str!("sql/entries.sql"), chains.as_deref(), |row| entry(row, names_of)).await?;
+    let ordered: Option<Vec<Uuid>> = named.map(|_| entries.iter().filter_map(|entry| entry.order).collect());
+    let configs = snapshot.query(include_str!("sql/configs.sql"), &[]).await?;
     let ledger = Ledger {
-        decisions: rows(snapshot, include_str!("sql/decisions.sql"), |row| decision(row, names_of)).await?,
-        entries: rows(snapshot, include_str!("sql/entries.sql"), |row| entry(row, names_of)).await?,
-        customers: rows(snapshot, include_str!("sql/customers.sql"), |row| customer(row, names_of)).await?,
-        accounts: rows(snapshot, include_str!("sql/accounts.sql"), |row| accounts(row, names_of)).await?.concat(),
-        identifiers: rows(snapshot, include_str!("sql/identifiers.sql"), identifier).await?,
-        orders: rows(snapshot, include_str!("sql/orders.sql"), order).await?,
-        configs: rows(snapshot, include_str!("sql/configs.sql"), |row| config(row, names_of)).await?,
+        decisions: rows(snapshot, include_str!("sql/decisions.sql"), keys, |row| decision(row, names_of)).await?,
+        entries,
+        customers: rows(snapshot, include_str!("sql/customers.sql"), whom, |row| customer(row, names_of)).await?,
+        accounts: rows(snapshot, include_str!("sql/accounts.sql"), whom, |row| accounts(row, names_of)).await?.concat(),
+        identifiers: rows(snapshot, include_str!("sql/identifiers.sql"), whom, identifier).await?,
+        orders: rows(snapshot, include_str!("sql/orders.sql"), ordered.as_deref(), order).await?,
+        configs: configs.iter().map(|row| config(row, names_of)).collect::<Result<_, _>>()?,
     };
     Ok((ledger, names))
 }
 
+/// The rows of a table; with `ids`, of those only.
 async fn rows<T>(
     snapshot: &Transaction<'_>,
     sql: &str,
+    ids: Option<&[Uuid]>,
     mut fact: impl FnMut(&Row) -> Result<T, tokio_postgres::Error>,
 ) -> Result<Vec<T>, AuditError> {
     let statement = snapshot.prepare(sql).await?;
-    let none: [&(dyn ToSql + Sync); 0] = [];
-    let mut stream = pin!(snapshot.query_raw(&statement, none).await?);
+    let portions: Vec<Option<&[Uuid]>> = match ids {
+        None => vec![None],
+        Some(ids) => ids.chunks(IDS_AT_ONCE).map(Some).collect(),
+    };
     let mut facts = Vec::new();
-    while let Some(row) = stream.try_next().await? {
-        facts.push(fact(&row)?);
+    for ids in portions {
+        let parameters: [&(dyn ToSql + Sync); 1] = [&ids];
+        let mut stream = pin!(snapshot.query_raw(&statement, parameters).await?);
+        while let Some(row) = stream.try_next().await? {
+            facts.push(fact(&row)?);
+        }
     }
     Ok(facts)
 }

@@ -5,7 +5,7 @@
 //! first and the topics after it, and what lies beyond the snapshot's frontier is read for duplicates only.
 //!
 //! In reading order: [`facts`] is what was read, `checks` judges it (pure), [`report`] says what was found; `ledger`, `topics`, `wire` and
-//! `schemas` do the reading.
+//! `schemas` do the reading. `since` is how only what was published since an instant is read and judged.
 
 pub mod facts;
 pub mod report;
@@ -14,21 +14,23 @@ mod checks;
 mod ledger;
 mod names;
 mod schemas;
+mod since;
 mod topics;
 mod wire;
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant as Clock};
 
 use futures_util::future::try_join_all;
 
 use crate::config::{KafkaSettings, Settings};
-use crate::domain::CommandTopic;
+use crate::domain::{CommandTopic, Instant};
 use crate::record::TopicNames;
 use crate::store::{Databases, StoreError};
 use crate::tls::TlsError;
 use facts::{DatabaseFacts, Facts, LaneFacts, Ledger, Names};
 pub use report::{AuditReport, Check};
 use schemas::Schemas;
+use since::Named;
 
 #[derive(Debug, Clone)]
 pub struct AuditOptions {
@@ -36,11 +38,13 @@ pub struct AuditOptions {
     pub expect_idle: bool,
     /// How long batches that are applied may take to be published before that is a fault.
     pub publication_patience: Duration,
+    /// Only what was published then or later is read and judged.
+    pub since: Option<Instant>,
 }
 
 impl Default for AuditOptions {
     fn default() -> Self {
-        AuditOptions { expect_idle: false, publication_patience: Duration::from_secs(10) }
+        AuditOptions { expect_idle: false, publication_patience: Duration::from_secs(10), since: None }
     }
 }
 
@@ -61,13 +65,17 @@ pub enum AuditError {
     Registry { id: u32, reason: String },
     #[error("the lane rows name the topic {topic}, which is none of this installation's: is kafka.topic_prefix right?")]
     UnknownTopic { topic: String },
+    #[error(
+        "the journal of lane {lane} does not reach back so far, or only just: name a later instant, or audit everything"
+    )]
+    TooLongAgo { lane: i32 },
     #[error("there is nothing to audit: no worker has run on this database yet")]
     NoLanes,
     #[error("a thread of the audit panicked; this is a defect of the audit")]
     Panicked,
 }
 
-/// Reads everything and judges it.
+/// Reads everything, or what was published since an instant, and judges it.
 pub async fn run(settings: &Settings, options: AuditOptions) -> Result<AuditReport, AuditError> {
     let facts = collect(settings, &options).await?;
     let judged = tokio::task::spawn_blocking(move || checks::judge(facts, &options)).await;
@@ -118,15 +126,26 @@ async fn collect(settings: &Settings, options: &AuditOptions) -> Result<Facts, A
     }
 
     let (kafka, registry, patience) = (settings.kafka.clone(), settings.registry.clone(), options.publication_patience);
+    let since = options.since;
     let published = tokio::task::spawn_blocking(move || -> Result<(Vec<LaneFacts>, Names), AuditError> {
         await_publication(&kafka, &topics, patience, &mut lane_facts)?;
-        let names = topics::read(&kafka, &Schemas::new(&registry)?, &mut lane_facts)?;
+        let names = topics::read(&kafka, &Schemas::new(&registry)?, since, &mut lane_facts)?;
         Ok((lane_facts, names))
     });
-    let (ledgers, published) = tokio::join!(try_join_all(snapshots.iter().map(ledger::read)), published);
-    let (mut lanes, mut names) = published.map_err(|_| AuditError::Panicked)??;
+    let read = |named| try_join_all(snapshots.iter().map(move |snapshot| ledger::read(snapshot, named)));
+    let (ledgers, (mut lanes, mut names)) = match since {
+        None => {
+            let (ledgers, published) = tokio::join!(read(None), published);
+            (ledgers?, published.map_err(|_| AuditError::Panicked)??)
+        }
+        // What was published says which rows to read.
+        Some(_) => {
+            let published = published.await.map_err(|_| AuditError::Panicked)??;
+            (read(Some(&Named::by(&published.0))).await?, published)
+        }
+    };
     let (mut ledger, mut parts) = (Ledger::default(), Vec::new());
-    for (store, (part, more_names)) in databases.all().iter().zip(ledgers?) {
+    for (store, (part, more_names)) in databases.all().iter().zip(ledgers) {
         parts.extend(store.lanes().map(|lanes| DatabaseFacts::of(lanes, &part)));
         ledger.append(part);
         names.absorb(more_names);
@@ -154,13 +173,13 @@ fn await_publication(
     lanes: &mut [LaneFacts],
 ) -> Result<(), AuditError> {
     let consumer = topics::consumer(kafka)?;
-    let deadline = Instant::now() + patience;
+    let deadline = Clock::now() + patience;
     for lane in lanes {
         loop {
             lane.committed = topics::committed(&consumer, topics, lane.lane)?;
             let published = lane.committed.iter().flatten().filter_map(|committed| committed.batch).max();
             let applied = lane.row.as_ref().map_or(0, |row| row.batch);
-            if published.unwrap_or(0) >= applied || lane.outbox.is_empty() || Instant::now() >= deadline {
+            if published.unwrap_or(0) >= applied || lane.outbox.is_empty() || Clock::now() >= deadline {
                 break;
             }
             std::thread::sleep(Duration::from_millis(20));

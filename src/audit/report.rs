@@ -8,6 +8,8 @@ pub const SHOWN: usize = 20;
 #[derive(Debug, Default)]
 pub struct AuditReport {
     pub checks: Vec<Check>,
+    /// What was not judged, and why.
+    pub left_out: &'static [&'static str],
 }
 
 /// One thing that must hold, and where it does not.
@@ -52,7 +54,8 @@ impl Check {
 
 impl fmt::Display for AuditReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.checks.iter().try_for_each(|check| check.fmt(f))
+        self.checks.iter().try_for_each(|check| check.fmt(f))?;
+        self.left_out.iter().try_for_each(|what| writeln!(f, "not  {what}"))
     }
 }
 
@@ -102,9 +105,12 @@ mod tests {
         for offset in 0..25 {
             check.fault(|| format!("credit/0/{offset} has no answer"));
         }
-        let text = AuditReport { checks: vec![check] }.to_string();
+        let text = AuditReport { checks: vec![check], left_out: &["the rest: it was not read"] }.to_string();
         assert!(text.starts_with("FAIL every offset"), "{text}");
         assert!(text.contains("214,331 offsets, 25 faults\n       credit/0/0 has no answer\n"), "{text}");
-        assert!(text.ends_with("credit/0/19 has no answer\n       and 5 more\n"), "{text}");
+        assert!(
+            text.ends_with("credit/0/19 has no answer\n       and 5 more\nnot  the rest: it was not read\n"),
+            "{text}"
+        );
     }
 }

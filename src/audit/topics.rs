@@ -1,8 +1,9 @@
-//! Reading the topics: partition by partition, read_committed, from the beginning to the end as of now.
+//! Reading the topics: partition by partition, read_committed, from the beginning, or from where an instant lies, to the end as of now.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant as Clock};
 
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -14,22 +15,28 @@ use serde::de::DeserializeOwned;
 use super::AuditError;
 use super::facts::{Committed, DeadLetterFact, LaneFacts, Names, Published};
 use super::schemas::{DecodeFault, Decoder, Schemas};
+use super::since;
 use super::wire::Context;
 use crate::config::KafkaSettings;
-use crate::domain::{CommandTopic, Position};
+use crate::domain::{CommandTopic, Instant, Position};
 use crate::kafka::client::LoggedContext;
 use crate::record::{OutTopic, TopicNames};
 
 /// How long the broker may take to answer, or to send the next record of a partition that has one.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Fills in what the topics hold of every lane. Lanes are read side by side, one thread for each core.
-pub fn read(settings: &KafkaSettings, schemas: &Schemas, lanes: &mut [LaneFacts]) -> Result<Names, AuditError> {
+/// Fills in what the topics hold of every lane, or hold of it since an instant. Lanes are read side by side, one thread for each core.
+pub fn read(
+    settings: &KafkaSettings,
+    schemas: &Schemas,
+    since: Option<Instant>,
+    lanes: &mut [LaneFacts],
+) -> Result<Names, AuditError> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(lanes.len());
     let slots: Vec<_> = lanes.iter_mut().map(std::sync::Mutex::new).collect();
     let next = AtomicUsize::new(0);
     let work = || -> Result<Names, AuditError> {
-        let mut reader = Reader::new(settings, schemas)?;
+        let mut reader = Reader::new(settings, schemas, since)?;
         while let Some(slot) = slots.get(next.fetch_add(1, Ordering::Relaxed)) {
             let mut lane = slot.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             reader.read_lane(&mut lane)?;
@@ -93,28 +100,30 @@ struct Reader<'a> {
     topics: TopicNames,
     decoder: Decoder<'a>,
     names: Names,
+    since: Option<Instant>,
 }
 
-/// What a partition holds: `[low, end)`.
+/// What a partition holds, `[low, end)`, and where reading began.
 struct Extent {
     low: i64,
+    start: i64,
     end: i64,
 }
 
 impl<'a> Reader<'a> {
-    fn new(settings: &KafkaSettings, schemas: &'a Schemas) -> Result<Reader<'a>, AuditError> {
+    fn new(settings: &KafkaSettings, schemas: &'a Schemas, since: Option<Instant>) -> Result<Reader<'a>, AuditError> {
         Ok(Reader {
             consumer: consumer(settings)?,
             topics: TopicNames::new(settings.topic_prefix.as_str()),
             decoder: Decoder::new(schemas),
             names: Names::default(),
+            since,
         })
     }
 
     /// The order matters while a worker runs: a state is read before its events and all before the journal, so that whatever was
-    /// seen is explained by something that is still to be read.
+    /// seen is explained by something that is still to be read. Commands are read up to the snapshot's frontier, whenever that is.
     fn read_lane(&mut self, lane: &mut LaneFacts) -> Result<(), AuditError> {
-        self.read_commands(lane)?;
         self.read_states(lane)?;
         lane.results =
             self.read_records(lane, OutTopic::Results, |context, offset, wire| context.result(offset, wire))?;
@@ -122,21 +131,41 @@ impl<'a> Reader<'a> {
         lane.events = self.read_records(lane, OutTopic::Events, |context, offset, wire| context.event(offset, wire))?;
         lane.journal =
             self.read_records(lane, OutTopic::Journal, |context, offset, wire| context.journal(offset, wire))?;
-        Ok(())
+        if self.since.is_some() {
+            since::begin_with_the_journal(lane, self.begin(OutTopic::Events, lane.lane, since::EDGE_SECONDS)?);
+        }
+        self.read_commands(lane)
     }
 
     fn read_commands(&mut self, lane: &mut LaneFacts) -> Result<(), AuditError> {
-        let frontier = lane.frontier();
+        let (frontier, floors) = (lane.frontier(), lane.floors());
         for topic in CommandTopic::ALL {
             let facts = &mut lane.commands[topic.index()];
-            let below = frontier.next(topic);
-            let extent = read_partition(&self.consumer, &self.topics.command(topic), lane.lane, below, |message| {
+            let asked = self.since.map_or(0, |_| floors.next(topic))..frontier.next(topic);
+            let extent = read_partition(&self.consumer, &self.topics.command(topic), lane.lane, asked, |message| {
                 facts.offsets.push(message.offset());
                 Ok(())
             })?;
-            (facts.low, facts.end) = (extent.low, extent.end);
+            (facts.low, facts.end) = (extent.start, extent.end);
         }
         Ok(())
+    }
+
+    /// Where a topic's part since the instant begins, or since so many seconds after it; 0 where all is wanted.
+    fn begin(&self, topic: OutTopic, lane: i32, seconds: i64) -> Result<i64, AuditError> {
+        let Some(since) = self.since else { return Ok(0) };
+        let millis = since.saturating_add_seconds(seconds).micros() / 1000;
+        let mut asked = TopicPartitionList::new();
+        asked.add_partition_offset(&self.topics.out(topic), lane, Offset::Offset(millis.max(0)))?;
+        let answered = self.consumer.offsets_for_times(asked, PATIENCE)?;
+        for element in answered.elements() {
+            element.error()?;
+            if let Offset::Offset(offset) = element.offset() {
+                return Ok(offset);
+            }
+        }
+        // Nothing has come since.
+        Ok(i64::MAX)
     }
 
     fn read_records<T: DeserializeOwned, F>(
@@ -145,12 +174,14 @@ impl<'a> Reader<'a> {
         topic: OutTopic,
         fact: impl Fn(&mut Context<'_>, i64, T) -> Result<F, String>,
     ) -> Result<Published<F>, AuditError> {
+        let edge = if topic == OutTopic::Journal { 0 } else { -since::EDGE_SECONDS };
+        let asked = self.begin(topic, lane.lane, edge)?..i64::MAX;
         let topics = &self.topics;
         let topic_of = |name: &str| topics.command_of(name);
         let mut context = Context { names: &mut self.names, topic_of: &topic_of };
         let mut records = Vec::new();
         let decoder = &mut self.decoder;
-        let extent = read_partition(&self.consumer, &topics.out(topic), lane.lane, i64::MAX, |message| {
+        let extent = read_partition(&self.consumer, &topics.out(topic), lane.lane, asked, |message| {
             lane.read += 1;
             let offset = message.offset();
             match decoder.decode(message.payload()) {
@@ -165,7 +196,17 @@ impl<'a> Reader<'a> {
             }
             Ok(())
         })?;
-        Ok(Published { truncated: extent.low > 0, records })
+        // Whether something came since and was removed can't be known then. A working lane's journal is never still.
+        let Extent { low, start, end } = extent;
+        if topic == OutTopic::Journal && self.since.is_some() && low > 0 && start == low && low < end {
+            return Err(AuditError::TooLongAgo { lane: lane.lane });
+        }
+        Ok(self.published(low, records))
+    }
+
+    /// Since an instant, nothing is missing: the journal has been seen to reach so far back.
+    fn published<T>(&self, low: i64, records: Vec<T>) -> Published<T> {
+        Published { truncated: self.since.is_none() && low > 0, records }
     }
 
     /// Keeps the last value of each key and decodes only that: most states are replaced soon.
@@ -173,7 +214,8 @@ impl<'a> Reader<'a> {
         let mut last: HashMap<Vec<u8>, (i64, Vec<u8>)> = HashMap::new();
         let topic = OutTopic::Customers;
         let number = lane.lane;
-        read_partition(&self.consumer, &self.topics.out(topic), number, i64::MAX, |message| {
+        let asked = self.begin(topic, number, -since::EDGE_SECONDS)?..i64::MAX;
+        read_partition(&self.consumer, &self.topics.out(topic), number, asked, |message| {
             lane.read += 1;
             let key = message.key().unwrap_or_default();
             match message.payload() {
@@ -215,7 +257,8 @@ impl<'a> Reader<'a> {
         let mut records = Vec::new();
         let topics = &self.topics;
         let topic = OutTopic::DeadLetters;
-        let extent = read_partition(&self.consumer, &topics.out(topic), lane.lane, i64::MAX, |message| {
+        let asked = self.begin(topic, lane.lane, -since::EDGE_SECONDS)?..i64::MAX;
+        let extent = read_partition(&self.consumer, &topics.out(topic), lane.lane, asked, |message| {
             lane.read += 1;
             let offset = message.offset();
             match origin(message, topics) {
@@ -226,7 +269,7 @@ impl<'a> Reader<'a> {
             }
             Ok(())
         })?;
-        Ok(Published { truncated: extent.low > 0, records })
+        Ok(self.published(extent.low, records))
     }
 }
 
@@ -248,23 +291,24 @@ fn origin(message: &BorrowedMessage<'_>, topics: &TopicNames) -> Option<Position
     })
 }
 
-/// Reads a partition from its beginning to its end, but not beyond `below`.
+/// Reads what a partition holds of the offsets that are asked for.
 fn read_partition(
     consumer: &BaseConsumer<LoggedContext>,
     topic: &str,
     partition: i32,
-    below: i64,
+    asked: Range<i64>,
     mut each: impl FnMut(&BorrowedMessage<'_>) -> Result<(), AuditError>,
 ) -> Result<Extent, AuditError> {
     let (low, end) = consumer.fetch_watermarks(topic, partition, PATIENCE)?;
-    let stop = end.min(below);
-    if low >= stop {
-        return Ok(Extent { low, end });
+    let (start, stop) = (low.max(asked.start), end.min(asked.end));
+    let extent = Extent { low, start, end };
+    if start >= stop {
+        return Ok(extent);
     }
     let mut assignment = TopicPartitionList::new();
-    assignment.add_partition_offset(topic, partition, Offset::Offset(low))?;
+    assignment.add_partition_offset(topic, partition, Offset::Offset(start))?;
     consumer.assign(&assignment)?;
-    let mut heard = Instant::now();
+    let mut heard = Clock::now();
     loop {
         match consumer.poll(Duration::from_millis(200)) {
             Some(Ok(message)) => {
@@ -278,7 +322,7 @@ fn read_partition(
                 if message.offset() + 1 >= stop {
                     break;
                 }
-                heard = Instant::now();
+                heard = Clock::now();
             }
             Some(Err(KafkaError::PartitionEOF(_))) => break,
             Some(Err(KafkaError::MessageConsumption(code))) if is_passing(code) => {}
@@ -290,7 +334,7 @@ fn read_partition(
         }
     }
     consumer.unassign()?;
-    Ok(Extent { low, end })
+    Ok(extent)
 }
 
 /// Errors that librdkafka reports and then mends itself.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use jiff::civil::{DateTime, datetime};
 use serde::Deserialize;
 use serde::de::Error as _;
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::facts::{
@@ -72,6 +73,8 @@ struct PositionWire {
 pub struct ResultWire {
     result_id: Id,
     command: PositionWire,
+    merchant_id: String,
+    idempotency_key: String,
     customer_id: Option<Id>,
     status: String,
     duplicate: bool,
@@ -268,6 +271,7 @@ impl Context<'_> {
         Ok(ResultFact {
             offset,
             result_id: wire.result_id.0,
+            key: key(&wire.merchant_id, &wire.idempotency_key),
             command: self.position(wire.command)?,
             customer: wire.customer_id.map(|id| id.0),
             accepted,
@@ -413,6 +417,13 @@ impl Context<'_> {
     fn topic(&self, name: &str) -> Result<CommandTopic, String> {
         (self.topic_of)(name).ok_or_else(|| format!("it names the topic {name}, which is none of the command topics"))
     }
+}
+
+/// Half a SHA-256, as `lookup_key` of the database has it; written down here a second time on purpose.
+fn key(merchant: &str, idempotency_key: &str) -> Uuid {
+    let mut half = [0; 16];
+    half.copy_from_slice(&Sha256::digest(format!("{merchant}\0{idempotency_key}"))[..16]);
+    Uuid::from_bytes(half)
 }
 
 #[cfg(test)]

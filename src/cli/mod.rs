@@ -20,6 +20,7 @@ mod schemas;
 mod send;
 mod skip;
 mod tail;
+mod times;
 mod topics;
 mod trial_balance;
 

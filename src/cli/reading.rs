@@ -61,6 +61,16 @@ impl TopicReader {
         Ok(TopicReader { consumer, partitions: assignment.count(), at_end: HashSet::new() })
     }
 
+    /// Goes on with one partition alone, at this offset.
+    pub fn stand_at(&mut self, topic: &str, partition: i32, offset: i64) -> Result<(), CliError> {
+        let mut assignment = TopicPartitionList::new();
+        let added = assignment.add_partition_offset(topic, partition, Offset::Offset(offset));
+        added.and_then(|()| self.consumer.assign(&assignment)).map_err(|error| failed(topic, &error))?;
+        self.partitions = 1;
+        self.at_end.clear();
+        Ok(())
+    }
+
     /// The next record, or that there is none for now. [`Read::AtEnd`] comes again each time that new records have been read; it is
     /// told by partition number, so only a reader of one topic gets it.
     pub fn next(&mut self, wait: Duration) -> Result<Read, CliError> {

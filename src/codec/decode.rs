@@ -49,6 +49,8 @@ struct Inner {
     lanes: i32,
     registry: RegistryClient,
     learned: RwLock<HashMap<u32, Learned>>,
+    /// Whose turn it is to ask the registry.
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// What a schema id of the registry means.
@@ -83,7 +85,7 @@ enum Refusal {
 impl Decoder {
     pub fn new(lanes: i32, registry: RegistryClient) -> Decoder {
         schemas::bound_allocations();
-        Decoder { inner: Arc::new(Inner { lanes, registry, learned: RwLock::default() }) }
+        Decoder { inner: Arc::new(Inner { lanes, registry, learned: RwLock::default(), turn: Arc::default() }) }
     }
 
     /// Understands a record as far as that is possible. `topic_id` is Kafka's own id of its topic.
@@ -103,13 +105,17 @@ impl Decoder {
     }
 
     /// Asks the registry for a schema, unless it is known by now. Afterwards the records that needed it decode, one way or another.
+    ///
+    /// One question is asked at a time, and it goes on when nobody waits for it any more: who comes back, or comes for the same schema from
+    /// another lane, waits for its answer.
     pub async fn learn(&self, id: u32) -> Result<(), RegistryUnavailable> {
+        let turn = self.inner.turn.clone().lock_owned().await;
         if self.learned(id).is_some() {
             return Ok(());
         }
-        // Remembered where it was asked: an answer counts even if nobody waits for it any more.
         let decoder = self.clone();
         let ask = move || {
+            let _until_it_is_answered = turn;
             let learned = match decoder.inner.registry.schema_by_id(id) {
                 Ok(text) => meaning_of(&text),
                 Err(RegistryError::NotFound { .. }) => Learned::Unknown { since: Clock::now() },

@@ -85,7 +85,14 @@ pub(super) fn first_contact(settings: &KafkaSettings, patience: Duration) -> Res
         }
         let is_certain = refused.is_some_and(|since| since.elapsed() > REFUSED_FOR_GOOD);
         if is_certain || started.elapsed() > patience {
-            let message = refusal.unwrap_or_else(|| "no broker answered in time".to_owned());
+            let silent = || match client.context().last_failure() {
+                Some(failure) => format!(
+                    "no broker answered in time, and what failed last was: {failure} (kafka.bootstrap_servers, kafka.properties: \
+                     security.protocol)"
+                ),
+                None => "no broker answered in time".to_owned(),
+            };
+            let message = refusal.unwrap_or_else(silent);
             return Err(KafkaFailure::new(FailureKind::Unavailable, doing, message));
         }
     }
@@ -105,6 +112,8 @@ pub struct LoggedContext {
     /// When an outage was last told.
     told: Mutex<Option<Instant>>,
     refusal: Mutex<Option<String>>,
+    /// Why a connection failed last: often the only trace of two who speak different protocols.
+    failure: Mutex<Option<String>>,
 }
 
 impl LoggedContext {
@@ -120,6 +129,17 @@ impl LoggedContext {
     /// Why brokers would not have us, as librdkafka last said it, with the properties to look at. Only a client that is polled hears it.
     pub(super) fn refusal(&self) -> Option<String> {
         self.refusal.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Why a connection failed last, as librdkafka said it. Only a client that is polled hears it.
+    fn last_failure(&self) -> Option<String> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn keep_failure(&self, line: &str) {
+        // The thread's name stands before it.
+        let failure = line.split_once("]: ").map_or(line, |(_, failure)| failure);
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(without_rest(failure).to_owned());
     }
 
     fn keep_refusal(&self, code: RDKafkaErrorCode, reason: &str) {
@@ -144,6 +164,7 @@ impl ClientContext for LoggedContext {
             // named at every start (CONFWARN), which tells nobody anything.
             (_, "FAIL") => {
                 self.transport_errors.fetch_add(1, Ordering::Relaxed);
+                self.keep_failure(line);
                 tracing::debug!(target: "librdkafka", facility, "{line}");
             }
             (_, "CONFWARN") => tracing::debug!(target: "librdkafka", facility, "{line}"),

@@ -2,9 +2,11 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::load::now_micros;
+use crate::support::commands::Shop;
 use crate::support::published::{Published, Record};
 use crate::support::topics::ByHand;
-use crate::support::{Installation, LANES, Traffic};
+use crate::support::{Installation, LANES, Traffic, eventually};
 
 /// An installation that has worked for a while and is in order.
 fn in_order(name: &str) -> Installation {
@@ -20,9 +22,13 @@ fn in_order(name: &str) -> Installation {
 
 /// The audit fails, and one of its lines has all of this.
 fn assert_audit_finds(installation: &Installation, fault: &[&str]) {
-    let audit = installation.call(&["audit", "--expect-idle"]);
+    assert_finds(installation, &["audit", "--expect-idle"], fault);
+}
+
+fn assert_finds(installation: &Installation, audit: &[&str], fault: &[&str]) {
+    let audit = installation.call(audit);
     assert_eq!(audit.code, Some(3), "{}{}", audit.stdout, audit.stderr);
-    assert!(audit.stdout.ends_with("The audit found faults.\n"), "{}", audit.stdout);
+    assert!(audit.stdout.ends_with(" found faults.\n"), "{}", audit.stdout);
     let found = audit.stdout.lines().any(|line| fault.iter().all(|part| line.contains(part)));
     assert!(found, "no line has {fault:?}:\n{}", audit.stdout);
 }
@@ -121,6 +127,99 @@ fn an_event_and_a_state_that_were_dropped() {
     let kept: Vec<Record> = states.into_iter().filter(|state| state.json["customer_id"] != *customer).collect();
     write_anew(&installation, "customers", &kept);
     assert_audit_finds(&installation, &[&customer, "state"]);
+}
+
+/// An instant, in whole milliseconds as brokers have them, when all that has been done is over and nothing else has begun.
+fn now_and_not_before() -> String {
+    let millis = now_micros() / 1000 + 1;
+    eventually("the next millisecond", || (now_micros() / 1000 > millis).then_some(()));
+    jiff::Timestamp::from_millisecond(millis).expect("an instant").to_string()
+}
+
+/// The audit of what was published since then holds; what it examined of results.
+fn assert_holds_since(installation: &Installation, since: &str) -> u64 {
+    let told = installation.must(&["audit", "--expect-idle", "--since", since]);
+    assert!(told.contains("\nnot  ") && told.contains(" of what was published since "), "{told}");
+    let line = told.lines().find(|line| line.contains("every result says")).expect("a line");
+    let digits: String = line.chars().filter(char::is_ascii_digit).collect();
+    digits.parse().expect("a number")
+}
+
+#[test]
+fn an_audit_since_an_instant_holds_wherever_the_instant_lies() {
+    let installation = Installation::new("since-anywhere");
+    let worker = installation.worker();
+    let mut traffic = Traffic::start(&installation, 1_500, 30);
+    let mut instants = vec![now_and_not_before()];
+    for part in 1..4 {
+        traffic.await_answered(traffic.expected() * part / 4);
+        instants.push(now_and_not_before());
+    }
+    traffic.await_all();
+    instants.push(now_and_not_before());
+    worker.finish();
+    let examined: Vec<u64> = instants.iter().map(|since| assert_holds_since(&installation, since)).collect();
+    assert!(examined.is_sorted_by(|one, other| one >= other), "{examined:?}");
+    assert!(examined[0] > 0 && examined[4] == 0, "{examined:?}");
+    assert_holds_since(&installation, "24h");
+}
+
+#[test]
+fn an_audit_since_an_instant_sees_what_was_broken_since() {
+    let installation = Installation::new("since");
+    let worker = installation.worker();
+    let mut shop = Shop::of_lane(&installation, 0);
+    shop.open("ada");
+    shop.ask("credit", &shop.credit("order-1", "ada", 70));
+    let since = now_and_not_before();
+    shop.open("bob");
+    shop.ask("credit", &shop.credit("order-2", "bob", 80));
+    // A duplicate of a command of before, and a customer of before who is only refused something.
+    shop.ask("credit", &shop.credit("order-1", "ada", 70));
+    shop.ask("redeem", &shop.redeem("order-3", "ada", 1_000));
+    worker.finish();
+    installation.assert_audit_holds();
+    assert_eq!(assert_holds_since(&installation, &since), 5);
+    let finds = |fault: &[&str]| assert_finds(&installation, &["audit", "--expect-idle", "--since", &since], fault);
+
+    // Their rows: damaged, seen or not seen, and mended.
+    let database = installation.database();
+    let of = |who: &str| format!("customer_id = (select customer_id from customer where external_id = '{who}')");
+    let change = |statement: String| assert_eq!(database.change(&statement, &[]), 1, "{statement}");
+    change(format!("update entry set amount = amount + 1 where {}", of("bob")));
+    finds(&["amount", "is not the ledger's"]);
+    change(format!("update entry set amount = amount - 1 where {}", of("bob")));
+    change(format!("update customer set first_name = 'Eve' where {}", of("bob")));
+    finds(&["first_name"]);
+    change(format!("update customer set first_name = 'Ada' where {}", of("bob")));
+    // Nobody has asked for this decision since.
+    change(format!("update decision set effect = 2 where effect = 1 and {}", of("ada")));
+    assert_holds_since(&installation, &since);
+    assert_audit_finds(&installation, &["it says created, the ledger updated"]);
+    change(format!("update decision set effect = 1 where effect = 2 and {}", of("ada")));
+
+    // Their records: written anew they are all of now, and told from those of before by the commands that they answer.
+    let honest = Published::of(&installation, &["results"]).all();
+    let of_key = |key: &str| honest.iter().position(|record| record.json["idempotency_key"] == key).expect("a result");
+    let without = |gone: usize| {
+        let mut records = honest.clone();
+        records.remove(gone);
+        write_anew(&installation, "results", &records);
+    };
+    without(of_key("order-1"));
+    assert_holds_since(&installation, &since);
+    assert_audit_finds(&installation, &["neither a result nor a dead letter"]);
+    without(of_key("order-2"));
+    finds(&["neither a result nor a dead letter"]);
+    write_anew(&installation, "results", &[&honest[..], &honest[of_key("order-1")..][..1]].concat());
+    finds(&["was answered before, and since by results/0/"]);
+    write_anew(&installation, "results", &honest);
+    assert_holds_since(&installation, &since);
+    let events = Published::of(&installation, &["events"]).all();
+    let of_bob = events.iter().rposition(|event| event.json["type"] == "customer.created").expect("bob was created");
+    let kept = [&events[..of_bob], &events[of_bob + 1..]].concat();
+    write_anew(&installation, "events", &kept);
+    finds(&["expected was event 0 of version 1"]);
 }
 
 /// Deletes an outgoing topic and fills it again. Nothing remembers the ids of outgoing topics, only of those that commands come in on.

@@ -124,6 +124,15 @@ fn what_cannot_be_answered_is_listed_shown_and_sent_again_once() {
     assert_eq!(both.len(), 2);
     assert_eq!(both[0]["original"]["timestamp"], both[1]["original"]["timestamp"]);
     assert_eq!(both[0]["replayed"]["offset"], both[1]["original"]["offset"]);
+    // Not for ever.
+    for letters in 3..=4 {
+        assert_says(&installation, &arguments, 1, "became dead letters");
+        assert_eq!(listed(&installation, &["--class", "unknown_schema"]).len(), letters);
+    }
+    assert_says(&installation, &arguments, 0, "was replayed 3 times, and became a dead letter each time");
+    assert_says(&installation, &arguments, 0, "0 to replay, 3 replayed before, 1 that can't be replayed");
+    let last = &listed(&installation, &["--class", "unknown_schema"])[3];
+    assert_says(&installation, &[&place(last), "--again", "--wait", "60"], 1, "became dead letters");
     worker.finish();
     installation.assert_audit_holds();
 }

@@ -326,6 +326,18 @@ fn a_wrong_setting_stops_the_start_and_is_named() {
 }
 
 #[test]
+fn who_speaks_another_protocol_than_the_broker_is_told_so() {
+    let installation = Installation::bare(&Stack::shared(), "protocol");
+    let tls = [("LOYALTY_KAFKA__PROPERTIES__SECURITY__PROTOCOL", "SSL")];
+    let refused = installation.call_with(&["topics", "check"], &tls);
+    assert_eq!(refused.code, Some(1), "{}", refused.stderr);
+    let last = refused.stderr.lines().last().unwrap_or_default();
+    for said in ["no broker answered in time", "SSL_HANDSHAKE", "security.protocol"] {
+        assert!(last.contains(said), "{said:?} is not in the last line:\n{}", refused.stderr);
+    }
+}
+
+#[test]
 fn what_is_not_ready_is_refused_with_the_sentence_that_mends_it() {
     let installation = Installation::bare(&Stack::shared(), "refused");
     let refused = |arguments: &[&str], code: i32, sentence: &str| {

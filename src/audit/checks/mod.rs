@@ -18,6 +18,7 @@ use uuid::Uuid;
 use super::AuditOptions;
 use super::facts::{CustomerFact, DecisionRow, EntryFact, EntryRow, Facts, LaneFacts, Name};
 use super::report::{AuditReport, Check};
+use super::since;
 use crate::domain::{Frontier, Position};
 
 /// Judges all facts. The checks stand in the order in which a reader would want to know.
@@ -30,7 +31,7 @@ pub fn judge(mut facts: Facts, options: &AuditOptions) -> AuditReport {
     ledger.customers.sort_unstable_by_key(|row| row.customer);
     ledger.accounts.sort_unstable_by_key(|row| (row.customer, row.unit));
     let floors: Vec<Frontier> = facts.lanes.iter().map(LaneFacts::floors).collect();
-    let view = View { facts: &facts, floors: &floors };
+    let view = View { facts: &facts, floors: &floors, since: options.since.is_some() };
     let (results, entries) = results::check(view);
     let (accounts, totals) = accounts::check(view);
     let (versions, causes) = versions::check(view);
@@ -54,7 +55,11 @@ pub fn judge(mut facts: Facts, options: &AuditOptions) -> AuditReport {
         publication::check(view, options),
     ];
     checks.extend(places);
-    AuditReport { checks }
+    if !view.since {
+        return AuditReport { checks, left_out: &[] };
+    }
+    checks.retain(|check| check.name != "totals");
+    AuditReport { checks, left_out: &since::LEFT_OUT }
 }
 
 /// The facts, sorted, with what finds its way in them.
@@ -63,6 +68,8 @@ struct View<'a> {
     facts: &'a Facts,
     /// Of each lane: where the part begins whose answers are still there.
     floors: &'a [Frontier],
+    /// The facts are those since an instant.
+    since: bool,
 }
 
 impl<'a> View<'a> {
@@ -74,7 +81,7 @@ impl<'a> View<'a> {
         self.facts.lanes.get(usize::try_from(partition).ok()?)
     }
 
-    /// Whether retention has left the answer to this command. Lanes that don't exist are judged, and found wrong.
+    /// Whether retention has left the answer to this command, and the audit has read it. Lanes that don't exist are judged, and found wrong.
     fn is_judgeable(self, command: Position) -> bool {
         let floor = usize::try_from(command.partition).ok().and_then(|index| self.floors.get(index));
         floor.is_none_or(|floor| command.offset >= floor.next(command.topic))

@@ -45,7 +45,7 @@ pub fn answered(view: View<'_>) -> Check {
         }
         for topic in CommandTopic::ALL {
             answers[topic.index()].sort_unstable();
-            topic_answered(&mut check, lane, topic, floors.next(topic), &answers[topic.index()]);
+            topic_answered(view, &mut check, lane, topic, floors.next(topic), &answers[topic.index()]);
         }
     }
     check
@@ -65,7 +65,14 @@ fn sort_in(
     }
 }
 
-fn topic_answered(check: &mut Check, lane: &LaneFacts, topic: CommandTopic, floor: i64, answers: &[(i64, Answer)]) {
+fn topic_answered(
+    view: View<'_>,
+    check: &mut Check,
+    lane: &LaneFacts,
+    topic: CommandTopic,
+    floor: i64,
+    answers: &[(i64, Answer)],
+) {
     let position = |offset| Position { topic, partition: lane.lane, offset };
     let frontier = lane.frontier().next(topic);
     let commands = &lane.commands[topic.index()];
@@ -111,6 +118,10 @@ fn topic_answered(check: &mut Check, lane: &LaneFacts, topic: CommandTopic, floo
                     format!("{:?} is answered by {answer}, but the frontier is {frontier}", position(offset))
                 });
             }
+        } else if view.since && offset < floor {
+            check.fault(|| {
+                format!("{:?} was answered before, and since by {}", position(offset), answer.describe(lane.lane))
+            });
         } else if offset >= commands.low && commands.offsets.binary_search(&offset).is_err() {
             check.fault(|| {
                 format!("{:?} is answered by {}, but holds no record", position(offset), answer.describe(lane.lane))

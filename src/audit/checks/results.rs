@@ -225,7 +225,8 @@ fn entries_told(view: View<'_>, told: &mut [Told]) -> Check {
             let cause = row.cause.map_or_else(|| "time".to_owned(), |cause| format!("{cause:?}"));
             check.fault(|| format!("{} (caused by {cause}) is told by {} results", place(), told.results));
         }
-        if told.events > 1 || (told.events == 0 && !events_truncated) {
+        let is_due = !view.since || (row.cause.is_some() && judgeable);
+        if told.events > 1 || (told.events == 0 && !events_truncated && is_due) {
             check.fault(|| format!("{} is told by {} events", place(), told.events));
         }
     }

@@ -8,6 +8,9 @@ use super::super::facts::{ConfigVersion, EventFact, LaneFacts};
 use super::super::report::Check;
 use super::View;
 
+/// Effects that make no version, by the ledger's numbers: unchanged and kept.
+const UNCHANGING: [i16; 2] = [3, 5];
+
 /// The check of versions, and that of causes.
 pub fn check(view: View<'_>) -> (Check, Check) {
     (versions(view), causes(view))
@@ -38,27 +41,54 @@ fn versions(view: View<'_>) -> Check {
     }
     // Stable: of each customer the order of the topic.
     seen.sort_by_key(|seen| seen.customer);
+    let first_told = first_told(view);
     let mut customers = view.facts.ledger.customers.iter().peekable();
     for run in seen.chunk_by(|one, other| one.customer == other.customer) {
         let customer = run[0].customer;
         while let Some(row) = customers.next_if(|row| row.customer < customer) {
-            silent(view, row.customer, row.version, &mut check);
+            silent(view, row.customer, row.version, &first_told, &mut check);
         }
         let row = customers.next_if(|row| row.customer == customer);
-        judge_customer(run, row.map(|row| row.version), &mut check);
+        let first = view.since.then(|| first_told.get(&customer).copied().unwrap_or(i64::MAX));
+        judge_customer(run, row.map(|row| row.version), first, &mut check);
     }
-    customers.for_each(|row| silent(view, row.customer, row.version, &mut check));
+    customers.for_each(|row| silent(view, row.customer, row.version, &first_told, &mut check));
     check
 }
 
-fn silent(view: View<'_>, customer: Uuid, version: i64, check: &mut Check) {
-    if !view.lanes().iter().any(|lane| lane.events.truncated) {
+/// The first version that results since the instant say to have made, by customer: the events must not begin after it. Where all is
+/// judged, they begin with 1.
+fn first_told(view: View<'_>) -> HashMap<Uuid, i64> {
+    let mut first = HashMap::new();
+    if !view.since {
+        return first;
+    }
+    for lane in view.lanes() {
+        let made = lane.results.records.iter().filter(|result| {
+            let changes = result.accepted && !result.duplicate && !UNCHANGING.contains(&result.effect);
+            changes && view.is_judgeable(result.command) && !lane.is_beyond(result.command)
+        });
+        for (customer, version) in made.filter_map(|result| result.customer.zip(result.customer_version)) {
+            let known = first.entry(customer).or_insert(version);
+            *known = version.min(*known);
+        }
+    }
+    first
+}
+
+fn silent(view: View<'_>, customer: Uuid, version: i64, first_told: &HashMap<Uuid, i64>, check: &mut Check) {
+    let is_due = if view.since {
+        first_told.contains_key(&customer)
+    } else {
+        !view.lanes().iter().any(|lane| lane.events.truncated)
+    };
+    if is_due {
         check.fault(|| format!("customer {customer} has version {version}, and no events"));
     }
 }
 
-/// Walks a customer's events. `expected` is the one place where the next event may stand.
-fn judge_customer(run: &[Seen<'_>], row_version: Option<i64>, check: &mut Check) {
+/// Walks a customer's events. Since an instant they begin at any version up to `first`.
+fn judge_customer(run: &[Seen<'_>], row_version: Option<i64>, first: Option<i64>, check: &mut Check) {
     let mut last: Option<&EventFact> = None;
     for seen in run {
         let event = seen.event;
@@ -69,7 +99,7 @@ fn judge_customer(run: &[Seen<'_>], row_version: Option<i64>, check: &mut Check)
         let customer = seen.customer;
         let (version, index) = match last {
             None if seen.lane.events.truncated => (event.version, event.index),
-            None => (1, 0),
+            None => (first.map_or(1, |first| first.min(event.version)), 0),
             Some(last) if last.index + 1 < last.count => (last.version, last.index + 1),
             Some(last) => (last.version + 1, 0),
         };
@@ -111,6 +141,7 @@ fn causes(view: View<'_>) -> Check {
             };
             check.examined += 1;
             let problem = match view.decision(cause) {
+                _ if view.since && !view.is_judgeable(cause) => Some("was decided and told before, and is told since"),
                 None => Some("is no decided command"),
                 Some((_, row)) if row.effect == 0 => Some("was rejected"),
                 Some((_, row)) if event.customer.is_some() && row.customer != event.customer => {
@@ -157,7 +188,7 @@ pub fn configs(view: View<'_>) -> Check {
     for row in &view.facts.ledger.configs {
         check.examined += 1;
         let count = told.get(row).copied().unwrap_or_default();
-        if count > 1 || (count == 0 && !truncated) {
+        if count > 1 || (count == 0 && !truncated && !view.since) {
             check.fault(|| format!("{} is told by {count} events", describe(row)));
         }
     }

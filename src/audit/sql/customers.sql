@@ -6,4 +6,5 @@ select customer_id, merchant_id, version,
        case gender when 1 then 'male' when 2 then 'female' when 3 then 'other' when 4 then 'unspecified' else gender::text end as gender,
        to_char(registered_on, 'YYYY-MM-DD') as registered_on, language, brand_id, source_version, metrics, metadata,
        incomplete
-from customer;
+from customer
+where $1::uuid[] is null or customer_id = any($1);

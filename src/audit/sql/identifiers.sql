@@ -4,4 +4,4 @@ from customer c
 cross join lateral (values
     ('external_id', c.external_id, c.external_key), ('phone', c.phone, c.phone_key), ('email', c.email, c.email_key)
 ) as i (kind, value, key)
-where i.value is not null or i.key is not null;
+where (i.value is not null or i.key is not null) and ($1::uuid[] is null or c.customer_id = any($1));

@@ -106,6 +106,8 @@ fn a_result_becomes_a_fact() {
     let credit = |offset| Position { topic: CommandTopic::Credit, partition: 1, offset };
     assert_eq!((fact.offset, fact.command, fact.original), (9, credit(7), Some(credit(5))));
     assert_eq!((fact.effect, fact.customer_version, fact.customer), (4, Some(4), Some(Uuid::from_u128(10))));
+    // select lookup_key('shop', 'k')
+    assert_eq!(fact.key.to_string(), "88eb5910-eadd-538b-3336-9a241caeb3db");
     assert_eq!((fact.entries[0].kind, fact.entries[0].seq, fact.entries[0].lots[0].amount), (2, 3, 30));
     assert_eq!(*fact.balances, [(Name::of("points"), 70)]);
     assert_eq!(names.text(Name::of("points")), "points");

@@ -9,10 +9,11 @@ use serde_json::Value;
 
 use crate::cli::CliError;
 use crate::cli::reading::{Read, Start, TopicReader};
+use crate::cli::times;
 use crate::config::Settings;
 use crate::domain::command::DeadLetterClass;
 use crate::domain::{Instant, Position};
-use crate::record::{Header, ORIGINAL_TIME, OutTopic, TopicNames};
+use crate::record::{Header, ORIGINAL_TIME, OutTopic, REPLAY_OF, TopicNames};
 
 /// The first header that the worker adds; the sender's stand before it, whatever they are called.
 const TOPIC: &str = "__connect.errors.topic";
@@ -49,7 +50,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// A dead letter.
+/// What is known of a dead letter beside its bytes: of these, all that are kept may be held at once.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Letter {
     pub place: Place,
@@ -67,34 +68,44 @@ pub struct Letter {
     pub group: Option<String>,
     /// What was too large to be kept: headers, key, value.
     pub omitted: Option<String>,
+    /// How often it was sent again, and became a dead letter each time: the replays leave this many headers.
+    pub replays: usize,
     /// Empty where the record had none.
     pub key: Vec<u8>,
+    pub has_value: bool,
+}
+
+/// A dead letter with all that its record had.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WholeLetter {
+    pub letter: Letter,
     pub value: Option<Vec<u8>>,
-    /// The sender's own.
+    /// The sender's own, and those of replays.
     pub headers: Vec<Header>,
 }
 
-impl Letter {
+impl WholeLetter {
     /// `None`: it is not of the worker's making, or of a later version's.
-    fn of(record: &OwnedMessage, names: &TopicNames) -> Option<Letter> {
+    fn of(record: &OwnedMessage, names: &TopicNames) -> Option<WholeLetter> {
         let Told { theirs, added } = Told::of(record)?;
         let given_up = Instant::from_millis(record.timestamp().to_millis().unwrap_or_default());
         let code = value_of(&added, "__connect.errors.class.name")?;
-        Some(Letter {
+        let letter = Letter {
             place: Place { partition: record.partition(), offset: record.offset() },
             original: position(&added, names)?,
             // Versions before this one did not write down when the record came, which was moments before.
-            came: value_of(&added, ORIGINAL_TIME).and_then(|text| instant(text).ok()).unwrap_or(given_up),
+            came: value_of(&added, ORIGINAL_TIME).and_then(|text| times::instant(text).ok()).unwrap_or(given_up),
             given_up,
             class: DeadLetterClass::ALL.into_iter().find(|class| class.code() == code)?,
             reason: value_of(&added, "__connect.errors.exception.message").unwrap_or_default().to_owned(),
             schema_id: value_of(&added, "loyalty.schema-id").and_then(|id| id.parse().ok()),
             group: value_of(&added, "loyalty.group").map(str::to_owned),
             omitted: value_of(&added, "loyalty.omitted").map(str::to_owned),
+            replays: theirs.iter().filter(|header| header.name == REPLAY_OF).count(),
             key: record.key().unwrap_or_default().to_vec(),
-            value: record.payload().map(<[u8]>::to_vec),
-            headers: theirs,
-        })
+            has_value: record.payload().is_some(),
+        };
+        Some(WholeLetter { letter, value: record.payload().map(<[u8]>::to_vec), headers: theirs })
     }
 
     /// Whether it is this merchant's, by its key or by what it says as JSON.
@@ -103,7 +114,7 @@ impl Letter {
             let value: Value = serde_json::from_slice(self.value.as_deref()?).ok()?;
             Some(value.pointer("/envelope/merchant_id")? == merchant)
         };
-        self.key == merchant.as_bytes() || said().unwrap_or(false)
+        self.letter.key == merchant.as_bytes() || said().unwrap_or(false)
     }
 }
 
@@ -146,15 +157,15 @@ pub fn position_of(record: &OwnedMessage, names: &TopicNames) -> Option<Position
 }
 
 /// The dead letters that are kept and wanted, in the order in which their records came. Blocks.
-pub fn read_all(settings: &Settings, wanted: impl Fn(&Letter) -> bool) -> Result<Vec<Letter>, CliError> {
+pub fn read_all(settings: &Settings, wanted: impl Fn(&WholeLetter) -> bool) -> Result<Vec<Letter>, CliError> {
     let names = TopicNames::new(settings.kafka.topic_prefix.as_str());
     let name = names.out(OutTopic::DeadLetters);
     let mut topic = TopicReader::open(settings, std::slice::from_ref(&name), Start::Beginning)?;
     let mut letters = Vec::new();
     loop {
         match topic.next(PATIENCE)? {
-            Read::Record(record) => match Letter::of(&record, &names) {
-                Some(letter) if wanted(&letter) => letters.push(letter),
+            Read::Record(record) => match WholeLetter::of(&record, &names) {
+                Some(whole) if wanted(&whole) => letters.push(whole.letter),
                 Some(_) => {}
                 None => eprintln!(
                     "{name}/{}/{} is left out: it was not written by a worker of this version or of one before",
@@ -163,22 +174,47 @@ pub fn read_all(settings: &Settings, wanted: impl Fn(&Letter) -> bool) -> Result
                 ),
             },
             Read::AtEnd => break,
-            Read::Quiet => {
-                return Err(CliError::Failed(
-                    "the broker has sent nothing for 30 s, and not the end of the topic".to_owned(),
-                ));
-            }
+            Read::Quiet => return Err(silent()),
         }
     }
     letters.sort_by_key(|letter| (letter.came, letter.original, letter.place));
     Ok(letters)
 }
 
-pub fn instant(text: &str) -> Result<Instant, String> {
-    match text.parse::<jiff::Timestamp>() {
-        Ok(at) => Ok(Instant::from_micros(at.as_microsecond())),
-        Err(_) => Err("must be an RFC 3339 instant, for example 2026-01-31T12:00:00Z".to_owned()),
+fn silent() -> CliError {
+    CliError::Failed("the broker has sent nothing for 30 s, and not the end of the topic".to_owned())
+}
+
+/// Reads dead letters one by one, whole.
+pub struct LetterReader {
+    topic: TopicReader,
+    name: String,
+    names: TopicNames,
+}
+
+impl LetterReader {
+    pub fn open(settings: &Settings) -> Result<LetterReader, CliError> {
+        let names = TopicNames::new(settings.kafka.topic_prefix.as_str());
+        let name = names.out(OutTopic::DeadLetters);
+        let topic = TopicReader::open(settings, std::slice::from_ref(&name), Start::BeforeEnd(0))?;
+        Ok(LetterReader { topic, name, names })
     }
+
+    /// The one that lies there. Blocks.
+    pub fn read(&mut self, place: Place) -> Result<WholeLetter, CliError> {
+        self.topic.stand_at(&self.name, place.partition, place.offset)?;
+        match self.topic.next(PATIENCE)? {
+            Read::Record(record) if (record.partition(), record.offset()) == (place.partition, place.offset) => {
+                WholeLetter::of(&record, &self.names).ok_or_else(|| not_there(place))
+            }
+            Read::Record(_) | Read::AtEnd => Err(not_there(place)),
+            Read::Quiet => Err(silent()),
+        }
+    }
+}
+
+pub fn not_there(place: Place) -> CliError {
+    CliError::Failed(format!("there is no dead letter at {place}, or its topic does not keep it any more"))
 }
 
 /// Bytes for people: text where nothing in it would move a terminal, else hexadecimal digits.
@@ -209,20 +245,20 @@ mod tests {
         (ORIGINAL_TIME, "2023-11-14T22:13:19Z"),
     ];
 
-    fn letter(headers: &[(&str, &str)]) -> Option<Letter> {
+    fn whole(headers: &[(&str, &str)]) -> Option<WholeLetter> {
         let headers = headers
             .iter()
             .fold(OwnedHeaders::new(), |all, (key, value)| all.insert(NativeHeader { key, value: Some(*value) }));
         let value = br#"{"envelope":{"merchant_id":"shop-2"}}"#.to_vec();
         let (topic, time) = ("loyalty.dead-letters".to_owned(), Timestamp::LogAppendTime(1_700_000_000_000));
         let record = OwnedMessage::new(Some(value), Some(b"shop-1".to_vec()), topic, time, 1, 17, Some(headers));
-        Letter::of(&record, &TopicNames::new("loyalty."))
+        WholeLetter::of(&record, &TopicNames::new("loyalty."))
     }
 
     #[test]
     fn what_the_worker_added_is_told_from_what_the_sender_sent() {
-        let elsewhere = [(TOPIC, "elsewhere"), ("loyalty.group", "theirs")];
-        let letter = letter(&[&elsewhere[..], &ADDED].concat()).expect("a dead letter");
+        let elsewhere = [(TOPIC, "elsewhere"), ("loyalty.group", "theirs"), (REPLAY_OF, "dead-letters/1/3 credit/0/4")];
+        let WholeLetter { letter, value, headers } = whole(&[&elsewhere[..], &ADDED].concat()).expect("a dead letter");
         assert_eq!(letter.place.to_string(), "1/17");
         assert_eq!(letter.original, Position { topic: CommandTopic::Credit, partition: 1, offset: 81 });
         assert_eq!(
@@ -230,26 +266,27 @@ mod tests {
             ("2023-11-14T22:13:19Z".to_owned(), "wrong_partition")
         );
         assert_eq!((letter.reason.as_str(), letter.group, letter.schema_id), ("Not here.", None, None));
-        let theirs: Vec<&str> = letter.headers.iter().map(|header| header.name.as_str()).collect();
-        assert_eq!(theirs, [TOPIC, "loyalty.group"]);
+        let theirs: Vec<&str> = headers.iter().map(|header| header.name.as_str()).collect();
+        assert_eq!(theirs, [TOPIC, "loyalty.group", REPLAY_OF]);
+        assert_eq!((letter.replays, letter.has_value, value.is_some()), (1, true, true));
     }
 
     #[test]
     fn one_of_before_came_when_it_was_given_up() {
-        let letter = letter(&ADDED[..5]).expect("a dead letter");
-        assert_eq!(letter.came, letter.given_up);
+        let letter = whole(&ADDED[..5]).expect("a dead letter").letter;
+        assert_eq!((letter.came, letter.replays), (letter.given_up, 0));
     }
 
     #[test]
     fn what_the_worker_did_not_write_is_no_dead_letter() {
-        assert_eq!(letter(&[]), None);
-        assert_eq!(letter(&ADDED[1..]), None);
-        assert_eq!(letter(&[&ADDED[..3], &[("__connect.errors.class.name", "of_later_times")]].concat()), None);
+        assert_eq!(whole(&[]), None);
+        assert_eq!(whole(&ADDED[1..]), None);
+        assert_eq!(whole(&[&ADDED[..3], &[("__connect.errors.class.name", "of_later_times")]].concat()), None);
     }
 
     #[test]
     fn a_merchant_is_known_by_the_key_or_by_what_is_said() {
-        let letter = letter(&ADDED).expect("a dead letter");
+        let letter = whole(&ADDED).expect("a dead letter");
         assert_eq!(["shop-1", "shop-2", "shop-3"].map(|merchant| letter.is_of(merchant)), [true, true, false]);
     }
 

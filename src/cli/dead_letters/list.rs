@@ -3,9 +3,9 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::letter::{self, Letter};
+use super::letter::{self, Letter, WholeLetter};
 use super::{Replayed, class_named, connect};
-use crate::cli::{CliError, output, tail};
+use crate::cli::{CliError, output, tail, times};
 use crate::config::Settings;
 use crate::domain::Instant;
 use crate::domain::command::DeadLetterClass;
@@ -30,8 +30,8 @@ pub struct Options {
     /// Only of this class: undecodable, unknown_schema, missing_merchant, wrong_key, wrong_partition or skipped
     #[arg(long, value_name = "CLASS", value_parser = class_named)]
     class: Option<DeadLetterClass>,
-    /// Only of records that came then or later
-    #[arg(long, value_name = "INSTANT", value_parser = letter::instant)]
+    /// Only of records that came then or later: an RFC 3339 instant, or how long ago it was, as 24h
+    #[arg(long, value_name = "WHEN", value_parser = times::since)]
     since: Option<Instant>,
     /// Print one JSON object for each
     #[arg(long)]
@@ -39,17 +39,17 @@ pub struct Options {
 }
 
 impl Options {
-    fn wants(&self, letter: &Letter) -> bool {
-        self.class.is_none_or(|class| letter.class == class)
-            && self.since.is_none_or(|since| letter.came >= since)
-            && self.merchant.as_deref().is_none_or(|merchant| letter.is_of(merchant))
+    fn wants(&self, whole: &WholeLetter) -> bool {
+        self.class.is_none_or(|class| whole.letter.class == class)
+            && self.since.is_none_or(|since| whole.letter.came >= since)
+            && self.merchant.as_deref().is_none_or(|merchant| whole.is_of(merchant))
     }
 }
 
 pub fn run(options: &Options, settings: &Settings) -> Result<(), CliError> {
     let names = TopicNames::new(settings.kafka.topic_prefix.as_str());
     let replayed = Replayed::load(&connect(settings)?, &names)?;
-    let letters = letter::read_all(settings, |letter| options.wants(letter))?;
+    let letters = letter::read_all(settings, |whole| options.wants(whole))?;
     if options.json {
         return letters.iter().try_for_each(|letter| output::line(object(letter, &replayed, &names)));
     }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use clap::Args;
 use tokio::runtime::Handle;
 
-use super::letter::{self, Letter, Place};
-use super::{Replayed, class_named, connect, show};
+use super::letter::{self, Letter, LetterReader, Place, WholeLetter};
+use super::{Replayed, class_named, connect};
 use crate::cli::answers::Answers;
 use crate::cli::{CliError, output};
 use crate::config::Settings;
@@ -20,6 +20,9 @@ use crate::store::Databases;
 const KEPT_KEY: &str =
     "its key is not the command's merchant_id, and a replay keeps the key: let its sender send the command again";
 
+/// What became a dead letter again after so many replays is not mended by one more.
+const MOST_REPLAYS: usize = 3;
+
 #[derive(Args)]
 #[command(
     long_about = "Sends the original bytes of dead letters to the topic where they stood, under their key and with their headers, to the \
@@ -28,7 +31,8 @@ const KEPT_KEY: &str =
                   holds for that too. They are sent one after the other, in the order in which they came.\n\nEach is sent once: \
                   Postgres remembers it in a transaction that commits when the broker has the record. A crash between the two may send \
                   it twice, and the command's idempotency key catches that: it is answered again, and nothing is applied again. What was \
-                  replayed before is refused, or left out with --class, unless --again asks for it.",
+                  replayed before is refused, or left out with --class, unless --again asks for it. A replay that fails makes a new dead \
+                  letter, which may be replayed in its turn; after the third time that too takes --again.",
     after_help = "Whose key is wrong (wrong_key) can't be mended so: its sender sends it again. All workers must be of a version that has \
                   this command, else the time when it came first goes unheard. It needs the rights of a sender in Kafka, and of a worker \
                   in Postgres.
@@ -72,7 +76,7 @@ pub fn run(options: &Options, settings: &Settings) -> Result<(), CliError> {
     let names = TopicNames::new(settings.kafka.topic_prefix.as_str());
     let databases = connect(settings)?;
     let replayed = Replayed::load(&databases, &names)?;
-    let letters = letter::read_all(settings, |letter| options.asks_for(letter))?;
+    let letters = letter::read_all(settings, |whole| options.asks_for(whole))?;
     let chosen = options.choose(letters, &replayed)?;
 
     let sender = CommandSender::new(&settings.kafka, &names).map_err(CliError::failed)?;
@@ -82,8 +86,10 @@ pub fn run(options: &Options, settings: &Settings) -> Result<(), CliError> {
     };
     let runtime = Handle::current();
     let replay = Replay { databases, sender, names, again: options.again, as_of_now: options.as_of_now };
+    let mut reader = LetterReader::open(settings)?;
     for letter in &chosen {
-        let Some(position) = runtime.block_on(replay.send(letter))? else {
+        let whole = reader.read(letter.place)?;
+        let Some(position) = runtime.block_on(replay.send(&whole))? else {
             eprintln!("{}: somebody else has just replayed it", named(letter));
             continue;
         };
@@ -107,12 +113,12 @@ fn named(letter: &Letter) -> String {
 }
 
 impl Options {
-    fn asks_for(&self, letter: &Letter) -> bool {
+    fn asks_for(&self, whole: &WholeLetter) -> bool {
         match self.class {
             Some(class) => {
-                letter.class == class && self.merchant.as_deref().is_none_or(|merchant| letter.is_of(merchant))
+                whole.letter.class == class && self.merchant.as_deref().is_none_or(|merchant| whole.is_of(merchant))
             }
-            None => self.places.contains(&letter.place),
+            None => self.places.contains(&whole.letter.place),
         }
     }
 
@@ -121,7 +127,7 @@ impl Options {
     fn choose(&self, letters: Vec<Letter>, replayed: &Replayed) -> Result<Vec<Letter>, CliError> {
         let found: HashSet<Place> = letters.iter().map(|letter| letter.place).collect();
         if let Some(missing) = self.places.iter().find(|place| !found.contains(*place)) {
-            return Err(show::not_there(*missing));
+            return Err(letter::not_there(*missing));
         }
         let (mut chosen, mut refused, mut before) = (Vec::new(), Vec::new(), 0);
         for letter in letters {
@@ -136,6 +142,12 @@ impl Options {
                         record.at
                     ));
                 }
+            } else if letter.replays >= MOST_REPLAYS && !self.again {
+                refused.push(format!(
+                    "{} was replayed {} times, and became a dead letter each time: mend what it says, and --again sends it once more",
+                    named(&letter),
+                    letter.replays
+                ));
             } else {
                 chosen.push(letter);
             }
@@ -162,7 +174,7 @@ fn hopeless(letter: &Letter) -> Option<String> {
     if letter.class == DeadLetterClass::WrongKey || letter.key.is_empty() {
         return Some(KEPT_KEY.to_owned());
     }
-    letter.value.is_none().then(|| "it has no value".to_owned())
+    (!letter.has_value).then(|| "it has no value".to_owned())
 }
 
 struct Replay {
@@ -175,15 +187,16 @@ struct Replay {
 
 impl Replay {
     /// Sends one record and remembers it. `None` when somebody else did so meanwhile.
-    async fn send(&self, letter: &Letter) -> Result<Option<Position>, CliError> {
+    async fn send(&self, whole: &WholeLetter) -> Result<Option<Position>, CliError> {
+        let letter = &whole.letter;
         let Position { topic, partition, offset } = letter.original;
         let name = self.names.command(topic);
         let store = self.databases.of_lane(partition).map_err(CliError::failed)?;
         let mut replays = store.replays().await.map_err(CliError::failed)?;
         let begun = replays.begin(&name, partition, offset, self.again).await.map_err(CliError::failed)?;
         let Some(replay) = begun else { return Ok(None) };
-        let value = letter.value.as_deref().unwrap_or_default();
-        let headers = headers(letter, self.as_of_now);
+        let value = whole.value.as_deref().unwrap_or_default();
+        let headers = headers(whole, self.as_of_now);
         let sent = self.sender.send(topic, &letter.key, value, &headers).await;
         let (partition, offset) = sent.map_err(|failure| {
             CliError::Failed(format!(
@@ -203,10 +216,11 @@ impl Replay {
     }
 }
 
-/// The sender's headers, without those of a replay before this one, and what this one adds.
-fn headers(letter: &Letter, as_of_now: bool) -> Vec<Header> {
-    let is_senders = |header: &&Header| header.name != ORIGINAL_TIME && header.name != REPLAY_OF;
-    let mut headers: Vec<Header> = letter.headers.iter().filter(is_senders).cloned().collect();
+/// The sender's headers, where it was replayed before, and what this replay adds.
+fn headers(whole: &WholeLetter, as_of_now: bool) -> Vec<Header> {
+    let letter = &whole.letter;
+    let mut headers: Vec<Header> =
+        whole.headers.iter().filter(|header| header.name != ORIGINAL_TIME).cloned().collect();
     let replay_of = format!("dead-letters/{} {:?}", letter.place, letter.original);
     headers.push(Header { name: REPLAY_OF.to_owned(), value: replay_of.into_bytes() });
     if !as_of_now {
@@ -221,7 +235,6 @@ mod tests {
     use crate::domain::Instant;
 
     fn letter() -> Letter {
-        let header = |name: &str| Header { name: name.to_owned(), value: b"theirs".to_vec() };
         Letter {
             place: Place { partition: 0, offset: 17 },
             original: Position { topic: CommandTopic::Credit, partition: 1, offset: 81 },
@@ -232,21 +245,25 @@ mod tests {
             schema_id: None,
             group: None,
             omitted: None,
+            replays: 1,
             key: b"shop-1".to_vec(),
-            value: Some(b"{}".to_vec()),
-            headers: [ORIGINAL_TIME, "traceparent", REPLAY_OF].map(header).to_vec(),
+            has_value: true,
         }
     }
 
     #[test]
     fn a_replay_says_what_it_is_and_keeps_the_senders_headers() {
+        let header = |name: &str| Header { name: name.to_owned(), value: b"theirs".to_vec() };
+        let theirs = [ORIGINAL_TIME, "traceparent", REPLAY_OF].map(header).to_vec();
+        let whole = WholeLetter { letter: letter(), value: Some(b"{}".to_vec()), headers: theirs };
         let told = |as_of_now: bool| -> Vec<String> {
-            let headers = headers(&letter(), as_of_now).into_iter();
+            let headers = headers(&whole, as_of_now).into_iter();
             headers.map(|header| format!("{}={}", header.name, String::from_utf8_lossy(&header.value))).collect()
         };
-        let (theirs, replay_of) = ("traceparent=theirs", "loyalty.replay-of=dead-letters/0/17 credit/1/81");
-        assert_eq!(told(false), [theirs, replay_of, "loyalty.original-time=2023-11-14T22:13:20.25Z"]);
-        assert_eq!(told(true), [theirs, replay_of]);
+        let (theirs, before) = ("traceparent=theirs", "loyalty.replay-of=theirs");
+        let replay_of = "loyalty.replay-of=dead-letters/0/17 credit/1/81";
+        assert_eq!(told(false), [theirs, before, replay_of, "loyalty.original-time=2023-11-14T22:13:20.25Z"]);
+        assert_eq!(told(true), [theirs, before, replay_of]);
     }
 
     #[test]
@@ -256,7 +273,7 @@ mod tests {
             (Letter { class: DeadLetterClass::WrongKey, ..letter() }, "its key is not"),
             (Letter { key: Vec::new(), ..letter() }, "its key is not"),
             (Letter { omitted: Some("headers".to_owned()), ..letter() }, "its headers"),
-            (Letter { value: None, ..letter() }, "no value"),
+            (Letter { has_value: false, ..letter() }, "no value"),
             (Letter { original: Position { topic: CommandTopic::Clock, ..letter().original }, ..letter() }, "a tick"),
         ];
         for (letter, expected) in refused {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use clap::Args;
 use serde_json::Value;
 
-use super::letter::{self, Letter, Place};
+use super::letter::{self, LetterReader, Place, WholeLetter};
 use super::{Replayed, connect, mends};
 use crate::cli::{CliError, output};
 use crate::config::Settings;
@@ -27,16 +27,14 @@ pub struct Options {
 pub fn run(options: &Options, settings: &Settings) -> Result<(), CliError> {
     let names = TopicNames::new(settings.kafka.topic_prefix.as_str());
     let replayed = Replayed::load(&connect(settings)?, &names)?;
-    let found = letter::read_all(settings, |letter| letter.place == options.place)?;
-    let Some(letter) = found.first() else { return Err(not_there(options.place)) };
-    output::text(page(letter, &replayed))
+    let found = letter::read_all(settings, |whole| whole.letter.place == options.place)?;
+    let Some(letter) = found.first() else { return Err(letter::not_there(options.place)) };
+    let whole = LetterReader::open(settings)?.read(letter.place)?;
+    output::text(page(&whole, &replayed))
 }
 
-pub(super) fn not_there(place: Place) -> CliError {
-    CliError::Failed(format!("there is no dead letter at {place}, or its topic does not keep it any more"))
-}
-
-fn page(letter: &Letter, replayed: &Replayed) -> String {
+fn page(whole: &WholeLetter, replayed: &Replayed) -> String {
+    let letter = &whole.letter;
     let mut text = String::new();
     let mut line = |name: &str, value: &str| {
         if !value.is_empty() {
@@ -60,11 +58,11 @@ fn page(letter: &Letter, replayed: &Replayed) -> String {
     line("replayed", times.as_deref().unwrap_or("no"));
     line("key", &letter::plain(&letter.key));
     line("not kept", letter.omitted.as_deref().unwrap_or_default());
-    for header in &letter.headers {
+    for header in &whole.headers {
         line("header", &format!("{} = {}", letter::plain(header.name.as_bytes()), letter::plain(&header.value)));
     }
     text.push('\n');
-    text.push_str(&match &letter.value {
+    text.push_str(&match &whole.value {
         None => "The record has no value.\n".to_owned(),
         Some(bytes) => value(bytes),
     });

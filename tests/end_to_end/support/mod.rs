@@ -6,6 +6,7 @@ pub mod database;
 pub mod installation;
 pub mod process;
 pub mod prometheus;
+pub mod proxy;
 pub mod published;
 pub mod stack;
 pub mod topics;

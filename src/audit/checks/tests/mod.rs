@@ -1,5 +1,6 @@
 //! Each check, seen to hold and seen to fail.
 
+mod since;
 mod world;
 
 use uuid::Uuid;
@@ -10,7 +11,8 @@ use crate::config::LaneRange;
 use crate::domain::{CommandTopic, Frontier};
 use world::{ANN, BEN, EXPIRY, at, credit, redeem, sound};
 
-const IDLE: AuditOptions = AuditOptions { expect_idle: true, publication_patience: std::time::Duration::from_secs(0) };
+const IDLE: AuditOptions =
+    AuditOptions { expect_idle: true, publication_patience: std::time::Duration::from_secs(0), since: None };
 const LIVE: AuditOptions = AuditOptions { expect_idle: false, ..IDLE };
 
 /// Corrupts the sound world; the names of the checks that fail, in the report's order.

@@ -115,6 +115,7 @@ impl World {
         ResultFact {
             offset: self.facts.lanes[0].results.records.len() as i64,
             result_id: self.id(),
+            key: self.id(),
             command,
             customer: None,
             accepted: true,
