@@ -45,14 +45,20 @@ static ENVELOPE: LazyLock<OwnSchema> = LazyLock::new(|| {
     OwnSchema::of(&credit.fields[0].schema, "", json.clone())
 });
 
-/// The schema of a topic's commands as the first release had it. Senders may still use it.
-pub fn released(topic: CommandTopic) -> &'static str {
+macro_rules! of_releases {
+    ($($release:literal)+, $schema:literal) => {
+        [$(include_str!(concat!("../../schemas/released/", $release, "/", $schema, ".avsc"))),+]
+    };
+}
+
+/// The schemas of a topic's commands as the releases had them, the first one first. Senders may still use them.
+pub fn released(topic: CommandTopic) -> [&'static str; 2] {
     match topic {
-        CommandTopic::MerchantConfig => include_str!("../../schemas/released/1/merchant-config.avsc"),
-        CommandTopic::CustomerUpsert => include_str!("../../schemas/released/1/customer-upsert.avsc"),
-        CommandTopic::Credit => include_str!("../../schemas/released/1/credit.avsc"),
-        CommandTopic::Redeem => include_str!("../../schemas/released/1/redeem.avsc"),
-        CommandTopic::Clock => include_str!("../../schemas/released/1/clock.avsc"),
+        CommandTopic::MerchantConfig => of_releases!("1" "2", "merchant-config"),
+        CommandTopic::CustomerUpsert => of_releases!("1" "2", "customer-upsert"),
+        CommandTopic::Credit => of_releases!("1" "2", "credit"),
+        CommandTopic::Redeem => of_releases!("1" "2", "redeem"),
+        CommandTopic::Clock => of_releases!("1" "2", "clock"),
     }
 }
 

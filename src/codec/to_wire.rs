@@ -19,6 +19,9 @@ const MAX_LOTS: usize = 64;
 /// Lots that a state lists in all.
 const MAX_STATE_LOTS: usize = 4096;
 
+/// Characters of an idempotency key. One that has more was refused for it, and may fill a record: as JSON, six times over.
+const MAX_KEY_CHARS: usize = 255;
+
 /// The full names of the command topics, made once and borrowed by every record.
 pub(super) struct Topics([String; CommandTopic::COUNT]);
 
@@ -49,7 +52,7 @@ pub(super) fn result<'a>(outcome: &'a Outcome, topics: &'a Topics) -> ResultReco
         source: envelope.source.as_deref().map(Cow::from),
         command: topics.position(outcome.position),
         merchant_id: envelope.merchant_id.as_str().into(),
-        idempotency_key: envelope.idempotency_key.as_str().into(),
+        idempotency_key: beginning(envelope.idempotency_key.as_str(), MAX_KEY_CHARS).into(),
         command_kind: outcome.command.body.kind().into(),
         customer_id: decision.customer_id.map(|id| Id(id.0)),
         status: status(outcome).into(),
@@ -154,6 +157,10 @@ pub(super) fn customer_state<'a>(customer: &'a Customer, accounts: &'a [Account]
 /// Within the range that RFC 3339 holds: the beginning of time is 1900.
 pub(super) fn micros(instant: Instant) -> Micros {
     Micros(instant.clamp(Instant::EARLIEST, Instant::LATEST).micros())
+}
+
+fn beginning(text: &str, most: usize) -> &str {
+    text.char_indices().nth(most).map_or(text, |(end, _)| &text[..end])
 }
 
 pub(super) fn count(number: impl TryInto<i32>) -> i32 {

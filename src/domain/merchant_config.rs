@@ -22,7 +22,7 @@ const ONE_DAY_S: i64 = 24 * 60 * 60;
 const MOST_UNITS: usize = 64;
 const MOST_LINKS: usize = 20;
 const MOST_ATTRIBUTES: usize = 50;
-/// A change makes each of them anew.
+/// A change makes each of them anew. No more are taken, so that a change of today can always be made.
 const MOST_PENDING: usize = 50;
 
 pub(super) fn judge_settings(book: &mut Book, case: &Case<'_>, patch: &SettingsPatch) -> Result<Accepted, Rejection> {
@@ -33,10 +33,12 @@ pub(super) fn judge_settings(book: &mut Book, case: &Case<'_>, patch: &SettingsP
     let in_force = config.and_then(|config| config.settings_at(effective_from));
     let mut before = in_force.map_or_else(Arc::default, |in_force| in_force.settings.clone());
     let pending = config.map_or_else(Vec::new, |config| config.settings_after(effective_from));
+    let since = effective_from.min(case.moment.record_time);
+    let waiting = config.map_or_else(Vec::new, |config| config.settings_after(since));
     let mut settings = Settings::clone(&before);
     let mut check = FieldCheck::default();
     check_no_reference(case, &mut check);
-    check_pending(pending.len(), &mut check);
+    check_schedule(case, effective_from, waiting.iter().map(|version| version.effective_from), &mut check);
     if let Some(preset) = patch.preset {
         settings.apply_preset(preset);
     }
@@ -134,9 +136,11 @@ pub(super) fn judge_unit(book: &mut Book, case: &Case<'_>, unit: &UnitDefinition
     let effective_from = effective_from(case, unit.effective_from, latest.is_none());
     let in_force = config.and_then(|config| config.unit_at(&unit.unit_id, effective_from)).cloned();
     let pending = config.map_or_else(Vec::new, |config| config.unit_after(&unit.unit_id, effective_from));
+    let since = effective_from.min(case.moment.record_time);
+    let waiting = config.map_or_else(Vec::new, |config| config.unit_after(&unit.unit_id, since));
     let mut check = FieldCheck::default();
     check_no_reference(case, &mut check);
-    check_pending(pending.len(), &mut check);
+    check_schedule(case, effective_from, waiting.iter().map(|version| version.effective_from), &mut check);
     check.text("command.unit_id", Some(unit.unit_id.as_str()), 255);
     check.text("command.name", Some(&unit.name), 255);
     let units = config.map_or(0, |config| config.units.len());
@@ -255,11 +259,19 @@ fn check_no_reference(case: &Case<'_>, check: &mut FieldCheck) {
     }
 }
 
-fn check_pending(versions: usize, check: &mut FieldCheck) {
-    if versions > MOST_PENDING {
+/// `waiting`: when those begin that wait for their time, and those that the change lies before. A version of the same instant is replaced.
+fn check_schedule(
+    case: &Case<'_>,
+    effective_from: Instant,
+    waiting: impl Iterator<Item = Instant>,
+    check: &mut FieldCheck,
+) {
+    let others = waiting.filter(|begins| *begins != effective_from).count();
+    let is_scheduled = effective_from > case.moment.record_time;
+    if others + usize::from(is_scheduled) > MOST_PENDING {
         check.bad(
             "effective_from",
-            format!("lies before {versions} versions that come into force later; {MOST_PENDING} are the most"),
+            format!("leaves {others} other versions that come into force later; {MOST_PENDING} may wait in all"),
         );
     }
 }

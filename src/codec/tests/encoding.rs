@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::batch::{ChangeSet, ChangedCustomer, Outcome, RowChanges};
+use crate::codec::decode::MAX_VALUE_BYTES;
 use crate::codec::encode::{EncodeError, MAX_RECORD_BYTES};
 use crate::codec::problems::Problems;
 use crate::codec::{EncodeInput, Encoder, JournalBatch, OutgoingReader, from_json, outcomes_hash};
@@ -12,8 +13,8 @@ use crate::config::{Encoding, RegistrySettings};
 use crate::domain::command::DeadLetter;
 use crate::domain::customer::Customer;
 use crate::domain::{
-    self, Account, Balance, CustomerChange, CustomerId, Decision, Effect, Entry, EntryKind, Event, Fact, Lot, LotId,
-    LotShare, MerchantId, Rejection, RejectionCode, Seed, UnitId,
+    self, Account, Balance, CustomerChange, CustomerId, Decision, Effect, Entry, EntryKind, Event, Fact,
+    IdempotencyKey, Lot, LotId, LotShare, MerchantId, Rejection, RejectionCode, Seed, UnitId,
 };
 use crate::record::{Header, OutTopic, OutboundRecord, OutboundRecords, TopicNames};
 use uuid::Uuid;
@@ -328,6 +329,25 @@ fn the_longest_state_can_be_published_as_json() {
     let lots = |account: &serde_json::Value| account["lots"].as_array().unwrap().len();
     assert_eq!(json["accounts"].as_array().unwrap().iter().map(lots).sum::<usize>(), 4096);
     assert!(value.len() + 64 * 1024 < MAX_RECORD_BYTES, "{} bytes leave no room for the profile", value.len());
+}
+
+/// It was refused, and the sender must hear of it: a control character is one byte in Avro, and six in JSON.
+#[test]
+fn a_key_that_fills_a_record_is_told_by_its_beginning() {
+    let mut changes = changes();
+    let key = "\u{1}".repeat(MAX_VALUE_BYTES);
+    changes.outcomes[0].command.envelope.idempotency_key = IdempotencyKey::new(key);
+    changes.outcomes[1].command.envelope.idempotency_key = IdempotencyKey::new("ä".repeat(255));
+    for encoding in [Encoding::Avro, Encoding::Json] {
+        let (encoder, reader) = encoder_and_reader(encoding);
+        let encoded = encode(&encoder, &changes, &[original()]).unwrap();
+        let keys: Vec<serde_json::Value> = encoded
+            .iter()
+            .take(2)
+            .map(|result| reader.read_json(result.value.as_deref().unwrap()).unwrap()["idempotency_key"].clone())
+            .collect();
+        assert_eq!(keys, ["\u{1}".repeat(255), "ä".repeat(255)]);
+    }
 }
 
 #[test]

@@ -75,17 +75,28 @@ fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
+fn first_released(topic: CommandTopic) -> &'static str {
+    let [first, ..] = schemas::released(topic);
+    first
+}
+
 #[test]
 fn every_schema_has_grown_by_appending() {
     for topic in CommandTopic::ALL {
         let own = schemas::command(topic);
-        assert_eq!(faults(&json(schemas::released(topic)), &own.json), [""; 0], "{}", own.full_name());
+        for released in schemas::released(topic) {
+            assert_eq!(faults(&json(released), &own.json), [""; 0], "{}", own.full_name());
+        }
     }
     let outgoing = [
         (OutTopic::Results, include_str!("../../../schemas/released/1/results.avsc")),
         (OutTopic::Events, include_str!("../../../schemas/released/1/events.avsc")),
         (OutTopic::Customers, include_str!("../../../schemas/released/1/customers.avsc")),
         (OutTopic::Journal, include_str!("../../../schemas/released/1/journal.avsc")),
+        (OutTopic::Results, include_str!("../../../schemas/released/2/results.avsc")),
+        (OutTopic::Events, include_str!("../../../schemas/released/2/events.avsc")),
+        (OutTopic::Customers, include_str!("../../../schemas/released/2/customers.avsc")),
+        (OutTopic::Journal, include_str!("../../../schemas/released/2/journal.avsc")),
     ];
     for (topic, old) in outgoing {
         let own = schemas::outgoing(topic).unwrap();
@@ -120,7 +131,7 @@ fn what_is_no_growth_is_seen() {
 }
 
 #[test]
-fn single_objects_of_this_schema_and_of_the_released_one_are_understood() {
+fn single_objects_of_this_schema_and_of_the_released_ones_are_understood() {
     let expected = command(&avro(CommandTopic::Credit, &credit()));
     let framed = |text: &str, datum: &[u8]| {
         let mut value = vec![0xC3, 0x01];
@@ -133,12 +144,12 @@ fn single_objects_of_this_schema_and_of_the_released_one_are_understood() {
     assert_eq!(command(&record(CommandTopic::Credit, value)).content_hash, expected.content_hash);
 
     // An upsert as the first release had it: nine fields.
-    let old = apache_avro::Schema::parse_str(schemas::released(CommandTopic::CustomerUpsert)).unwrap();
+    let old = apache_avro::Schema::parse_str(first_released(CommandTopic::CustomerUpsert)).unwrap();
     let upsert = wire::CustomerUpsert { email: Some("a@b.c".into()), active: Some(false), ..Default::default() };
     let upsert = wire::CustomerUpsertCommand { envelope: envelope(), command: upsert };
     let mut datum = wire::datum(&upsert);
     datum.truncate(datum.len() - 11); // what has been appended since, each in one byte
-    let value = framed(schemas::released(CommandTopic::CustomerUpsert), &datum);
+    let value = framed(first_released(CommandTopic::CustomerUpsert), &datum);
     let now = command(&avro(CommandTopic::CustomerUpsert, &upsert));
     assert_eq!(command(&record(CommandTopic::CustomerUpsert, value)).content_hash, now.content_hash);
 
@@ -149,6 +160,21 @@ fn single_objects_of_this_schema_and_of_the_released_one_are_understood() {
     let mut writer = GenericSingleObjectWriter::new_with_capacity(&old, 256).unwrap();
     writer.write_value_ref(&value, &mut theirs).unwrap();
     assert_eq!(command(&record(CommandTopic::CustomerUpsert, theirs)).content_hash, now.content_hash);
+
+    // Settings as the second release had them.
+    let settings = wire::Settings { name: Some("Cafe".into()), ..Default::default() };
+    let command_of_config = wire::MerchantConfigCommand {
+        envelope: wire::Envelope { customer: None, ..envelope() },
+        effective_from: None,
+        command: wire::ConfigBody::Settings(settings),
+        expected_version: None,
+    };
+    let mut datum = wire::datum(&command_of_config);
+    datum.truncate(datum.len() - 1); // unknown_customer's null; that of expected_version takes its place
+    let [_, second] = schemas::released(CommandTopic::MerchantConfig);
+    let now = command(&avro(CommandTopic::MerchantConfig, &command_of_config));
+    let then = command(&record(CommandTopic::MerchantConfig, framed(second, &datum)));
+    assert_eq!((then.body, then.content_hash), (now.body, now.content_hash));
 
     let (class, message) = dead_letter(&record(CommandTopic::Credit, b"\xC3\x01\0\0\0\0\0\0\0\0x".to_vec()));
     assert_eq!(class, DeadLetterClass::UnknownSchema);
@@ -166,8 +192,8 @@ fn single_objects_of_this_schema_and_of_the_released_one_are_understood() {
 fn fingerprints_are_those_of_other_libraries() {
     let of = |text| u64::from_be_bytes(schemas::fingerprint(text).unwrap());
     assert_eq!(of(schemas::command(CommandTopic::Credit).text), 0x52C9_7CEF_EE54_8C92);
-    assert_eq!(of(schemas::released(CommandTopic::CustomerUpsert)), 0xCDAC_C7CB_D2E5_79F6);
-    assert_eq!(of(schemas::released(CommandTopic::MerchantConfig)), 0x2AF3_80FB_0BF4_6156);
+    assert_eq!(of(first_released(CommandTopic::CustomerUpsert)), 0xCDAC_C7CB_D2E5_79F6);
+    assert_eq!(of(first_released(CommandTopic::MerchantConfig)), 0x2AF3_80FB_0BF4_6156);
 }
 
 /// It was decided when it was refused, and comes again after an upgrade: still the same command.
@@ -176,7 +202,7 @@ fn a_command_that_is_malformed_is_the_same_with_a_longer_schema() {
     let upsert = wire::CustomerUpsert { first_name: Some("\0".into()), ..Default::default() };
     let upsert = wire::CustomerUpsertCommand { envelope: envelope(), command: upsert };
     let datum = wire::datum(&upsert);
-    let text = schemas::released(CommandTopic::CustomerUpsert);
+    let text = first_released(CommandTopic::CustomerUpsert);
     let mut old = [&[0xC3, 0x01], schemas::fingerprint(text).unwrap().as_slice()].concat();
     old.extend(&datum[..datum.len() - 11]);
     let (old, new) = (record(CommandTopic::CustomerUpsert, old), avro(CommandTopic::CustomerUpsert, &upsert));

@@ -130,12 +130,17 @@ fn so_many_may_wait_and_no_more() {
         let names = (1..=count).map(|day| format!("settings name=day-{day} from=+{day}d -> updated\n"));
         names.collect()
     };
-    let within = format!("settings\n{}settings max_age=60 -> updated, config 102", days(50));
-    super::ledger::check(&mut super::OneBook::default(), &within, 1);
-    let beyond =
-        format!("settings\n{}settings max_age=60 -> invalid_fields, fields effective_from, config 1", days(51));
-    super::ledger::check(&mut super::OneBook::default(), &beyond, 1);
-    let units = days(51).replace("settings name=", "unit points name=");
-    let beyond = format!("unit points\n{units}unit points min_held=5 -> invalid_fields, fields effective_from");
-    super::ledger::check(&mut super::OneBook::default(), &beyond, 1);
+    let check = |text: &str| super::ledger::check(&mut super::OneBook::default(), text, 1);
+    // A change of today is always taken, and so is another word for an instant that is there.
+    let full = format!("settings\n{}", days(50));
+    let one_more = "-> invalid_fields, fields effective_from, config 1";
+    check(&format!("{full}settings max_age=60 -> updated, config 102"));
+    check(&format!("{full}settings name=other from=+9d -> updated, config 93"));
+    check(&format!("{full}settings name=day-51 from=+51d {one_more}\nsettings max_age=60 -> updated, config 102"));
+    check(&format!("{full}settings name=day-0 from=+1h {one_more}"));
+    // One has come into force, and makes room for another.
+    check(&format!("{full}after 1d\nsettings name=day-51 from=+51d -> updated, config 52"));
+    let units = days(50).replace("settings name=", "unit points name=");
+    check(&format!("unit points\n{units}unit points min_held=5 -> updated, config 102"));
+    check(&format!("unit points\n{units}unit points min_held=5 from=+51d -> invalid_fields, fields effective_from"));
 }
