@@ -115,6 +115,8 @@ fn a_database_that_goes_away_stops_its_lanes_only() {
     stays.open("meanwhile");
     let (status, body) = worker.ready();
     assert!(status == 200 && body["lanes"]["0"] == "held", "{body}");
+    assert!(installation.must(&["customer", stays.merchant, "external_id:meanwhile"]).contains("meanwhile"));
+    installation.must(&["skip", "credit/0/1000000", "--reason", "its database is there"]);
     let lanes = installation.call(&["lanes"]);
     assert!(lanes.code == Some(1) && lanes.stderr.contains("postgres.lane_urls (1-1)"), "{}", lanes.stderr);
 
@@ -186,7 +188,7 @@ fn a_wrong_range_is_refused(installation: &Installation) {
     let settings = installation.database_settings();
     let [(first_lane, first_url), (second_lane, second_url)] = settings.as_slice() else { panic!("{settings:?}") };
     let swapped = [(*first_lane, second_url.as_str()), (*second_lane, first_url.as_str())];
-    let merchant = MERCHANTS[0];
+    let merchant = Shop::of_lane(installation, 0).merchant;
     for arguments in [
         &["run"][..],
         &["topics", "create", "--lanes", "2"],
