@@ -44,10 +44,9 @@ pub async fn run(options: Options, settings: Settings) -> Result<(), CliError> {
         let key = options.explain.as_deref().unwrap_or_default();
         return explain::run(&options.merchant, key, options.json, &settings).await;
     };
-    let databases = Databases::connect(&settings.postgres).await.map_err(CliError::failed)?;
     let merchant = MerchantId::new(options.merchant.as_str());
-    let store = databases.of_merchant(&merchant).map_err(CliError::failed)?;
-    let found = query::customer(store, &merchant, reference).await.map_err(CliError::failed)?;
+    let store = Databases::connect_merchant(&settings.postgres, &merchant).await.map_err(CliError::failed)?;
+    let found = query::customer(&store, &merchant, reference).await.map_err(CliError::failed)?;
     match found {
         Some(view) if options.json => output::line(object(&view)),
         Some(view) => output::text(page(&view)),

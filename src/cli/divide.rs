@@ -10,7 +10,8 @@ use crate::store::Databases;
 #[command(
     long_about = "Makes several databases of one, after it was copied: deletes from each database of postgres.lane_urls the rows of the lanes \
                   that are in another's range, in one transaction for each. It refuses where a lane's own database does not have what \
-                  would be deleted, and may be run again. No worker may run meanwhile, and since the copy was begun.",
+                  would be deleted (it counts the rows of each merchant), and may be run again. No worker may run meanwhile, and since \
+                  the copy was begun.",
     after_help = "Examples:
   createdb --template loyalty loyalty_2              # or a restored dump, or a standby that was promoted
   export LOYALTY_POSTGRES__LANE_URLS__0_15=postgres://owner:secret@db-1/loyalty

@@ -12,10 +12,9 @@ use crate::query;
 use crate::store::Databases;
 
 pub async fn run(merchant: &str, key: &str, as_json: bool, settings: &Settings) -> Result<(), CliError> {
-    let databases = Databases::connect(&settings.postgres).await.map_err(CliError::failed)?;
     let (merchant, key) = (MerchantId::new(merchant), IdempotencyKey::new(key));
-    let store = databases.of_merchant(&merchant).map_err(CliError::failed)?;
-    let found = query::decision(store, &merchant, &key).await.map_err(CliError::failed)?;
+    let store = Databases::connect_merchant(&settings.postgres, &merchant).await.map_err(CliError::failed)?;
+    let found = query::decision(&store, &merchant, &key).await.map_err(CliError::failed)?;
     let Some(remembered) = found else {
         return Err(CliError::Failed(format!(
             "no command of merchant {merchant} with the idempotency key {key} has been decided. It may still wait (`loyalty-worker \
@@ -27,7 +26,7 @@ pub async fn run(merchant: &str, key: &str, as_json: bool, settings: &Settings) 
     let accounts = match remembered.decision.customer_id {
         Some(id) => {
             let reference = CustomerRef { kind: RefKind::CustomerId, value: id.to_string() };
-            let view = query::customer(store, &merchant, &reference).await.map_err(CliError::failed)?;
+            let view = query::customer(&store, &merchant, &reference).await.map_err(CliError::failed)?;
             view.map(|view| view.accounts).unwrap_or_default()
         }
         None => Vec::new(),

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::{CliError, output};
 use crate::config::Settings;
-use crate::store::{Databases, Part};
+use crate::store::{Part, Store};
 
 #[derive(Args)]
 #[command(
@@ -29,8 +29,9 @@ pub async fn run(options: Options, settings: Settings) -> Result<(), CliError> {
             "--grant-to and --grant-read-to name the same role; the first can read already".to_owned(),
         ));
     }
-    let databases = Databases::connect(&settings.postgres).await.map_err(CliError::failed)?;
-    for store in databases.all() {
+    for database in &settings.postgres {
+        // Also one that was copied and is not divided: `divide` needs the tables of this version.
+        let store = Store::open(database).await.map_err(CliError::failed)?;
         if let Some(lanes) = store.lanes() {
             output::line(format_args!("The database of the lanes {lanes}:"))?;
         }

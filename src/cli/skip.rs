@@ -31,9 +31,8 @@ pub async fn run(options: Options, settings: Settings) -> Result<(), CliError> {
     if options.reason.trim().is_empty() || options.reason.len() > 500 {
         return Err(CliError::Usage("--reason must have 1 to 500 characters".to_owned()));
     }
-    let databases = Databases::connect(&settings.postgres).await.map_err(CliError::failed)?;
     let Position { topic, partition, offset } = position;
-    let store = databases.of_lane(partition).map_err(CliError::failed)?;
+    let store = Databases::connect_lane(&settings.postgres, partition).await.map_err(CliError::failed)?;
     let reason = options.reason.trim();
     if store.skip(&names.command(topic), partition, offset, reason).await.map_err(CliError::failed)? {
         output::line(format_args!("{position:?} will become a dead letter."))

@@ -45,13 +45,12 @@ pub async fn run(options: Options, settings: Settings) -> Result<(), CliError> {
 
 /// Every merchant's, or one's, in their order.
 async fn books(merchant: Option<&MerchantId>, settings: &Settings) -> Result<Vec<TrialBalance>, StoreError> {
-    let databases = Databases::connect(&settings.postgres).await?;
     let stores = match merchant {
-        Some(merchant) => std::slice::from_ref(databases.of_merchant(merchant)?),
-        None => databases.all(),
+        Some(merchant) => vec![Databases::connect_merchant(&settings.postgres, merchant).await?],
+        None => Databases::connect(&settings.postgres).await?.all().to_vec(),
     };
     let mut books = Vec::new();
-    for store in stores {
+    for store in &stores {
         books.extend(query::trial_balance(&store.plain_client().await?, merchant).await?);
     }
     books.sort_by(|a, b| (&a.merchant_id, &a.unit_id).cmp(&(&b.merchant_id, &b.unit_id)));

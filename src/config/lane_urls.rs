@@ -34,8 +34,12 @@ impl fmt::Display for LaneRange {
 pub(super) fn ranges(urls: &BTreeMap<String, String>) -> Result<Vec<(LaneRange, String)>, String> {
     let mut found = Vec::with_capacity(urls.len());
     for (range, url) in urls {
-        let (first, last) =
-            bounds(range).ok_or_else(|| format!("{range:?} is no range of lanes, such as \"0-15\" or \"3-3\""))?;
+        let (first, last) = bounds(range).ok_or_else(|| {
+            // An address in a range's place: there may be a password in it.
+            let named =
+                if range.contains([':', '/', '@']) { "the name of an entry".to_owned() } else { format!("{range:?}") };
+            format!("{named} is no range of lanes, such as \"0-15\" or \"3-3\"")
+        })?;
         if !Kind::PostgresUrl.accepts(url) {
             return Err(format!("the lanes {range} need an address: {}", Kind::PostgresUrl.expectation()));
         }

@@ -124,6 +124,7 @@ fn ranges_of_lanes_that_can_not_be_are_refused() {
         ("\"3-0\" = \"postgres://a\"", "\"3-0\" is no range of lanes"),
         ("\"0\" = \"postgres://a\"", "\"0\" is no range of lanes"),
         ("\"0-x\" = \"postgres://a\"", "\"0-x\" is no range of lanes"),
+        ("\"postgres://u:s3cret@a\" = \"0-3\"", "the name of an entry is no range of lanes"),
         ("\"0-3\" = \"mysql://u:s3cret@a\"", "the lanes 0-3 need an address: postgres://user"),
         ("\"0-3\" = [\"s3cret\"]", "postgres.lane_urls is not right"),
     ];

@@ -19,6 +19,19 @@ impl Databases {
         Ok(Databases(stores))
     }
 
+    /// Connects to the one that has a lane; the others need not be there.
+    pub async fn connect_lane(settings: &[PostgresSettings], lane: i32) -> Result<Store, StoreError> {
+        let of_lane = settings.iter().find(|database| database.lanes.is_none_or(|lanes| lanes.has(lane)));
+        Store::connect(of_lane.ok_or_else(|| no_range(lane))?).await
+    }
+
+    /// The same for a merchant.
+    pub async fn connect_merchant(settings: &[PostgresSettings], merchant: &MerchantId) -> Result<Store, StoreError> {
+        let lanes = settings.iter().find_map(|database| database.lanes);
+        let lane = lanes.map_or(0, |lanes| lane_of(merchant.as_str().as_bytes(), lanes.of));
+        Databases::connect_lane(settings, lane).await
+    }
+
     /// In the order of their lanes.
     pub fn all(&self) -> &[Store] {
         &self.0
@@ -26,14 +39,7 @@ impl Databases {
 
     pub fn of_lane(&self, lane: i32) -> Result<&Store, StoreError> {
         let of_lane = self.0.iter().find(|store| store.lanes().is_none_or(|lanes| lanes.has(lane)));
-        of_lane.ok_or_else(|| {
-            StoreError::new(StoreErrorKind::Fatal, format!("no range of postgres.lane_urls has lane {lane}"))
-        })
-    }
-
-    pub fn of_merchant(&self, merchant: &MerchantId) -> Result<&Store, StoreError> {
-        let lanes = self.0.iter().find_map(Store::lanes);
-        self.of_lane(lanes.map_or(0, |lanes| lane_of(merchant.as_str().as_bytes(), lanes.of)))
+        of_lane.ok_or_else(|| no_range(lane))
     }
 
     /// Refuses ranges that leave lanes out, or have some that there are not.
@@ -60,4 +66,8 @@ impl Databases {
         }
         Ok(Vec::new())
     }
+}
+
+fn no_range(lane: i32) -> StoreError {
+    StoreError::new(StoreErrorKind::Fatal, format!("no range of postgres.lane_urls has lane {lane}"))
 }

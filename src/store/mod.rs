@@ -79,8 +79,8 @@ impl Store {
         Ok(store)
     }
 
-    /// Connects, whatever lanes are in it.
-    async fn open(settings: &PostgresSettings) -> Result<Store, StoreError> {
+    /// Connects, whatever lanes are in it: for what brings it in order.
+    pub async fn open(settings: &PostgresSettings) -> Result<Store, StoreError> {
         let store = Store { pool: connect::pool(settings)?, settings: settings.clone() };
         let client = store.client().await?;
         let encoding: String = client.query_one("show server_encoding", &[]).await?.try_get(0)?;

@@ -54,8 +54,14 @@ fn a_database_is_copied_and_divided() {
     assert!(refused.code == Some(1) && refused.stderr.contains("loyalty-worker divide"), "{}", refused.stderr);
     let refused = installation.call(&["divide"]);
     assert!(refused.code == Some(1) && refused.stderr.contains("went on after the copy"), "{}", refused.stderr);
-    installation.server().execute(&format!("drop database \"{second}\""));
-    installation.server().execute(&copy);
+    let copy_again = || {
+        installation.server().execute(&format!("drop database \"{second}\""));
+        installation.server().execute(&copy);
+    };
+    copy_again();
+    an_incomplete_copy_is_refused(&installation);
+    copy_again();
+    one_database_by_two_addresses_is_refused(&installation);
     let divided = installation.must(&["divide"]);
     assert!(!divided.contains(" 0 rows"), "{divided}");
     assert_eq!(installation.must(&["divide"]).matches(" 0 rows").count(), 2, "it was not done at once");
@@ -70,6 +76,54 @@ fn a_database_is_copied_and_divided() {
     worker.finish();
     installation.assert_audit_holds();
     assert_each_has_its_own(&installation.databases());
+}
+
+/// What the copy has lost would be deleted from where it still is.
+fn an_incomplete_copy_is_refused(installation: &Installation) {
+    let lost = "delete from decision where ctid = (select ctid from decision where \"partition\" = 1 limit 1)";
+    installation.databases()[1].execute(lost);
+    let refused = installation.call(&["divide"]);
+    assert_eq!(refused.code, Some(1), "{}", refused.stdout);
+    assert!(refused.stderr.contains("rows in decision of partition 1"), "{}", refused.stderr);
+}
+
+/// Each range would delete what the other keeps.
+fn one_database_by_two_addresses_is_refused(installation: &Installation) {
+    let settings = installation.database_settings();
+    let again = format!("{}?application_name=another", settings[0].1);
+    let refused = installation.call_with(&["divide"], &[(settings[1].0, again.as_str())]);
+    assert_eq!(refused.code, Some(1), "{}", refused.stdout);
+    assert!(refused.stderr.contains("is another range's too"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_database_that_goes_away_stops_its_lanes_only() {
+    let installation = Installation::in_two_databases("one-of-two-away");
+    let worker = installation.worker();
+    worker.await_all_lanes();
+    let (mut stays, mut goes) = (Shop::of_lane(&installation, 0), Shop::of_lane(&installation, 1));
+    goes.open("before");
+
+    let second = installation.second_database.as_deref().expect("two databases");
+    let allow = |allowed: bool| {
+        installation.server().execute(&format!("alter database \"{second}\" with allow_connections {allowed}"));
+    };
+    allow(false);
+    let end = format!("select pg_terminate_backend(pid) from pg_stat_activity where datname = '{second}'");
+    installation.server().execute(&end);
+    worker.await_lane_state(1, "recovering");
+    stays.open("meanwhile");
+    let (status, body) = worker.ready();
+    assert!(status == 200 && body["lanes"]["0"] == "held", "{body}");
+    assert!(installation.must(&["customer", stays.merchant, "external_id:meanwhile"]).contains("meanwhile"));
+    installation.must(&["skip", "credit/0/1000000", "--reason", "its database is there"]);
+    let lanes = installation.call(&["lanes"]);
+    assert!(lanes.code == Some(1) && lanes.stderr.contains("postgres.lane_urls (1-1)"), "{}", lanes.stderr);
+
+    allow(true);
+    goes.open("after");
+    worker.finish();
+    installation.assert_audit_holds();
 }
 
 fn assert_each_has_its_own(databases: &[Database]) {
@@ -134,7 +188,7 @@ fn a_wrong_range_is_refused(installation: &Installation) {
     let settings = installation.database_settings();
     let [(first_lane, first_url), (second_lane, second_url)] = settings.as_slice() else { panic!("{settings:?}") };
     let swapped = [(*first_lane, second_url.as_str()), (*second_lane, first_url.as_str())];
-    let merchant = MERCHANTS[0];
+    let merchant = Shop::of_lane(installation, 0).merchant;
     for arguments in [
         &["run"][..],
         &["topics", "create", "--lanes", "2"],

@@ -112,8 +112,8 @@ fn read(file: &Path) -> Result<Document, CliError> {
 
 /// A merchant that nobody has configured has an empty configuration.
 async fn stored(settings: &Settings, merchant: &MerchantId) -> Result<MerchantConfig, StoreError> {
-    let databases = Databases::connect(&settings.postgres).await?;
-    Ok(query::merchant_config(databases.of_merchant(merchant)?, merchant).await?.unwrap_or_default())
+    let store = Databases::connect_merchant(&settings.postgres, merchant).await?;
+    Ok(query::merchant_config(&store, merchant).await?.unwrap_or_default())
 }
 
 fn show(found: &Difference) -> Result<(), CliError> {

@@ -28,10 +28,9 @@ pub struct Options {
 }
 
 pub async fn run(options: Options, settings: Settings) -> Result<(), CliError> {
-    let databases = Databases::connect(&settings.postgres).await.map_err(CliError::failed)?;
     let merchant = MerchantId::new(options.merchant.as_str());
-    let store = databases.of_merchant(&merchant).map_err(CliError::failed)?;
-    let found = query::merchant_config(store, &merchant).await.map_err(CliError::failed)?;
+    let store = Databases::connect_merchant(&settings.postgres, &merchant).await.map_err(CliError::failed)?;
+    let found = query::merchant_config(&store, &merchant).await.map_err(CliError::failed)?;
     let config = found.ok_or_else(|| {
         CliError::Failed(format!("there is no merchant {merchant}: no merchant-config command of it was ever applied"))
     })?;

@@ -49,7 +49,7 @@ impl Worker {
         body["halted"][lane.to_string()].as_str().expect("a reason").to_owned()
     }
 
-    fn await_lane_state(&self, lane: i32, state: &str) {
+    pub fn await_lane_state(&self, lane: i32, state: &str) {
         self.process.stderr.await_nth("worker starts", 1, PATIENCE);
         eventually(&format!("lane {lane} is {state}"), || {
             assert!(!self.process.has_ended(), "the worker has ended");
