@@ -22,8 +22,8 @@ use crate::store::Databases;
 #[command(
     args_conflicts_with_subcommands = true,
     long_about = "Shows each lane: which worker has it, the last batch that is applied in Postgres and published in Kafka, and how many \
-                  records wait before it. It only looks, and may be used at any time; `lanes resize` makes more of them.\n\nA lane that has a \
-                  worker and does not move has halted, or is being recovered: /ready of that worker says so, and why.",
+                  records wait before it. It only looks, and may be used at any time; `lanes resize` makes more of them.\n\nA lane that has \
+                  a worker and does not move has halted, or is being recovered: /ready of that worker says so, and why.",
     after_help = "Examples:\n  loyalty-worker lanes\n  loyalty-worker lanes --json | jq '.[] | select(.owner == null)'\n  \
                   loyalty-worker lanes resize --to 16"
 )]
