@@ -1,6 +1,6 @@
 //! Named places where a test kills the worker. Only builds with the feature `fail-points` contain them.
 
-/// Every place, in the order in which a batch passes them. Tests iterate over it.
+/// Every place, in the order in which a batch passes them. Tests iterate over it. `lanes resize` has one of its own, `after-partitions`.
 #[cfg(feature = "fail-points")]
 pub const ALL: [&str; 10] = [
     "after-poll",

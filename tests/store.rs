@@ -25,7 +25,7 @@ async fn migrations_are_applied_once() {
     let store = &database.store;
     assert_eq!(
         store.pending_migrations().await.unwrap(),
-        ["0001_spine", "0002_profiles", "0003_replays", "0004_enrolment"]
+        ["0001_spine", "0002_profiles", "0003_replays", "0004_enrolment", "0005_growth"]
     );
     let unmigrated = store.lane_connection().await.err().unwrap();
     assert_eq!(unmigrated.kind, StoreErrorKind::Fatal);
@@ -34,7 +34,7 @@ async fn migrations_are_applied_once() {
     let (one, other) = join!(store.migrate(), store.migrate());
     let mut applied = [one.unwrap(), other.unwrap()].concat();
     applied.sort();
-    assert_eq!(applied, ["0001_spine", "0002_profiles", "0003_replays", "0004_enrolment"]);
+    assert_eq!(applied, ["0001_spine", "0002_profiles", "0003_replays", "0004_enrolment", "0005_growth"]);
     assert_eq!(store.migrate().await.unwrap(), Vec::<String>::new());
     assert_eq!(store.pending_migrations().await.unwrap(), Vec::<String>::new());
 }

@@ -14,6 +14,8 @@ use crate::domain::{CommandTopic, Frontier, Position};
 pub struct Facts {
     pub names: Names,
     pub lanes: Vec<LaneFacts>,
+    /// How many lanes there were at first, where that was another number.
+    pub grown_from: Option<i32>,
     pub ledger: Ledger,
     /// Where there are several: which rows of the ledger are whose. Empty where there is one.
     pub databases: Vec<DatabaseFacts>,

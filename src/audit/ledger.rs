@@ -25,6 +25,8 @@ const IDS_AT_ONCE: usize = 10_000;
 pub struct Lanes {
     /// How many there are; 0 when no worker has ever run.
     pub count: i32,
+    /// How many there were at first, where that was another number.
+    pub grown_from: Option<i32>,
     pub rows: Vec<(i32, LaneRow)>,
     /// Lane and batch.
     pub outbox: Vec<(i32, i64)>,
@@ -34,6 +36,7 @@ impl Lanes {
     /// Adds those of another database.
     pub fn append(&mut self, other: Lanes) {
         self.count = self.count.max(other.count);
+        self.grown_from = self.grown_from.or(other.grown_from);
         self.rows.extend(other.rows);
         self.outbox.extend(other.outbox);
     }
@@ -55,6 +58,7 @@ pub async fn read_lanes(
         }
         let count: i32 = row.try_get("lanes")?;
         lanes.count = lanes.count.max(count);
+        lanes.grown_from = lanes.grown_from.or(row.try_get("grown_from")?);
         let lane_row = LaneRow { batch: row.try_get("batch")?, lane_time: micros(row.try_get("lane_time")?), frontier };
         lanes.rows.push((row.try_get("lane")?, lane_row));
     }

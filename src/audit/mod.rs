@@ -112,6 +112,7 @@ async fn collect(settings: &Settings, options: &AuditOptions) -> Result<Facts, A
         return Err(AuditError::NoLanes);
     }
     databases.check_lanes(lanes.count)?;
+    let grown_from = lanes.grown_from;
     let mut lane_facts: Vec<LaneFacts> =
         (0..lanes.count).map(|lane| LaneFacts { lane, ..LaneFacts::default() }).collect();
     for (lane, row) in lanes.rows {
@@ -161,7 +162,7 @@ async fn collect(settings: &Settings, options: &AuditOptions) -> Result<Facts, A
             }
         }
     }
-    Ok(Facts { names, lanes, ledger, databases: parts })
+    Ok(Facts { names, lanes, grown_from, ledger, databases: parts })
 }
 
 /// Waits until what the snapshot holds as applied is published too: a worker that runs is never more than moments behind, and

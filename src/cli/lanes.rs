@@ -1,9 +1,11 @@
-//! `lanes`.
+//! `lanes`, and `lanes resize`.
+
+mod resize;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::{CliError, blocking, output};
@@ -18,15 +20,25 @@ use crate::store::Databases;
 
 #[derive(Args)]
 #[command(
-    long_about = "Shows each lane: which worker has it, the last batch that is applied in Postgres and published in Kafka, and how many records \
-                  wait before it. It only looks, and may be used at any time.\n\nA lane that has a worker and does not move has halted, or is \
-                  being recovered: /ready of that worker says so, and why.",
-    after_help = "Examples:\n  loyalty-worker lanes\n  loyalty-worker lanes --json | jq '.[] | select(.owner == null)'"
+    args_conflicts_with_subcommands = true,
+    long_about = "Shows each lane: which worker has it, the last batch that is applied in Postgres and published in Kafka, and how many \
+                  records wait before it. It only looks, and may be used at any time; `lanes resize` makes more of them.\n\nA lane that has \
+                  a worker and does not move has halted, or is being recovered: /ready of that worker says so, and why.",
+    after_help = "Examples:\n  loyalty-worker lanes\n  loyalty-worker lanes --json | jq '.[] | select(.owner == null)'\n  \
+                  loyalty-worker lanes resize --to 16"
 )]
 pub struct Options {
     /// Print one JSON array
     #[arg(long)]
     json: bool,
+    #[command(subcommand)]
+    change: Option<Change>,
+}
+
+#[derive(Subcommand)]
+enum Change {
+    /// Make more lanes of those that there are
+    Resize(resize::Options),
 }
 
 struct Lane {
@@ -41,6 +53,9 @@ struct Lane {
 }
 
 pub async fn run(options: Options, settings: Settings) -> Result<(), CliError> {
+    if let Some(Change::Resize(options)) = options.change {
+        return resize::run(options, settings).await;
+    }
     let lanes = look(settings).await?;
     if options.json { output::line(Value::from_iter(lanes.iter().map(object))) } else { output::text(table(&lanes)) }
 }
@@ -57,6 +72,7 @@ async fn look(settings: Settings) -> Result<Vec<Lane>, CliError> {
     })
     .await?;
     databases.check_lanes(count).map_err(CliError::failed)?;
+    databases.check_partitions(count).await.map_err(CliError::failed)?;
     let mut halted = BTreeMap::new();
     for store in databases.all() {
         halted.extend(store.halted_lanes().await.map_err(CliError::failed)?);
@@ -70,12 +86,8 @@ async fn look(settings: Settings) -> Result<Vec<Lane>, CliError> {
                 "lane {number} has no row in Postgres: run `loyalty-worker topics create`, which writes its start positions"
             )));
         };
-        let (consumer, ends) = (consumer.clone(), ends.clone());
-        let (committed, ends) = blocking(move || {
-            let committed = consumer.committed(number).map_err(CliError::failed)?;
-            Ok((committed, ends.of_lane(number).map_err(CliError::failed)?))
-        })
-        .await?;
+        let committed = committed(&consumer, number).await?;
+        let ends = ends_of(&ends, number).await?;
         lanes.push(Lane {
             number,
             owner: owners.remove(&number),
@@ -90,6 +102,16 @@ async fn look(settings: Settings) -> Result<Vec<Lane>, CliError> {
         });
     }
     Ok(lanes)
+}
+
+async fn committed(consumer: &CommandConsumer, lane: i32) -> Result<Committed, CliError> {
+    let consumer = consumer.clone();
+    blocking(move || consumer.committed(lane).map_err(CliError::failed)).await
+}
+
+async fn ends_of(ends: &TopicEnds, lane: i32) -> Result<[i64; CommandTopic::COUNT], CliError> {
+    let ends = ends.clone();
+    blocking(move || ends.of_lane(lane).map_err(CliError::failed)).await
 }
 
 fn table(lanes: &[Lane]) -> String {

@@ -85,7 +85,7 @@ enum Command {
     Tail(tail::Options),
     /// Show a customer: profile, accounts, lots, last entries
     Customer(customer::Options),
-    /// Show each lane: its worker, its progress, what waits before it
+    /// Show each lane: its worker, its progress, what waits before it; make more of them
     Lanes(lanes::Options),
     /// Add up the books per merchant and unit
     TrialBalance(trial_balance::Options),

@@ -25,7 +25,7 @@ pub enum Command {
                       the oldest record of each topic. What exists stays as it is: topics keep their settings, lanes their positions. \
                       Run `migrate` first.",
         after_help = "The number of lanes is how many workers and threads can share the work; a merchant is always on one of them. 8 to 64 \
-                      is usual, and it can later be changed only offline.
+                      is usual. Later it can grow, by `lanes resize`, while workers and senders stand still; it can't shrink.
 
 Examples:
   loyalty-worker topics create --lanes 16
@@ -101,7 +101,7 @@ async fn create(settings: &Settings, names: &TopicNames, lanes: i32, replication
     report(&problems)?;
     if facts.lanes != lanes {
         return Err(CliError::Usage(format!(
-            "the topics have {} partitions and --lanes says {lanes}: the number of lanes is changed only offline",
+            "the topics have {} partitions and --lanes says {lanes}: say as many as there are; `loyalty-worker lanes resize` makes more",
             facts.lanes
         )));
     }
@@ -116,7 +116,7 @@ async fn adopt(settings: &Settings, names: &TopicNames, from: From) -> Result<()
     register_lanes(settings, names, &databases, facts, from).await
 }
 
-async fn migrated(settings: &Settings) -> Result<Databases, CliError> {
+pub(super) async fn migrated(settings: &Settings) -> Result<Databases, CliError> {
     let databases = Databases::connect(&settings.postgres).await.map_err(CliError::failed)?;
     let pending = databases.pending_migrations().await.map_err(CliError::failed)?;
     if pending.is_empty() {
@@ -170,33 +170,20 @@ async fn register_lanes(
     facts: ClusterFacts,
     from: From,
 ) -> Result<(), CliError> {
+    databases.check_partitions(facts.lanes).await.map_err(CliError::failed)?;
     let consumer = CommandConsumer::new(&settings.kafka, names).map_err(CliError::failed)?;
     let mut registered = 0;
     for lane in 0..facts.lanes {
         let start = start_of(&consumer, lane, from).await?;
         let store = databases.of_lane(lane).map_err(CliError::failed)?;
-        let identity = LaneIdentity {
-            lane,
-            lanes: facts.lanes,
-            cluster_id: facts.cluster_id.clone(),
-            consumer_group: settings.kafka.group.clone(),
-            topics: CommandTopic::ALL.map(|topic| names.command(topic)),
-            topic_ids: facts.topic_ids.clone(),
-        };
+        let identity = identity(settings, names, &facts, lane);
         if store.register_lane(&identity, &start, domain::Instant::EPOCH).await.map_err(CliError::failed)? {
             registered += 1;
             output::line(format_args!("lane {lane} starts at {start:?}"))?;
         } else if let Some((registered, _)) = store.lane(lane).await.map_err(CliError::failed)?
             && registered != identity
         {
-            return Err(CliError::Failed(format!(
-                "the database belongs to another installation: its lane {lane} has the group {}, the topics {} of cluster {}, and {} lanes. \
-                 Take a database of its own for this one, or correct kafka.group and kafka.topic_prefix",
-                registered.consumer_group,
-                registered.topics.join(", "),
-                registered.cluster_id,
-                registered.lanes
-            )));
+            return Err(anothers(&registered));
         }
     }
     match facts.lanes - registered {
@@ -205,7 +192,32 @@ async fn register_lanes(
     }
 }
 
-fn report(problems: &[TopicProblem]) -> Result<(), CliError> {
+/// What a lane's row must say that belongs to these topics.
+pub(super) fn identity(settings: &Settings, names: &TopicNames, facts: &ClusterFacts, lane: i32) -> LaneIdentity {
+    LaneIdentity {
+        lane,
+        lanes: facts.lanes,
+        cluster_id: facts.cluster_id.clone(),
+        consumer_group: settings.kafka.group.clone(),
+        topics: CommandTopic::ALL.map(|topic| names.command(topic)),
+        topic_ids: facts.topic_ids.clone(),
+    }
+}
+
+/// The refusal of a lane's row that does not.
+pub(super) fn anothers(registered: &LaneIdentity) -> CliError {
+    CliError::Failed(format!(
+        "the database belongs to another installation: its lane {} has the group {}, the topics {} of cluster {}, and {} lanes. Take a \
+         database of its own for this one, or correct kafka.group and kafka.topic_prefix",
+        registered.lane,
+        registered.consumer_group,
+        registered.topics.join(", "),
+        registered.cluster_id,
+        registered.lanes
+    ))
+}
+
+pub(super) fn report(problems: &[TopicProblem]) -> Result<(), CliError> {
     for problem in problems {
         output::line(problem)?;
     }

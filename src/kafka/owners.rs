@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rdkafka::consumer::Consumer;
+use rdkafka::groups::{GroupList, GroupMemberInfo};
 
 use super::KafkaFailure;
 use super::client::plain_consumer;
@@ -23,22 +24,37 @@ pub struct Owner {
 
 /// The owners of the lanes that have one. While the group rebalances, none has. BLOCKS for up to 10 s.
 pub fn owners(settings: &KafkaSettings, names: &TopicNames) -> Result<BTreeMap<i32, Owner>, KafkaFailure> {
-    let doing = || format!("asking who is in the group {}", settings.group);
-    let consumer = plain_consumer(settings, "lanes")?;
-    let groups = consumer
-        .fetch_group_list(Some(&settings.group), PATIENCE)
-        .map_err(|error| KafkaFailure::of(doing(), &error))?;
     let clock = names.command(CommandTopic::Clock);
     let mut owners = BTreeMap::new();
-    for member in groups.groups().iter().flat_map(|group| group.members()) {
+    for member in group(settings)?.groups().iter().flat_map(|group| group.members()) {
         let Some(assignment) = member.assignment().filter(|bytes| !bytes.is_empty()) else { continue };
         let lanes = partitions_of(assignment, &clock)
-            .ok_or_else(|| KafkaFailure::unexpected(doing(), "an assignment is not as a consumer's is"))?;
-        let host = member.client_host().trim_start_matches('/').to_owned();
-        let owner = Owner { client_id: member.client_id().to_owned(), host };
+            .ok_or_else(|| KafkaFailure::unexpected(asking(settings), "an assignment is not as a consumer's is"))?;
+        let owner = owner(member);
         owners.extend(lanes.into_iter().map(|lane| (lane, owner.clone())));
     }
     Ok(owners)
+}
+
+/// Everybody who is in the group, with lanes or without. BLOCKS for up to 10 s.
+pub fn members(settings: &KafkaSettings) -> Result<Vec<Owner>, KafkaFailure> {
+    let groups = group(settings)?;
+    Ok(groups.groups().iter().flat_map(|group| group.members()).map(owner).collect())
+}
+
+fn group(settings: &KafkaSettings) -> Result<GroupList, KafkaFailure> {
+    plain_consumer(settings, "lanes")?
+        .fetch_group_list(Some(&settings.group), PATIENCE)
+        .map_err(|error| KafkaFailure::of(asking(settings), &error))
+}
+
+fn asking(settings: &KafkaSettings) -> String {
+    format!("asking who is in the group {}", settings.group)
+}
+
+fn owner(member: &GroupMemberInfo) -> Owner {
+    let host = member.client_host().trim_start_matches('/').to_owned();
+    Owner { client_id: member.client_id().to_owned(), host }
 }
 
 /// Reads Kafka's `ConsumerProtocolAssignment`: a version, then each topic with its partitions, all numbers big-endian.

@@ -43,10 +43,15 @@ fn problems_of_one(settings: &KafkaSettings, topic: &FoundTopic<'_>, first: Opti
     {
         refuse(
             TopicProblemKind::PartitionCounts,
-            format!("it has {} partitions and {other} has {lanes}, but partition p of every topic is lane p", found.partitions),
-            "Make the counts equal; where commands have been taken already, drain the worker first and make the topics anew, since \
-             more partitions give merchants to other lanes"
-                .into(),
+            format!(
+                "it has {} partitions and {other} has {lanes}, but partition p of every topic is lane p",
+                found.partitions
+            ),
+            format!(
+                "`loyalty-worker lanes resize --to {}` ends what was begun, where the lanes are to be so many; where no command has been \
+                 taken yet, make the topics anew",
+                found.partitions.max(lanes)
+            ),
         );
     }
     if found.partitions > MAX_LANES {

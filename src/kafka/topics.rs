@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::admin::{
-    AdminClient, AdminOptions, NewTopic, OwnedResourceSpecifier, ResourceSpecifier, TopicReplication,
+    AdminClient, AdminOptions, NewPartitions, NewTopic, OwnedResourceSpecifier, ResourceSpecifier, TopicReplication,
 };
 use rdkafka::client::Client;
 use rdkafka::error::RDKafkaErrorCode;
@@ -133,9 +133,45 @@ pub async fn create(
             }
         }
     }
-    until_known(&admin, all.into_iter().map(|(name, _)| name).collect()).await?;
+    until_known(&admin, all.into_iter().map(|(name, _)| name).collect(), 1).await?;
     close(admin).await;
     Ok(made)
+}
+
+/// The topics, and how many partitions each has: 0 of one that does not exist.
+pub async fn partitions(settings: &KafkaSettings, names: &TopicNames) -> Result<Vec<(String, i32)>, KafkaFailure> {
+    contact(settings).await?;
+    let admin = Arc::new(admin(settings)?);
+    let all: Vec<String> = all_topics(names).into_iter().map(|(name, _)| name).collect();
+    let asked = all.clone();
+    let found = describe(&admin, move |client| describe::topics(client, &asked, PATIENCE)).await?;
+    close(admin).await;
+    Ok(all.into_iter().zip(found).map(|(name, topic)| (name, topic.map_or(0, |topic| topic.partitions))).collect())
+}
+
+/// Gives each of these topics so many partitions, more than it has, and waits until a broker knows. Kafka does it topic by topic: after an
+/// error some may have them.
+pub async fn grow(settings: &KafkaSettings, names: Vec<String>, partitions: i32) -> Result<(), KafkaFailure> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    let count = usize::try_from(partitions).unwrap_or_default();
+    let wanted: Vec<NewPartitions<'_>> = names.iter().map(|name| NewPartitions::new(name, count)).collect();
+    contact(settings).await?;
+    let admin = Arc::new(admin(settings)?);
+    let answers = admin
+        .create_partitions(&wanted, &options().operation_timeout(Some(PATIENCE)))
+        .await
+        .map_err(|error| KafkaFailure::of("adding partitions to the topics", &error))?;
+    for answer in answers {
+        if let Err((name, code)) = answer {
+            let doing = format!("adding partitions to the topic {name}");
+            return Err(KafkaFailure::new(FailureKind::Unavailable, doing, code.to_string()));
+        }
+    }
+    until_known(&admin, names, partitions).await?;
+    close(admin).await;
+    Ok(())
 }
 
 /// Looks at all topics as they are. The facts hold only where there is no problem: with a missing topic its id is empty, with
@@ -237,18 +273,18 @@ async fn describe<T: Send + 'static>(
 }
 
 /// The controller answers before the brokers have heard of a topic; half a second was seen on a busy one.
-async fn until_known(admin: &Arc<Admin>, names: Vec<String>) -> Result<(), KafkaFailure> {
+async fn until_known(admin: &Arc<Admin>, names: Vec<String>, partitions: i32) -> Result<(), KafkaFailure> {
     let deadline = tokio::time::Instant::now() + PATIENCE;
     let mut turns = tokio::time::interval(Duration::from_millis(20));
     loop {
         turns.tick().await;
         let asked = names.clone();
         let found = describe(admin, move |client| describe::topics(client, &asked, PATIENCE)).await?;
-        if found.iter().all(Option::is_some) {
+        if found.iter().all(|topic| topic.as_ref().is_some_and(|topic| topic.partitions >= partitions)) {
             return Ok(());
         }
         if tokio::time::Instant::now() > deadline {
-            let doing = "waiting until the brokers know the new topics";
+            let doing = "waiting until the brokers know the new topics or partitions";
             return Err(KafkaFailure::new(FailureKind::Unavailable, doing, "some are still unknown"));
         }
     }

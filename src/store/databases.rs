@@ -1,6 +1,6 @@
 //! Which database has what, where there are several: a lane's rows and those of its merchants are in the one whose range has the lane.
 
-use super::{Store, StoreError, StoreErrorKind};
+use super::{Store, StoreError, StoreErrorKind, other_lanes};
 use crate::config::PostgresSettings;
 use crate::domain::MerchantId;
 use crate::record::lane_of;
@@ -54,6 +54,17 @@ impl Databases {
             )),
             _ => Ok(()),
         }
+    }
+
+    /// Refuses lanes that were registered among another number than the topics have partitions.
+    pub async fn check_partitions(&self, partitions: i32) -> Result<(), StoreError> {
+        for store in &self.0 {
+            let found = store.client().await?.query_opt(include_str!("sql/lanes_other.sql"), &[&partitions]).await?;
+            if let Some(row) = found {
+                return Err(other_lanes(row.try_get(0)?, partitions));
+            }
+        }
+        Ok(())
     }
 
     /// The migrations that one of them lacks.

@@ -27,8 +27,9 @@ const OF_LANES: [&str; 4] = [
     "delete from replayed_record where \"partition\" not between $1 and $2",
 ];
 
-/// A lane's row as far as two copies of it may be compared: how far it has come, and in what installation.
-const LANES: &str = "select lane, batch, concat_ws(' ', cluster_id, consumer_group, topic_ids::text) from lane";
+/// A lane's row as far as two copies of it may be compared: how far it has come, and in what installation; and whether lanes have grown.
+const LANES: &str =
+    "select lane, batch, concat_ws(' ', cluster_id, consumer_group, topic_ids::text), grown_from from lane";
 
 /// How many rows there are of each partition or merchant. None of them is ever deleted, so that a copy which is whole has as many or more.
 const COUNTS: &str = "
@@ -76,6 +77,14 @@ impl Databases {
             be_alone(&client, range).await?;
             for row in client.query(LANES, &[]).await? {
                 let lane: i32 = row.try_get(0)?;
+                // What is left of a key says where its command stood, and not whose it was: a merchant who has moved would be forgotten.
+                if let Some(first) = row.try_get::<_, Option<i32>>(3)? {
+                    let message = format!(
+                        "the lanes have grown, there were {first} at first: decisions of that time do not say any more which lane their \
+                         merchant is in now, so the database can't be divided. Nothing was deleted"
+                    );
+                    return Err(StoreError::new(StoreErrorKind::Fatal, message));
+                }
                 if range.has(lane) {
                     own.lanes.insert(lane, (row.try_get(1)?, row.try_get(2)?));
                 }

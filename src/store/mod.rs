@@ -14,6 +14,7 @@ mod databases;
 pub(crate) mod decision_rows;
 mod divide;
 mod error;
+mod growth;
 mod lane;
 pub(crate) mod load;
 mod migrate;
@@ -27,6 +28,7 @@ mod write;
 use std::collections::BTreeMap;
 
 use deadpool_postgres::{Object, Pool};
+use tokio_postgres::Client;
 
 use crate::batch::LaneState;
 use crate::config::{LaneRange, PostgresSettings};
@@ -34,6 +36,7 @@ use crate::domain::{CommandTopic, Frontier, Instant};
 
 pub use databases::Databases;
 pub use error::{StoreError, StoreErrorKind};
+pub use growth::{LockedLane, LockedLanes, other_lanes};
 pub use lane::{LaneConnection, OutboxRow};
 pub use outbox::OutboxValue;
 pub use replays::{Replay, ReplayedRecord, Replays};
@@ -165,23 +168,7 @@ impl Store {
         lane_time: Instant,
     ) -> Result<bool, StoreError> {
         let client = self.client().await?;
-        let statement = client.prepare_cached(include_str!("sql/lane_register.sql")).await?;
-        let inserted = client
-            .execute(
-                &statement,
-                &[
-                    &identity.lane,
-                    &identity.lanes,
-                    &identity.cluster_id,
-                    &identity.consumer_group,
-                    &Timestamptz(lane_time),
-                    &identity.topics.as_slice(),
-                    &identity.topic_ids.as_slice(),
-                    &start.0.as_slice(),
-                ],
-            )
-            .await?;
-        Ok(inserted == 1)
+        register(&client, identity, start, lane_time).await
     }
 
     /// A lane's row as it is, without becoming its owner.
@@ -223,7 +210,7 @@ impl Store {
     }
 
     /// One connection for what is no lane's work, with nothing set in its session.
-    pub async fn plain_client(&self) -> Result<tokio_postgres::Client, StoreError> {
+    pub async fn plain_client(&self) -> Result<Client, StoreError> {
         connect::client(&self.settings).await
     }
 
@@ -231,4 +218,28 @@ impl Store {
     pub(crate) async fn client(&self) -> Result<Object, StoreError> {
         self.pool.get().await.map_err(|error| connect::pool_error(error, &self.settings))
     }
+}
+
+async fn register(
+    client: &Client,
+    identity: &LaneIdentity,
+    start: &Frontier,
+    lane_time: Instant,
+) -> Result<bool, StoreError> {
+    let inserted = client
+        .execute(
+            include_str!("sql/lane_register.sql"),
+            &[
+                &identity.lane,
+                &identity.lanes,
+                &identity.cluster_id,
+                &identity.consumer_group,
+                &Timestamptz(lane_time),
+                &identity.topics.as_slice(),
+                &identity.topic_ids.as_slice(),
+                &start.0.as_slice(),
+            ],
+        )
+        .await?;
+    Ok(inserted == 1)
 }

@@ -22,7 +22,7 @@ use crate::kafka::commands::Committed;
 use crate::kafka::publisher::{PublishErrorKind, PublishJob, PublishReport, Publisher};
 use crate::kafka::ranges::RangeReader;
 use crate::record::OutTopic;
-use crate::store::{LaneConnection, LaneIdentity, OutboxRow, StoreError, StoreErrorKind};
+use crate::store::{LaneConnection, LaneIdentity, OutboxRow, StoreError, StoreErrorKind, other_lanes};
 
 /// A lane that is ours and in order: everything applied before is published, and its topics are read from its frontier.
 pub(super) struct Session {
@@ -220,10 +220,7 @@ pub(super) fn check_identity(shared: &Shared, identity: &LaneIdentity) -> Result
         ));
     }
     if identity.lanes != facts.lanes {
-        return halt(format!(
-            "Postgres knows {} lanes, but the topics have {} partitions: the number of lanes is changed only offline",
-            identity.lanes, facts.lanes
-        ));
+        return halt(other_lanes(identity.lanes, facts.lanes).message);
     }
     for topic in CommandTopic::ALL {
         let name = shared.names.command(topic);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::apply::LaneMemory;
 use super::recovery::{LaneFailure, check_identity, committed, published_by_journal};
-use super::shared::{DUE_LIMIT, RegistryPatience, Shared, WorkerError};
+use super::shared::{DUE_LIMIT, LANES, RegistryPatience, Shared, WorkerError};
 use crate::batch::LaneState;
 use crate::batch::inbox::merge;
 use crate::codec::outcomes_hash;
@@ -87,6 +87,14 @@ async fn apply_again(
         return Err(halt(format!(
             "was decided by rules version {}, this binary has {RULES_VERSION}: recover with loyalty-worker {}",
             batch.rules_version, batch.code_version
+        )));
+    }
+    // Merchants of these lanes have moved since, so that other records would be theirs. A batch that does not say so has its hash.
+    let lanes = shared.facts.lanes;
+    if let Some(then) = batch.settings.get(LANES).filter(|then| **then != lanes.to_string()) {
+        return Err(halt(format!(
+            "was decided when there were {then} lanes, and now there are {lanes}: this database is older than that and can't be brought \
+             over it. Restore a backup that was made since"
         )));
     }
     let due_limit = batch

@@ -74,6 +74,7 @@ impl Shared {
         }
         metrics::configured_lanes(facts.lanes);
         databases.check_lanes(facts.lanes)?;
+        databases.check_partitions(facts.lanes).await?;
         for database in &settings.postgres {
             let lanes = database.lanes.map_or(facts.lanes, LaneRange::count);
             let needed = usize::try_from(lanes).unwrap_or(usize::MAX).saturating_add(SPARE_CONNECTIONS);
@@ -116,9 +117,12 @@ impl Shared {
             .collect()
     }
 
-    /// Every setting that can change an outcome.
+    /// Everything that can change an outcome and is not in the records: settings, and how many lanes share the merchants.
     pub fn journaled_settings(&self) -> BTreeMap<String, String> {
-        BTreeMap::from([(DUE_LIMIT.to_owned(), self.settings.worker.max_due_per_batch.to_string())])
+        BTreeMap::from([
+            (DUE_LIMIT.to_owned(), self.settings.worker.max_due_per_batch.to_string()),
+            (LANES.to_owned(), self.facts.lanes.to_string()),
+        ])
     }
 
     /// Counts what a batch did, once it is committed.
@@ -171,3 +175,6 @@ const SPARE_CONNECTIONS: usize = 2;
 
 /// The journal's name of the setting that cuts time's own work.
 pub(super) const DUE_LIMIT: &str = "worker.max_due_per_batch";
+
+/// The journal's name of the number of lanes. Batches of 0.2.0 and before do not have it.
+pub(super) const LANES: &str = "lanes";

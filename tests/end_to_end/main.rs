@@ -24,4 +24,5 @@ mod kill_points;
 mod merchant_file;
 mod profiles;
 mod recover;
+mod resize;
 mod security;

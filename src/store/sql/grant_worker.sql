@@ -9,7 +9,7 @@ from :"role";
 grant select on schema_migration, lane, outbox, skipped_record, settings_version, unit_version, customer, entry, decision, earned_order,
                 replayed_record
 to :"role";
--- The fence and the frontier. What a lane belongs to, and the row itself, `topics create` writes, as the owner.
+-- The fence and the frontier. What a lane belongs to, and the row itself, `topics create` and `lanes resize` write, as the owner.
 grant update (epoch, batch, lane_time, due_pending, positions, halted) on lane to :"role";
 -- What has been published is deleted.
 grant insert, delete on outbox to :"role";

@@ -3,9 +3,9 @@
 use loyalty_worker::codec::wire;
 use serde_json::{Value, json};
 
+use super::Installation;
 use super::published::{Published, Record};
 use super::topics::{ByHand, Position, Topics};
-use super::{Installation, LANES};
 use crate::load::MERCHANTS;
 use crate::load::murmur2::partition_of;
 
@@ -18,7 +18,11 @@ pub struct Shop {
 impl Shop {
     /// The first merchant whose lane this is.
     pub fn of_lane(installation: &Installation, lane: i32) -> Shop {
-        let merchant = MERCHANTS.into_iter().find(|id| partition_of(id.as_bytes(), LANES) == lane).expect("a merchant");
+        let is_its = |id: &&str| partition_of(id.as_bytes(), installation.lanes) == lane;
+        Shop::of(installation, MERCHANTS.into_iter().find(is_its).expect("a merchant"))
+    }
+
+    pub fn of(installation: &Installation, merchant: &'static str) -> Shop {
         Shop { merchant, topics: installation.topics(), answers: Published::answers(installation) }
     }
 

@@ -20,6 +20,8 @@ pub struct Installation {
     pub name: String,
     pub prefix: String,
     pub database: String,
+    /// How many there are; a test that changes it says so here.
+    pub lanes: i32,
     /// Of lane 1, where it has a database of its own.
     pub second_database: Option<String>,
     folder: PathBuf,
@@ -73,6 +75,7 @@ impl Installation {
             stack: stack.clone(),
             prefix: format!("{name}."),
             database: name.clone(),
+            lanes: LANES,
             second_database: None,
             name,
             folder,
@@ -90,6 +93,7 @@ impl Installation {
             name: self.name.clone(),
             prefix: self.prefix.clone(),
             database: database.to_owned(),
+            lanes: self.lanes,
             second_database: None,
             folder: self.folder.clone(),
             started: AtomicU32::new(self.started.load(Ordering::Relaxed) + 100),
@@ -124,7 +128,7 @@ impl Installation {
     }
 
     pub fn topics(&self) -> Topics {
-        Topics::new(&self.stack.bootstrap, &self.prefix)
+        Topics::new(&self.stack.bootstrap, &self.prefix, self.lanes)
     }
 
     /// A command of the product, to its end.
@@ -149,7 +153,7 @@ impl Installation {
     }
 
     pub fn worker_with(&self, environment: &[(&str, &str)]) -> Worker {
-        Worker::new(self.start(&["run"], environment))
+        Worker::new(self.start(&["run"], environment), self.lanes)
     }
 
     /// The audit finds nothing wrong and nothing left to do.

@@ -11,7 +11,7 @@ use rdkafka::topic_partition_list::Offset;
 use serde_json::Value;
 
 use super::topics::Position;
-use super::{Installation, LANES, PATIENCE};
+use super::{Installation, PATIENCE};
 use crate::load::observe::consumer;
 
 /// A record of an outgoing topic.
@@ -64,7 +64,8 @@ pub struct Published {
 impl Published {
     pub fn of(installation: &Installation, topics: &[&str]) -> Published {
         let (stack, prefix) = (&installation.stack, installation.prefix.clone());
-        let consumer = consumer(&stack.bootstrap, &prefix, topics, LANES, Offset::Beginning).expect("a consumer");
+        let consumer =
+            consumer(&stack.bootstrap, &prefix, topics, installation.lanes, Offset::Beginning).expect("a consumer");
         let reader =
             OutgoingReader::new(RegistryClient::new(&RegistrySettings::at(&stack.registry_url)).expect("a client"));
         Published { consumer, reader, prefix, seen: Vec::new() }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::message::{Header, OwnedHeaders};
@@ -10,7 +10,6 @@ use rdkafka::producer::{BaseProducer, FutureProducer, FutureRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::runtime::Runtime;
 
-use super::LANES;
 use crate::load::murmur2::partition_of;
 
 pub const COMMANDS: [&str; 5] = ["merchant-config", "customer-upsert", "credit", "redeem", "clock"];
@@ -41,10 +40,11 @@ pub struct Topics {
     producer: FutureProducer,
     admin: AdminClient<DefaultClientContext>,
     prefix: String,
+    lanes: i32,
 }
 
 impl Topics {
-    pub fn new(bootstrap: &str, prefix: &str) -> Topics {
+    pub fn new(bootstrap: &str, prefix: &str, lanes: i32) -> Topics {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", bootstrap).set("client.id", "by-hand").set("linger.ms", "0");
         Topics {
@@ -52,6 +52,7 @@ impl Topics {
             producer: config.create().expect("a producer"),
             admin: config.create().expect("an administrator's client"),
             prefix: prefix.to_owned(),
+            lanes,
             config,
         }
     }
@@ -77,7 +78,7 @@ impl Topics {
         let headers = record.headers.iter().fold(OwnedHeaders::new(), |headers, (name, value)| {
             headers.insert(Header { key: name, value: Some(value) })
         });
-        let partition = record.partition.unwrap_or_else(|| partition_of(record.key.unwrap_or_default(), LANES));
+        let partition = record.partition.unwrap_or_else(|| partition_of(record.key.unwrap_or_default(), self.lanes));
         let mut outgoing = FutureRecord::<[u8], [u8]>::to(&name).partition(partition).headers(headers);
         outgoing.key = record.key;
         outgoing.payload = record.value;
@@ -88,9 +89,17 @@ impl Topics {
 
     pub fn create(&self, topic: &str, configuration: &[(&str, &str)]) {
         let name = self.name(topic);
-        let topic = NewTopic::new(&name, LANES, TopicReplication::Fixed(1));
+        let topic = NewTopic::new(&name, self.lanes, TopicReplication::Fixed(1));
         let topic = configuration.iter().fold(topic, |topic, (key, value)| topic.set(key, value));
         let answers = self.runtime.block_on(self.admin.create_topics(&[topic], &options())).expect("an answer");
+        assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    }
+
+    /// Adds partitions until there are so many.
+    pub fn grow(&self, topic: &str, partitions: usize) {
+        let name = self.name(topic);
+        let wanted = [NewPartitions::new(&name, partitions)];
+        let answers = self.runtime.block_on(self.admin.create_partitions(&wanted, &options())).expect("an answer");
         assert!(answers.iter().all(Result::is_ok), "{answers:?}");
     }
 

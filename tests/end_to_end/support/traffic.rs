@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::{Installation, LANES, PATIENCE};
+use super::{Installation, PATIENCE};
 use crate::load::encode::{Encoder, Timeline};
 use crate::load::generate::{Plan, Week, week};
 use crate::load::observe::Observer;
@@ -33,13 +33,15 @@ impl Traffic {
             "lots would expire during the run, and a test that kills things can't keep the time for that"
         );
         let start = now_micros();
-        let plan = Plan { seed: 7, records, waves, wave_micros: WAVE.as_micros() as i64, lanes: LANES, start };
+        let plan =
+            Plan { seed: 7, records, waves, wave_micros: WAVE.as_micros() as i64, lanes: installation.lanes, start };
         let week = Arc::new(week(plan));
         let tracker = Arc::<Tracker>::default();
         let (stack, prefix) = (&installation.stack, &installation.prefix);
         let schema_ids = registry::schema_ids(&stack.registry_url, prefix).expect("the schemas are registered");
-        let observer = Observer::start(&stack.bootstrap, prefix, LANES, tracker.clone()).expect("an observer");
-        let encoder = Encoder { schema_ids, lanes: LANES, timeline: Timeline::new(start) };
+        let observer =
+            Observer::start(&stack.bootstrap, prefix, installation.lanes, tracker.clone()).expect("an observer");
+        let encoder = Encoder { schema_ids, lanes: installation.lanes, timeline: Timeline::new(start) };
         let mut sender = Sender::new(&stack.bootstrap, prefix, encoder, tracker.clone()).expect("a sender");
         let sent = week.clone();
         let sending = std::thread::spawn(move || {

@@ -7,23 +7,24 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::process::Process;
-use super::{LANES, PATIENCE, eventually};
+use super::{PATIENCE, eventually};
 
 /// A stop is finished within this.
 const STOP: Duration = Duration::from_secs(10);
 
 pub struct Worker {
     process: Process,
+    lanes: i32,
 }
 
 impl Worker {
-    pub fn new(process: Process) -> Worker {
-        Worker { process }
+    pub fn new(process: Process, lanes: i32) -> Worker {
+        Worker { process, lanes }
     }
 
     /// Waits until it has all lanes and works on them.
     pub fn await_all_lanes(&self) -> &Worker {
-        for lane in 0..LANES {
+        for lane in 0..self.lanes {
             self.await_lane(lane);
         }
         self

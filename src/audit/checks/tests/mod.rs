@@ -280,6 +280,23 @@ fn a_state_that_is_not_the_row() {
 }
 
 #[test]
+fn a_state_in_two_lanes() {
+    let moved = |grown_from: Option<i32>, older: i64| {
+        failing(|facts| {
+            let newest = state(facts, ANN).clone();
+            state(facts, ANN).profile.version = older;
+            facts.lanes.push(LaneFacts { lane: 1, states: vec![newest], ..LaneFacts::default() });
+            facts.grown_from = grown_from;
+        })
+    };
+    assert_eq!(moved(Some(1), 2), Vec::<&str>::new(), "one lane grew to two");
+    assert_eq!(moved(None, 2), ["states"], "nobody moves where lanes have not grown");
+    assert_eq!(moved(Some(2), 2), ["states"], "of two lanes that grow nobody goes from the first to the second");
+    assert_eq!(moved(Some(1), 3), ["states"], "one version in two lanes");
+    assert_eq!(moved(Some(1), 4), ["states"], "the later version is left behind");
+}
+
+#[test]
 fn an_identifier_that_leads_elsewhere() {
     let key = Some(Uuid::from_u128(3));
     assert_eq!(failing(|facts| facts.ledger.identifiers[0].key = None), ["identities"]);
