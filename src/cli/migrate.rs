@@ -30,8 +30,7 @@ pub async fn run(options: Options, settings: Settings) -> Result<(), CliError> {
         ));
     }
     for database in &settings.postgres {
-        // Also one that was copied and is not divided: `divide` needs the tables of this version.
-        let store = Store::open(database).await.map_err(CliError::failed)?;
+        let store = Store::connect(database).await.map_err(CliError::failed)?;
         if let Some(lanes) = store.lanes() {
             output::line(format_args!("The database of the lanes {lanes}:"))?;
         }

@@ -7,7 +7,6 @@ mod completions;
 mod config;
 mod customer;
 mod dead_letters;
-mod divide;
 mod explain;
 mod input;
 mod lanes;
@@ -71,8 +70,6 @@ enum Command {
     Run(run::Options),
     /// Bring the database's tables up to this version
     Migrate(migrate::Options),
-    /// After the database was copied: keep in each of postgres.lane_urls only its own lanes
-    Divide(divide::Options),
     /// Make the topics, or check them
     #[command(subcommand)]
     Topics(topics::Command),
@@ -192,7 +189,6 @@ fn dispatch(line: CommandLine) -> Result<(), CliError> {
         match line.command {
             Command::Run(options) => run::run(options, settings).await,
             Command::Migrate(options) => migrate::run(options, settings).await,
-            Command::Divide(options) => divide::run(options, settings).await,
             Command::Topics(command) => topics::run(command, settings).await,
             Command::Schemas(command) => schemas::run(command, settings).await,
             Command::Send(options) => blocking(move || send::run(&options, &settings)).await,

@@ -19,8 +19,9 @@ use crate::domain::command::DeadLetter;
 use crate::domain::{CommandTopic, CustomerChange, CustomerState, Event, Instant, Position, RULES_VERSION};
 use crate::record::{InboundRecord, OutTopic, OutboundHeader, OutboundRecord, OutboundRecords, TopicNames};
 
-/// No record may be larger: brokers take 1 MiB by default, and a batch that can't be published would stop its lane.
-pub const MAX_RECORD_BYTES: usize = 900 * 1024;
+/// No record may be larger: its topic takes twice as much (see `kafka::topic_checks`), and a batch that can't be published would stop its
+/// lane. What the rules bound stays below, also as JSON, where a control character takes six bytes.
+pub const MAX_RECORD_BYTES: usize = 1024 * 1024;
 /// A dead letter keeps the sender's headers up to so much.
 const MAX_KEPT_HEADERS: usize = 32 * 1024;
 /// And its key; longer than any merchant's.

@@ -23,7 +23,7 @@ const MOST_UNITS: usize = 64;
 const MOST_LINKS: usize = 20;
 const MOST_ATTRIBUTES: usize = 50;
 /// A change makes each of them anew. No more are taken, so that a change of today can always be made.
-const MOST_PENDING: usize = 50;
+const MOST_PENDING: usize = 10;
 
 pub(super) fn judge_settings(book: &mut Book, case: &Case<'_>, patch: &SettingsPatch) -> Result<Accepted, Rejection> {
     let merchant_id = &case.command.envelope.merchant_id;

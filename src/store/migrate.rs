@@ -19,7 +19,7 @@ const MIGRATIONS: [(&str, &str); 5] = [
 ];
 
 /// Any number; the same for every version of the worker.
-pub(super) const ADVISORY_LOCK: i64 = 0x6c6f_7961_6c74_7900;
+const ADVISORY_LOCK: i64 = 0x6c6f_7961_6c74_7900;
 
 const SCHEMA_MIGRATION: &str = "
     create table if not exists schema_migration (

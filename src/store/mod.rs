@@ -12,7 +12,6 @@ pub(crate) mod config_rows;
 mod connect;
 mod databases;
 pub(crate) mod decision_rows;
-mod divide;
 mod error;
 mod growth;
 mod lane;
@@ -77,13 +76,6 @@ pub struct LaneIdentity {
 impl Store {
     /// Connects, and makes sure that the database can be used at all. Nothing is migrated.
     pub async fn connect(settings: &PostgresSettings) -> Result<Store, StoreError> {
-        let store = Store::open(settings).await?;
-        store.check_lanes().await?;
-        Ok(store)
-    }
-
-    /// Connects, whatever lanes are in it: for what brings it in order.
-    pub async fn open(settings: &PostgresSettings) -> Result<Store, StoreError> {
         let store = Store { pool: connect::pool(settings)?, settings: settings.clone() };
         let client = store.client().await?;
         let encoding: String = client.query_one("show server_encoding", &[]).await?.try_get(0)?;
@@ -91,6 +83,7 @@ impl Store {
             let message = format!("the database's encoding is {encoding}; create it with encoding UTF8");
             return Err(StoreError::new(StoreErrorKind::Fatal, message));
         }
+        store.check_lanes().await?;
         Ok(store)
     }
 
@@ -113,7 +106,7 @@ impl Store {
         let (lane, lanes): (i32, i32) = (row.try_get(0)?, row.try_get(1)?);
         let message = format!(
             "the database of the lanes {range} out of {of} in postgres.lane_urls has lane {lane} out of {lanes}: correct the ranges and \
-             addresses; after a database was copied run `loyalty-worker divide`"
+             addresses"
         );
         Err(StoreError::new(StoreErrorKind::Fatal, message))
     }

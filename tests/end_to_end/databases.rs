@@ -34,37 +34,17 @@ fn a_worker_takes_the_lanes_of_both_databases() {
 }
 
 #[test]
-fn a_database_is_copied_and_divided() {
-    let mut installation = Installation::new("divided");
+fn one_database_becomes_two_by_its_journal() {
+    let installation = Installation::new("one-becomes-two");
     let worker = installation.worker();
     worker.await_all_lanes();
     let mut traffic = Traffic::start(&installation, 2_000, 20);
-    traffic.await_flow();
-    worker.finish();
-    let second = format!("{}-second", installation.database);
-    let copy = format!("create database \"{second}\" template \"{}\"", installation.database);
-    installation.server().execute(&copy);
-    // Somebody did not wait for the division.
-    let worker = installation.worker();
     traffic.await_all();
     worker.finish();
 
-    installation.second_database = Some(second.clone());
-    let refused = installation.call(&["run"]);
-    assert!(refused.code == Some(1) && refused.stderr.contains("loyalty-worker divide"), "{}", refused.stderr);
-    let refused = installation.call(&["divide"]);
-    assert!(refused.code == Some(1) && refused.stderr.contains("went on after the copy"), "{}", refused.stderr);
-    let copy_again = || {
-        installation.server().execute(&format!("drop database \"{second}\""));
-        installation.server().execute(&copy);
-    };
-    copy_again();
-    an_incomplete_copy_is_refused(&installation);
-    copy_again();
-    one_database_by_two_addresses_is_refused(&installation);
-    let divided = installation.must(&["divide"]);
-    assert!(!divided.contains(" 0 rows"), "{divided}");
-    assert_eq!(installation.must(&["divide"]).matches(" 0 rows").count(), 2, "it was not done at once");
+    let installation = installation.with_two_databases();
+    let said = installation.must(&["recover"]);
+    assert!(said.contains(&format!("{LANES} lanes are up to date")), "{said}");
     traffic.assert_as_predicted(&installation);
     installation.assert_audit_holds();
     assert_each_has_its_own(&installation.databases());
@@ -76,24 +56,6 @@ fn a_database_is_copied_and_divided() {
     worker.finish();
     installation.assert_audit_holds();
     assert_each_has_its_own(&installation.databases());
-}
-
-/// What the copy has lost would be deleted from where it still is.
-fn an_incomplete_copy_is_refused(installation: &Installation) {
-    let lost = "delete from decision where ctid = (select ctid from decision where \"partition\" = 1 limit 1)";
-    installation.databases()[1].execute(lost);
-    let refused = installation.call(&["divide"]);
-    assert_eq!(refused.code, Some(1), "{}", refused.stdout);
-    assert!(refused.stderr.contains("rows in decision of partition 1"), "{}", refused.stderr);
-}
-
-/// Each range would delete what the other keeps.
-fn one_database_by_two_addresses_is_refused(installation: &Installation) {
-    let settings = installation.database_settings();
-    let again = format!("{}?application_name=another", settings[0].1);
-    let refused = installation.call_with(&["divide"], &[(settings[1].0, again.as_str())]);
-    assert_eq!(refused.code, Some(1), "{}", refused.stdout);
-    assert!(refused.stderr.contains("is another range's too"), "{}", refused.stderr);
 }
 
 #[test]

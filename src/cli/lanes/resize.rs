@@ -19,8 +19,7 @@ use crate::store::{LockedLane, LockedLanes};
 #[command(
     long_about = "Makes more lanes of those that there are: adds partitions to all ten topics, and writes in the database what lanes they \
                   are. The number must be a multiple of the one that there is, so that each merchant stays in its lane or goes to a new \
-                  one. Fewer lanes can't be had, nor more of them in several databases; and a database whose lanes have grown can't be \
-                  divided any more.\n\n\
+                  one. Fewer lanes can't be had, nor more of them in several databases.\n\n\
                   It refuses, and changes nothing, while a worker is in the group or a command, a batch or a publication is left to do. \
                   Once the partitions are there, no worker starts until this has come to its end: if it was interrupted, run it again.",
     after_help = "Before: stop the senders, wait until `lanes` shows that nothing waits, stop all workers by SIGTERM.

@@ -312,7 +312,7 @@ fn json_says_what_avro_says() {
 fn the_longest_state_can_be_published_as_json() {
     let (encoder, reader) = encoder_and_reader(Encoding::Json);
     let full = |unit: i64| {
-        let mut account = Account::new(UnitId::new(format!("unit-{unit}")));
+        let mut account = Account::new(UnitId::new(format!("{}{unit:03}", "\u{1}".repeat(252))));
         for n in 0..64 {
             let (lot_id, amount) = (LotId(Uuid::from_u128(n as u128)), domain::MAX_AMOUNT);
             let at = Instant::from_micros(NOW + 123_456 + n);

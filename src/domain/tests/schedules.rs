@@ -132,15 +132,15 @@ fn so_many_may_wait_and_no_more() {
     };
     let check = |text: &str| super::ledger::check(&mut super::OneBook::default(), text, 1);
     // A change of today is always taken, and so is another word for an instant that is there.
-    let full = format!("settings\n{}", days(50));
+    let full = format!("settings\n{}", days(10));
     let one_more = "-> invalid_fields, fields effective_from, config 1";
-    check(&format!("{full}settings max_age=60 -> updated, config 102"));
-    check(&format!("{full}settings name=other from=+9d -> updated, config 93"));
-    check(&format!("{full}settings name=day-51 from=+51d {one_more}\nsettings max_age=60 -> updated, config 102"));
+    check(&format!("{full}settings max_age=60 -> updated, config 22"));
+    check(&format!("{full}settings name=other from=+9d -> updated, config 13"));
+    check(&format!("{full}settings name=day-11 from=+11d {one_more}\nsettings max_age=60 -> updated, config 22"));
     check(&format!("{full}settings name=day-0 from=+1h {one_more}"));
     // One has come into force, and makes room for another.
-    check(&format!("{full}after 1d\nsettings name=day-51 from=+51d -> updated, config 52"));
-    let units = days(50).replace("settings name=", "unit points name=");
-    check(&format!("unit points\n{units}unit points min_held=5 -> updated, config 102"));
-    check(&format!("unit points\n{units}unit points min_held=5 from=+51d -> invalid_fields, fields effective_from"));
+    check(&format!("{full}after 1d\nsettings name=day-11 from=+11d -> updated, config 12"));
+    let units = days(10).replace("settings name=", "unit points name=");
+    check(&format!("unit points\n{units}unit points min_held=5 -> updated, config 22"));
+    check(&format!("unit points\n{units}unit points min_held=5 from=+11d -> invalid_fields, fields effective_from"));
 }

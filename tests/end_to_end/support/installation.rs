@@ -51,11 +51,24 @@ impl Installation {
     /// Each of the two lanes has a database of its own.
     pub fn in_two_databases(name: &str) -> Installation {
         let mut installation = Installation::bare(&Stack::shared(), name);
-        let second = format!("{}-second", installation.database);
-        installation.server().execute(&format!("create database \"{second}\""));
-        installation.second_database = Some(second);
-        installation.prepare();
+        installation.divide();
         installation
+    }
+
+    /// The same topics and group, and an empty database for each of the two lanes.
+    pub fn with_two_databases(&self) -> Installation {
+        let first = format!("{}-first", self.database);
+        self.server().execute(&format!("create database \"{first}\""));
+        let mut installation = self.with_database(&first);
+        installation.divide();
+        installation
+    }
+
+    fn divide(&mut self) {
+        let second = format!("{}-second", self.database);
+        self.server().execute(&format!("create database \"{second}\""));
+        self.second_database = Some(second);
+        self.prepare();
     }
 
     fn prepare(&self) {
