@@ -4,8 +4,9 @@
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> std::process::ExitCode {
-    // Before librdkafka does it: this way OpenSSL registers no handler that frees everything at the end of the process, under threads that
-    // are still connected.
+    // Its first use decides whether OpenSSL frees everything at the end of the process, under the runtime's and librdkafka's threads, which
+    // are not waited for and may still be closing connections. It does so by default, and librdkafka leaves it at that. This call does not
+    // (OPENSSL_INIT_NO_ATEXIT), so it comes first.
     openssl::init();
     loyalty_worker::cli::main()
 }
