@@ -151,9 +151,13 @@ impl Loader {
         if let Some(range) = rest.strip_prefix("POSTGRES__LANE_URLS__") {
             return self.insert(("postgres", "lane_urls"), origin, range.replace('_', "-"), text);
         }
-        let is_table = |key: &Key| matches!(key.kind, Kind::Properties | Kind::LaneUrls);
-        if let Some(key) = KEYS.iter().find(|key| key.variable() == variable && !is_table(key)) {
-            self.written.insert((key.section, key.name), (Written::Variable(text), origin));
+        if let Some(key) = KEYS.iter().find(|key| key.variable() == variable) {
+            if let Some(entry) = key.kind.example_entry() {
+                let why = format!("the environment sets a table's entries one by one, such as {variable}__{entry}");
+                self.problems.push(Problem::Refused { key: key.path(), origin, why });
+            } else {
+                self.written.insert((key.section, key.name), (Written::Variable(text), origin));
+            }
         } else if rest.contains("__") {
             self.unknown(rest.to_lowercase().replacen("__", ".", 1), origin);
         } else if let Some(key) = KEYS.iter().find(|key| key.variable().replace("__", "_") == variable) {

@@ -79,11 +79,19 @@ fn each_wrong_variable_is_named() {
             ("LOYALTY_KAFKA__PROPERTIES__ENABLE__IDEMPOTENCE", "false"),
             "the Kafka property enable.idempotence can't be set",
         ),
-        (("LOYALTY_KAFKA__PROPERTIES", "x"), "there is no setting kafka.properties"),
+        (
+            ("LOYALTY_KAFKA__PROPERTIES", "{\"sasl.password\" = \"s3cret\"}"),
+            "kafka.properties: the environment sets a table's entries one by one, such as \
+             LOYALTY_KAFKA__PROPERTIES__SECURITY__PROTOCOL=SASL_SSL",
+        ),
+        (
+            ("LOYALTY_POSTGRES__LANE_URLS", "{\"0-15\" = \"postgres://u:s3cret@h/d\"}"),
+            "one by one, such as LOYALTY_POSTGRES__LANE_URLS__0_15=postgres://",
+        ),
     ];
     for (variable, expected) in cases {
         let error = problem("", &[variable]);
-        assert!(error.contains(expected), "{variable:?} gave {error:?}");
+        assert!(error.contains(expected) && !error.contains("s3cret"), "{variable:?} gave {error:?}");
     }
 }
 

@@ -109,6 +109,15 @@ impl Kind {
         }
     }
 
+    /// How the environment says one entry of a table, behind the table's variable; `None`: it is no table.
+    pub fn example_entry(self) -> Option<&'static str> {
+        match self {
+            Kind::Properties => Some("SECURITY__PROTOCOL=SASL_SSL"),
+            Kind::LaneUrls => Some("0_15=postgres://loyalty:secret@db-1/loyalty"),
+            _ => None,
+        }
+    }
+
     pub fn accepts(self, text: &str) -> bool {
         match self {
             Kind::Text { min, max } => {
