@@ -86,9 +86,15 @@ pub(super) fn pool_error(error: PoolError, settings: &PostgresSettings) -> Store
         PoolError::Backend(error) => connection_error(error, settings),
         PoolError::Timeout(TimeoutType::Wait) => StoreError::new(
             StoreErrorKind::Transient,
-            "all connections to the database are in use: postgres.pool_size must be the number of its lanes and two more",
+            format!(
+                "all connections to the database of {} are in use: postgres.pool_size must be the number of its lanes and two more",
+                settings.setting()
+            ),
         ),
-        other => StoreError::new(StoreErrorKind::Transient, format!("no connection to Postgres: {other}")),
+        other => StoreError::new(
+            StoreErrorKind::Transient,
+            format!("no connection to the database of {}: {other}", settings.setting()),
+        ),
     }
 }
 
@@ -124,6 +130,7 @@ fn add_session(config: &mut tokio_postgres::Config) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::LaneRange;
 
     fn settings(url: &str) -> PostgresSettings {
         PostgresSettings { lanes: None, url: url.to_owned(), pool_size: 2, verify_full: false, tls_ca_file: None }
@@ -147,6 +154,17 @@ mod tests {
         assert_eq!(config(&settings("postgres://db/loyalty")).unwrap().get_ssl_mode(), SslMode::Disable);
         let verified = PostgresSettings { verify_full: true, ..settings("postgres://db/loyalty") };
         assert_eq!(config(&verified).unwrap().get_ssl_mode(), SslMode::Require);
+    }
+
+    #[test]
+    fn a_pool_that_is_used_up_is_named_by_its_databases_setting() {
+        let range = LaneRange { first: 4, last: 7, of: 8 };
+        let settings = PostgresSettings { lanes: Some(range), ..settings("postgres://db/loyalty") };
+        for kind in [TimeoutType::Wait, TimeoutType::Create] {
+            let error = pool_error(PoolError::Timeout(kind), &settings);
+            assert_eq!(error.kind, StoreErrorKind::Transient);
+            assert!(error.message.contains("the database of postgres.lane_urls (4-7)"), "{error}");
+        }
     }
 
     #[test]
