@@ -89,13 +89,13 @@ impl From<KafkaFailure> for LaneFailure {
     }
 }
 
-/// Makes the lane ours. The order matters: Kafka's fence comes before any progress is read, since it settles the last transaction.
+/// Makes the lane ours. The order matters: Kafka's fence comes before any progress is read, since it settles the last transaction. The
+/// connection, which alone takes nothing, comes before that: while the database is away, no producer is made in vain.
 pub(super) async fn recover(shared: &Arc<Shared>, lane: i32) -> Result<Session, LaneFailure> {
+    let mut connection = shared.databases.of_lane(lane)?.lane_connection().await?;
     let (reports_in, mut reports) = mpsc::unbounded_channel();
     let publisher = start_publisher(shared, lane, reports_in).await?;
     let committed = committed(shared, lane).await?;
-
-    let mut connection = shared.databases.of_lane(lane)?.lane_connection().await?;
     let Some((identity, state)) = connection.take_over(lane).await? else {
         return Err(LaneFailure::Halt(format!(
             "lane {lane} has no row in Postgres: run `loyalty-worker topics create`, which writes its start positions"

@@ -6,7 +6,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicRe
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, FutureProducer, FutureRecord, Producer};
+use rdkafka::producer::{BaseProducer, BaseRecord, FutureProducer, FutureRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::runtime::Runtime;
 
@@ -58,7 +58,7 @@ impl Topics {
     }
 
     /// Takes a lane's transactional id, as another owner of the lane would.
-    pub fn fence(&self, group: &str, lane: i32) {
+    pub fn fence(&self, group: &str, lane: i32) -> BaseProducer {
         let producer: BaseProducer = self
             .config
             .clone()
@@ -66,6 +66,19 @@ impl Topics {
             .create()
             .expect("a transactional producer");
         producer.init_transactions(Duration::from_secs(30)).expect("the lane's id");
+        producer
+    }
+
+    /// Whether nobody has taken the id from it since. What it sends for that it gives up again.
+    pub fn has_its_id(&self, producer: &BaseProducer, lane: i32) -> bool {
+        let name = self.name("results");
+        let record = BaseRecord::<(), [u8]>::to(&name).partition(lane).payload(b"given up".as_slice());
+        producer.begin_transaction().expect("a transaction");
+        producer.send(record).map_err(|(error, _)| error).expect("room in the queue");
+        producer
+            .flush(Duration::from_secs(30))
+            .and_then(|()| producer.abort_transaction(Duration::from_secs(30)))
+            .is_ok()
     }
 
     pub fn name(&self, topic: &str) -> String {
