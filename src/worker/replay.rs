@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::apply::LaneMemory;
+use super::apply::{ApplyError, LaneMemory};
 use super::recovery::{LaneFailure, check_identity, committed, published_by_journal};
 use super::shared::{DUE_LIMIT, LANES, RegistryPatience, Shared, WorkerError};
 use crate::batch::LaneState;
@@ -16,7 +16,7 @@ use crate::domain::{CommandTopic, Frontier, Position, RULES_VERSION};
 use crate::kafka::commands::Committed;
 use crate::kafka::ranges::RangeReader;
 use crate::record::{InboundRecord, OutTopic};
-use crate::store::LaneConnection;
+use crate::store::{LaneConnection, StoreErrorKind};
 use crate::telemetry::health::Health;
 
 /// What was done for one lane.
@@ -28,7 +28,8 @@ pub struct Replayed {
     pub commands: u64,
 }
 
-/// Applies what is published and not in the database, lane after lane. No worker may run meanwhile.
+/// Applies what is published and not in the database, lane after lane. A lane that lacks nothing is only looked at, since it may be at
+/// work; one that lacks something is halted in every worker that meets it.
 pub async fn recover(settings: Settings, mut progress: impl FnMut(Replayed)) -> Result<Vec<Replayed>, WorkerError> {
     let shared = Shared::connect(settings, Health::new()).await?;
     let (mut all, mut failures) = (Vec::new(), Vec::new());
@@ -46,30 +47,56 @@ pub async fn recover(settings: Settings, mut progress: impl FnMut(Replayed)) -> 
 }
 
 async fn recover_lane(shared: &Arc<Shared>, lane: i32) -> Result<Replayed, LaneFailure> {
+    // Asked before Postgres, which by then has all of it, unless it has lost something.
     let committed = committed(shared, lane).await?;
-    let mut connection = shared.databases.of_lane(lane)?.lane_connection().await?;
-    let Some((identity, mut state)) = connection.take_over(lane).await? else {
-        return Err(LaneFailure::Halt("no row in Postgres: run `loyalty-worker topics create` first".to_owned()));
-    };
+    let store = shared.databases.of_lane(lane)?;
+    let Some((identity, found)) = store.lane(lane).await? else { return Err(no_row()) };
     check_identity(shared, &identity)?;
-    let from_batch = state.batch;
+    let mut connection = store.lane_connection().await?;
     let unpublished = connection.unpublished(lane).await?;
-    let published = match published_by_journal(shared, lane, committed, state.batch, &unpublished).await? {
+    let published = match published_by_journal(shared, lane, committed, found.batch, &unpublished).await? {
         Committed::At { batch, .. } => batch,
-        Committed::Never => state.batch,
+        Committed::Never => found.batch,
     };
-    let mut commands = 0;
-    if state.batch < published {
-        let mut memory = LaneMemory::load(shared, &mut connection, lane).await?;
-        let mut sources = Sources::open(shared, lane)?;
-        while state.batch < published {
-            let batch = sources.journaled_after(state.batch)?;
-            let (records, after) = sources.records(&state, &batch)?;
-            commands += apply_again(shared, &mut connection, &mut memory, &mut state, &batch, &records, after).await?;
-        }
+    let from_batch = found.batch;
+    if from_batch >= published {
+        return Ok(Replayed { lane, from_batch, to_batch: from_batch, commands: 0 });
     }
-    shared.databases.of_lane(lane)?.note_halt(lane, None).await?;
+    let mut commands = 0;
+    let (mut state, mut memory) = take_over(shared, &mut connection, lane).await?;
+    let mut sources = Sources::open(shared, lane)?;
+    while state.batch < published {
+        let batch = sources.journaled_after(state.batch)?;
+        let (records, after) = sources.records(&state, &batch)?;
+        commands += loop {
+            match apply_again(shared, &mut connection, &mut memory, &mut state, &batch, &records, after).await {
+                // A worker that has the lane halted takes it from time to time, to look at it again.
+                Err(LaneFailure::LaneLost(lost)) => {
+                    let before = state.batch;
+                    (state, memory) = take_over(shared, &mut connection, lane).await?;
+                    if state.batch != before {
+                        return Err(LaneFailure::LaneLost(lost));
+                    }
+                }
+                applied => break applied?,
+            }
+        };
+    }
+    store.note_halt(lane, None).await?;
     Ok(Replayed { lane, from_batch, to_batch: state.batch, commands })
+}
+
+async fn take_over(
+    shared: &Shared,
+    connection: &mut LaneConnection,
+    lane: i32,
+) -> Result<(LaneState, LaneMemory), LaneFailure> {
+    let Some((_, state)) = connection.take_over(lane).await? else { return Err(no_row()) };
+    Ok((state, LaneMemory::load(shared, connection, lane).await?))
+}
+
+fn no_row() -> LaneFailure {
+    LaneFailure::Halt("no row in Postgres: run `loyalty-worker topics create` first".to_owned())
 }
 
 async fn apply_again(
@@ -106,10 +133,11 @@ async fn apply_again(
         batch.skipped.iter().filter_map(|position| Some((shared.names.command_of(&position.topic)?, position.offset))),
     );
     let deliveries = memory.decode(shared, records, &mut RegistryPatience::new()).await;
-    let decided = memory
-        .decide(connection, state, deliveries, after, due_limit)
-        .await
-        .map_err(|error| halt(error.to_string()))?;
+    let decided =
+        memory.decide(connection, state, deliveries, after, due_limit).await.map_err(|error| match error {
+            ApplyError::Store(lost) if lost.kind == StoreErrorKind::LaneLost => LaneFailure::from(lost),
+            error => halt(error.to_string()),
+        })?;
     let hash = hex(&outcomes_hash(&decided.changes));
     if hash != batch.outcomes_hash {
         return Err(halt(format!(

@@ -79,14 +79,35 @@ fn a_restored_backup_rolls_forward() {
     }
     worker.stop();
 
-    restored.must(&["recover"]);
+    recover_while_a_worker_looks(&restored);
     assert_eq!(restored.database().digests(), lost);
     assert!(!halted("Postgres"));
     traffic.assert_as_predicted(&restored);
+    let epochs = || restored.database().one::<i64>("select sum(epoch)::bigint from lane");
+    let before = epochs();
     let again = restored.must(&["recover"]);
     assert!(again.contains("0 commands were applied again"), "{again}");
+    assert_eq!(epochs(), before, "a lane that lacks nothing was taken from its owner");
 
     goes_on(&restored);
+}
+
+/// A worker that has a lane halted takes it over each time that it looks again: what is under way takes it back.
+fn recover_while_a_worker_looks(installation: &Installation) {
+    let (hand, lock) = (installation.database(), installation.database());
+    let epoch = || hand.one::<i64>("select epoch from lane where lane = 0");
+    let before = epoch();
+    // Read once the lane is taken.
+    lock.execute("begin; lock table skipped_record");
+    std::thread::scope(|scope| {
+        let recovers = scope.spawn(|| installation.must(&["recover"]));
+        eventually("the lane is taken", || (epoch() > before).then_some(()));
+        hand.execute("update lane set epoch = epoch + 1 where lane = 0");
+        lock.execute("commit");
+        let said = recovers.join().expect("recovered");
+        assert!(said.contains(&format!("{LANES} lanes are up to date")), "{said}");
+    });
+    assert_eq!(epoch(), before + 3);
 }
 
 /// A worker takes up where the lost database stood, and the whole is still in order.
