@@ -2,7 +2,6 @@
 
 mod resize;
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use clap::{Args, Subcommand};
@@ -16,14 +15,15 @@ use crate::kafka::commands::{CommandConsumer, Committed};
 use crate::kafka::ends::TopicEnds;
 use crate::kafka::owners::{self, Owner};
 use crate::record::TopicNames;
-use crate::store::Databases;
+use crate::store::{Databases, Store};
 
 #[derive(Args)]
 #[command(
     args_conflicts_with_subcommands = true,
     long_about = "Shows each lane: which worker has it, the last batch that is applied in Postgres and published in Kafka, and how many \
-                  records wait before it. It only looks, and may be used at any time; `lanes resize` makes more of them.\n\nA lane that has \
-                  a worker and does not move has halted, or is being recovered: /ready of that worker says so, and why.",
+                  records wait before it. It only looks, and may be used at any time; `lanes resize` makes more of them.\n\nA lane that \
+                  has a worker and does not move has halted, or is being recovered: /ready of that worker says so, and why. Of several \
+                  databases each shows its own lanes; one that does not answer is named, and the exit code is 1.",
     after_help = "Examples:\n  loyalty-worker lanes\n  loyalty-worker lanes --json | jq '.[] | select(.owner == null)'\n  \
                   loyalty-worker lanes resize --to 16"
 )]
@@ -56,13 +56,19 @@ pub async fn run(options: Options, settings: Settings) -> Result<(), CliError> {
     if let Some(Change::Resize(options)) = options.change {
         return resize::run(options, settings).await;
     }
-    let lanes = look(settings).await?;
-    if options.json { output::line(Value::from_iter(lanes.iter().map(object))) } else { output::text(table(&lanes)) }
+    let (lanes, away) = look(settings).await?;
+    if options.json {
+        output::line(Value::from_iter(lanes.iter().map(object)))?;
+    } else {
+        output::text(table(&lanes))?;
+    }
+    if away.is_empty() { Ok(()) } else { Err(CliError::Failed(away.join("\n"))) }
 }
 
-async fn look(settings: Settings) -> Result<Vec<Lane>, CliError> {
+/// The lanes, and a line for each database out of several that can't tell of its own.
+async fn look(settings: Settings) -> Result<(Vec<Lane>, Vec<String>), CliError> {
     let names = TopicNames::new(settings.kafka.topic_prefix.as_str());
-    let databases = Databases::connect(&settings.postgres).await.map_err(CliError::failed)?;
+    let databases = Databases::unasked(&settings.postgres).map_err(CliError::failed)?;
     let consumer = CommandConsumer::new(&settings.kafka, &names).map_err(CliError::failed)?;
     let ends = TopicEnds::new(&settings.kafka, &names).map_err(CliError::failed)?;
     let asked = consumer.clone();
@@ -73,35 +79,51 @@ async fn look(settings: Settings) -> Result<Vec<Lane>, CliError> {
     .await?;
     databases.check_lanes(count).map_err(CliError::failed)?;
     databases.check_partitions(count).await.map_err(CliError::failed)?;
-    let mut halted = BTreeMap::new();
+    let (mut lanes, mut away) = (Vec::new(), Vec::new());
     for store in databases.all() {
-        halted.extend(store.halted_lanes().await.map_err(CliError::failed)?);
+        let states = match (states(store, count).await, store.lanes()) {
+            (Ok(states), _) => states,
+            (Err(error), None) => return Err(error),
+            (Err(error), Some(range)) => {
+                away.push(format!("the lanes {range} are not shown: {error}"));
+                continue;
+            }
+        };
+        for (number, state, halted) in states {
+            let committed = committed(&consumer, number).await?;
+            let ends = ends_of(&ends, number).await?;
+            lanes.push(Lane {
+                number,
+                owner: owners.remove(&number),
+                halted,
+                published: match committed {
+                    Committed::At { batch, .. } => Some(batch),
+                    Committed::Never => None,
+                },
+                // The database was asked first, so that what has been applied meanwhile is at most counted as waiting.
+                waiting: CommandTopic::ALL.map(|topic| (ends[topic.index()] - state.frontier.next(topic)).max(0)),
+                state,
+            });
+        }
     }
-    let mut lanes = Vec::new();
-    for number in 0..count {
-        let store = databases.of_lane(number).map_err(CliError::failed)?;
+    Ok((lanes, away))
+}
+
+/// Each lane of a database, and why it stands still, if it does.
+async fn states(store: &Store, count: i32) -> Result<Vec<(i32, LaneState, Option<String>)>, CliError> {
+    let mut halted = store.halted_lanes().await.map_err(CliError::failed)?;
+    let (first, last) = store.lanes().map_or((0, count - 1), |range| (range.first, range.last));
+    let mut states = Vec::new();
+    for number in first..=last {
         let found = store.lane(number).await.map_err(CliError::failed)?;
         let Some((_, state)) = found else {
             return Err(CliError::Failed(format!(
                 "lane {number} has no row in Postgres: run `loyalty-worker topics create`, which writes its start positions"
             )));
         };
-        let committed = committed(&consumer, number).await?;
-        let ends = ends_of(&ends, number).await?;
-        lanes.push(Lane {
-            number,
-            owner: owners.remove(&number),
-            halted: halted.remove(&number),
-            published: match committed {
-                Committed::At { batch, .. } => Some(batch),
-                Committed::Never => None,
-            },
-            // The database was asked first, so that what has been applied meanwhile is at most counted as waiting.
-            waiting: CommandTopic::ALL.map(|topic| (ends[topic.index()] - state.frontier.next(topic)).max(0)),
-            state,
-        });
+        states.push((number, state, halted.remove(&number)));
     }
-    Ok(lanes)
+    Ok(states)
 }
 
 async fn committed(consumer: &CommandConsumer, lane: i32) -> Result<Committed, CliError> {

@@ -1,5 +1,7 @@
 //! Which database has what, where there are several: a lane's rows and those of its merchants are in the one whose range has the lane.
 
+use futures_util::future::join_all;
+
 use super::{Store, StoreError, StoreErrorKind, other_lanes};
 use crate::config::PostgresSettings;
 use crate::domain::MerchantId;
@@ -12,11 +14,41 @@ pub struct Databases(Vec<Store>);
 impl Databases {
     /// Connects to all of them. See [`Store::connect`].
     pub async fn connect(settings: &[PostgresSettings]) -> Result<Databases, StoreError> {
-        let mut stores = Vec::with_capacity(settings.len());
-        for database in settings {
-            stores.push(Store::connect(database).await?);
+        let databases = Databases::unasked(settings)?;
+        for store in databases.all() {
+            store.client().await?;
         }
-        Ok(Databases(stores))
+        Ok(databases)
+    }
+
+    /// For a worker, whose lanes in one database need not wait for another: connects to those that answer. One that is away is looked at
+    /// when it is used. One that is wrong or not migrated is refused, now or then; and so is now that none answers.
+    pub async fn connect_some(settings: &[PostgresSettings]) -> Result<Databases, StoreError> {
+        let databases = Databases::new(settings, true)?;
+        let mut away = Vec::new();
+        for answer in join_all(databases.all().iter().map(Store::client)).await {
+            match answer {
+                Ok(_) => {}
+                Err(error) if error.kind == StoreErrorKind::Transient => away.push(error),
+                Err(error) => return Err(error),
+            }
+        }
+        let all_are_away = away.len() == databases.all().len();
+        match away.into_iter().next() {
+            Some(error) if all_are_away => Err(error),
+            _ => Ok(databases),
+        }
+    }
+
+    /// Connects to none yet: each is looked at when it is used.
+    pub fn unasked(settings: &[PostgresSettings]) -> Result<Databases, StoreError> {
+        Databases::new(settings, false)
+    }
+
+    fn new(settings: &[PostgresSettings], must_be_migrated: bool) -> Result<Databases, StoreError> {
+        let stores: Result<Vec<Store>, StoreError> =
+            settings.iter().map(|database| Store::new(database, must_be_migrated)).collect();
+        Ok(Databases(stores?))
     }
 
     /// Connects to the one that has a lane; the others need not be there.
@@ -56,9 +88,10 @@ impl Databases {
         }
     }
 
-    /// Refuses lanes that were registered among another number than the topics have partitions.
+    /// Refuses lanes that were registered among another number than the topics have partitions. Where there are several databases, their
+    /// ranges have been held against both.
     pub async fn check_partitions(&self, partitions: i32) -> Result<(), StoreError> {
-        for store in &self.0 {
+        for store in self.0.iter().filter(|store| store.lanes().is_none()) {
             let found = store.client().await?.query_opt(include_str!("sql/lanes_other.sql"), &[&partitions]).await?;
             if let Some(row) = found {
                 return Err(other_lanes(row.try_get(0)?, partitions));

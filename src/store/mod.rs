@@ -25,8 +25,10 @@ mod statements;
 mod write;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use deadpool_postgres::{Object, Pool};
+use tokio::sync::OnceCell;
 use tokio_postgres::Client;
 
 use crate::batch::LaneState;
@@ -48,6 +50,9 @@ use sql_types::Timestamptz;
 pub struct Store {
     pool: Pool,
     settings: PostgresSettings,
+    must_be_migrated: bool,
+    /// Set once the database was found to be in order: with its first connection, since it may be away before that.
+    checked: Arc<OnceCell<()>>,
 }
 
 /// What a role of Postgres is for.
@@ -76,15 +81,15 @@ pub struct LaneIdentity {
 impl Store {
     /// Connects, and makes sure that the database can be used at all. Nothing is migrated.
     pub async fn connect(settings: &PostgresSettings) -> Result<Store, StoreError> {
-        let store = Store { pool: connect::pool(settings)?, settings: settings.clone() };
-        let client = store.client().await?;
-        let encoding: String = client.query_one("show server_encoding", &[]).await?.try_get(0)?;
-        if encoding != "UTF8" {
-            let message = format!("the database's encoding is {encoding}; create it with encoding UTF8");
-            return Err(StoreError::new(StoreErrorKind::Fatal, message));
-        }
-        store.check_lanes().await?;
+        let store = Store::new(settings, false)?;
+        store.client().await?;
         Ok(store)
+    }
+
+    /// Asks nothing yet.
+    fn new(settings: &PostgresSettings, must_be_migrated: bool) -> Result<Store, StoreError> {
+        let pool = connect::pool(settings)?;
+        Ok(Store { pool, settings: settings.clone(), must_be_migrated, checked: Arc::default() })
     }
 
     /// The lanes whose rows it has; `None`: it has all.
@@ -92,10 +97,26 @@ impl Store {
         self.settings.lanes
     }
 
+    /// What must be so before anything else is asked of it.
+    async fn check(&self, client: &Client) -> Result<(), StoreError> {
+        let encoding: String = client.query_one("show server_encoding", &[]).await?.try_get(0)?;
+        if encoding != "UTF8" {
+            let message = format!("the database's encoding is {encoding}; create it with encoding UTF8");
+            return Err(StoreError::new(StoreErrorKind::Fatal, message));
+        }
+        self.check_lanes(client).await?;
+        let pending = if self.must_be_migrated { migrate::pending(client).await? } else { Vec::new() };
+        if pending.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<&str> = pending.into_iter().map(|(name, _)| name).collect();
+        let message = format!("the database lacks the migrations {}: run `loyalty-worker migrate`", names.join(", "));
+        Err(StoreError::new(StoreErrorKind::Fatal, message))
+    }
+
     /// A lane that is in another database than its range says would begin anew in its own. So nothing is done before that is mended.
-    async fn check_lanes(&self) -> Result<(), StoreError> {
+    async fn check_lanes(&self, client: &Client) -> Result<(), StoreError> {
         let Some(range) = self.lanes() else { return Ok(()) };
-        let client = self.client().await?;
         let exists: bool = client.query_one("select to_regclass('lane') is not null", &[]).await?.try_get(0)?;
         if !exists {
             return Ok(());
@@ -209,7 +230,9 @@ impl Store {
 
     /// A connection for single statements. It is given back when it is dropped, so nothing may be left open on it.
     pub(crate) async fn client(&self) -> Result<Object, StoreError> {
-        self.pool.get().await.map_err(|error| connect::pool_error(error, &self.settings))
+        let client = self.pool.get().await.map_err(|error| connect::pool_error(error, &self.settings))?;
+        self.checked.get_or_try_init(|| self.check(&client)).await?;
+        Ok(client)
     }
 }
 

@@ -65,27 +65,111 @@ fn a_database_that_goes_away_stops_its_lanes_only() {
     worker.await_all_lanes();
     let (mut stays, mut goes) = (Shop::of_lane(&installation, 0), Shop::of_lane(&installation, 1));
     goes.open("before");
+    // It stays connected, to change what no worker can see.
+    let hand = installation.databases().pop().expect("the second database");
 
-    let second = installation.second_database.as_deref().expect("two databases");
-    let allow = |allowed: bool| {
-        installation.server().execute(&format!("alter database \"{second}\" with allow_connections {allowed}"));
-    };
-    allow(false);
-    let end = format!("select pg_terminate_backend(pid) from pg_stat_activity where datname = '{second}'");
-    installation.server().execute(&end);
+    let_workers_in(&installation, false);
     worker.await_lane_state(1, "recovering");
     stays.open("meanwhile");
     let (status, body) = worker.ready();
     assert!(status == 200 && body["lanes"]["0"] == "held", "{body}");
     assert!(installation.must(&["customer", stays.merchant, "external_id:meanwhile"]).contains("meanwhile"));
     installation.must(&["skip", "credit/0/1000000", "--reason", "its database is there"]);
-    let lanes = installation.call(&["lanes"]);
-    assert!(lanes.code == Some(1) && lanes.stderr.contains("postgres.lane_urls (1-1)"), "{}", lanes.stderr);
 
-    allow(true);
+    // So it does in a worker that is started meanwhile.
+    worker.kill();
+    let worker = installation.worker();
+    worker.await_lane(0);
+    worker.await_lane_state(1, "recovering");
+    stays.open("later");
+    the_lanes_of_the_other_are_shown(&installation);
+    let topics = installation.topics();
+    let producer = topics.fence(&installation.name, 1);
+    worker.await_log("lane recovers", worker.logged("lane recovers") + 2);
+    assert!(topics.has_its_id(&producer, 1), "a lane whose database is away has made a producer");
+
+    // What comes back need not be what went.
+    hand.execute("update lane set lane = 5");
+    let_workers_in(&installation, true);
+    let wrong = "lanes 1-1 out of 2 in postgres.lane_urls has lane 5 out of 2";
+    let reason = worker.await_halt(1);
+    assert!(reason.contains(wrong), "{reason}");
+    let refused = installation.call(&["run"]);
+    assert!(refused.code == Some(1) && refused.stderr.contains(wrong), "{}", refused.stderr);
+
+    hand.execute("update lane set lane = 1");
     goes.open("after");
     worker.finish();
     installation.assert_audit_holds();
+
+    let settings = installation.database_settings();
+    let nowhere =
+        [(settings[0].0, "postgres://nobody@127.0.0.1:1/a"), (settings[1].0, "postgres://nobody@127.0.0.1:1/b")];
+    let refused = installation.call_with(&["run"], &nowhere);
+    assert!(refused.code == Some(1) && refused.stderr.contains("postgres.lane_urls (0-0)"), "{}", refused.stderr);
+}
+
+#[test]
+fn one_of_the_databases_is_restored_beside_the_worker() {
+    let installation = Installation::in_two_databases("one-of-two-restored");
+    let worker = installation.worker();
+    worker.await_all_lanes();
+    let (mut stays, mut loses) = (Shop::of_lane(&installation, 0), Shop::of_lane(&installation, 1));
+    stays.open("before");
+    loses.open("before");
+    let second = installation.second_database.as_deref().expect("two databases");
+    let server = installation.server();
+    let_workers_in(&installation, false);
+    server.execute(&format!("create database \"{second}-backup\" template \"{second}\""));
+    let_workers_in(&installation, true);
+    loses.open("lost");
+
+    server.execute(&format!("drop database \"{second}\" with (force)"));
+    server.execute(&format!("alter database \"{second}-backup\" rename to \"{second}\""));
+    eventually("the lane of the restored database halts", || {
+        let (_, body) = worker.ready();
+        body["halted"]["1"].as_str()?.contains("Postgres lost data").then_some(())
+    });
+    stays.open("meanwhile");
+    let epoch = || installation.database().one::<i64>("select epoch from lane");
+    let before = epoch();
+    let said = installation.must(&["recover"]);
+    assert!(said.contains("lane 0   lacks nothing") && said.contains("2 lanes are up to date"), "{said}");
+    assert_eq!(epoch(), before, "a lane that lacks nothing was taken from its worker");
+
+    // The lane goes on by itself.
+    loses.open("after");
+    worker.finish();
+    assert!(installation.must(&["customer", loses.merchant, "external_id:lost"]).contains("lost"));
+    installation.assert_audit_holds();
+}
+
+/// Or has them lose the second database. A test's own connections stay.
+fn let_workers_in(installation: &Installation, allowed: bool) {
+    let second = installation.second_database.as_deref().expect("two databases");
+    let server = installation.server();
+    server.execute(&format!("alter database \"{second}\" with allow_connections {allowed}"));
+    if !allowed {
+        server.execute(&format!(
+            "select pg_terminate_backend(pid) from pg_stat_activity \
+             where datname = '{second}' and application_name = 'loyalty-worker'"
+        ));
+    }
+}
+
+fn the_lanes_of_the_other_are_shown(installation: &Installation) {
+    for arguments in [&["lanes"][..], &["lanes", "--json"]] {
+        let told = installation.call(arguments);
+        assert_eq!(told.code, Some(1), "{}{}", told.stdout, told.stderr);
+        assert!(told.stderr.contains("the lanes 1-1 are not shown: "), "{}", told.stderr);
+        assert!(told.stderr.contains("postgres.lane_urls (1-1)"), "{}", told.stderr);
+        if arguments.len() == 1 {
+            assert!(told.stdout.lines().count() == 2 && told.stdout.contains("\n   0  worker-"), "{}", told.stdout);
+        } else {
+            let lanes: Vec<Value> = serde_json::from_str(&told.stdout).expect("JSON");
+            assert!(lanes.len() == 1 && lanes[0]["lane"] == 0 && lanes[0]["applied_batch"] != 0, "{lanes:?}");
+        }
+    }
 }
 
 fn assert_each_has_its_own(databases: &[Database]) {
