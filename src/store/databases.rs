@@ -16,7 +16,7 @@ impl Databases {
     pub async fn connect(settings: &[PostgresSettings]) -> Result<Databases, StoreError> {
         let databases = Databases::unasked(settings)?;
         for store in databases.all() {
-            store.client().await?;
+            drop(store.client().await?);
         }
         Ok(databases)
     }

@@ -82,7 +82,7 @@ impl Store {
     /// Connects, and makes sure that the database can be used at all. Nothing is migrated.
     pub async fn connect(settings: &PostgresSettings) -> Result<Store, StoreError> {
         let store = Store::new(settings, false)?;
-        store.client().await?;
+        drop(store.client().await?);
         Ok(store)
     }
 
