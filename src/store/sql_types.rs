@@ -169,10 +169,10 @@ pub(crate) struct RowWriter<'a> {
     out: &'a mut BytesMut,
 }
 
-impl RowWriter<'_> {
+impl<'a> RowWriter<'a> {
     pub fn value(&mut self, value: &dyn ToSql) -> Result<(), SqlError> {
         let ty = self.next_field()?;
-        put_sized(self.out, |out| value.to_sql_checked(&ty, out))
+        put_sized(self.out, |out| value.to_sql_checked(ty, out))
     }
 
     pub fn null(&mut self) -> Result<(), SqlError> {
@@ -201,24 +201,25 @@ impl RowWriter<'_> {
     /// Values of `N` numbers each, one after the other: see the function `number_at` in the migrations.
     pub fn packed<const N: usize>(&mut self, values: impl Iterator<Item = [Option<i64>; N]>) -> Result<(), SqlError> {
         let ty = self.next_field()?;
-        if ty != Type::BYTEA {
+        if *ty != Type::BYTEA {
             return Err("packed values for a field that is no bytea".into());
         }
         put_sized(self.out, |out| {
-            for number in values.flatten() {
-                if number == Some(NO_NUMBER) {
+            for value in values {
+                if value.contains(&Some(NO_NUMBER)) {
                     return Err(Unstorable("the number that stands for null").into());
                 }
-                out.put_i64(number.unwrap_or(NO_NUMBER));
+                let numbers = value.map(|number| number.unwrap_or(NO_NUMBER).to_be_bytes());
+                out.put_slice(numbers.as_flattened());
             }
             Ok(IsNull::No)
         })
     }
 
-    fn next_field(&mut self) -> Result<Type, SqlError> {
-        let field = self.fields.next().ok_or("a row has more values than its type")?;
-        self.out.put_u32(field.type_().oid());
-        Ok(field.type_().clone())
+    fn next_field(&mut self) -> Result<&'a Type, SqlError> {
+        let ty = self.fields.next().ok_or("a row has more values than its type")?.type_();
+        self.out.put_u32(ty.oid());
+        Ok(ty)
     }
 }
 
