@@ -34,6 +34,9 @@ const INFINITY: i64 = i64::MAX;
 /// Null among packed numbers.
 const NO_NUMBER: i64 = i64::MIN;
 
+/// What a row takes on the way, about. A batch's rows are megabytes, which would be copied each time that their room is doubled.
+const USUAL_ROW_BYTES: usize = 256;
+
 impl ToSql for Timestamptz {
     fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, SqlError> {
         let wire = if self.0 == Instant::BEGINNING {
@@ -135,6 +138,7 @@ impl<T: AsRow> ToSql for Rows<'_, T> {
     fn to_sql(&self, ty: &Type, out: &mut BytesMut) -> Result<IsNull, SqlError> {
         let (element, fields) = row_type(ty).ok_or("the parameter is not an array of a composite type")?;
         put_array_header(element, self.0.len(), out)?;
+        out.reserve(self.0.len() * USUAL_ROW_BYTES);
         for row in self.0 {
             put_sized(out, |out| {
                 out.put_i32(i32::try_from(fields.len())?);
