@@ -41,12 +41,13 @@ impl IdentifierKind {
     }
 }
 
-/// An identifier's normalised value, unique within its merchant and kind.
+/// An identifier's normalised value, unique within its merchant and kind. Sorted, the kinds lie together, and merchants, whom a batch has
+/// few of, are compared last.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Identifier {
-    pub merchant_id: MerchantId,
     pub kind: IdentifierKind,
     pub value: String,
+    pub merchant_id: MerchantId,
 }
 
 words! {

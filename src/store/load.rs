@@ -82,8 +82,8 @@ impl LaneConnection {
             let id = state.customer.customer_id;
             found_at.insert(id, row_at);
             let named = |kind: IdentifierKind| {
-                let held = (state.customer.merchant_id.as_str(), kind, state.customer.identifier(kind)?);
-                let of = |named: &Identifier| (named.merchant_id.as_str(), named.kind, named.value.as_str()).cmp(&held);
+                let held = (kind, state.customer.identifier(kind)?, state.customer.merchant_id.as_str());
+                let of = |named: &Identifier| (named.kind, named.value.as_str(), named.merchant_id.as_str()).cmp(&held);
                 plan.identifiers.binary_search_by(of).ok().map(|place| plan.identifiers[place].clone())
             };
             snapshot.identities.extend(IdentifierKind::ALL.into_iter().filter_map(named).map(|found| (found, id)));
