@@ -14,8 +14,9 @@ pub struct Snapshot {
     pub remembered: HashMap<KeyHash, Remembered>,
     /// Of the identifiers that the plan names, whose they are.
     pub identities: HashMap<Identifier, CustomerId>,
-    /// Every customer that the plan names by id, that an identifier led to, or that something is due for.
-    pub customers: HashMap<CustomerId, CustomerState>,
+    /// Every customer that the plan names by id, that an identifier led to, or that something is due for. Boxed, since they go from here to
+    /// the book and on to the change set.
+    pub customers: HashMap<CustomerId, Box<CustomerState>>,
     pub earned_orders: HashMap<EarnedOrder, TransactionId>,
     /// Whom something is due for, in order; see [`super::plan::DueQuery`]. At most its limit.
     pub due: Vec<CustomerId>,

@@ -35,7 +35,7 @@ pub struct Book {
 
 #[derive(Debug)]
 pub(crate) struct CustomerRow {
-    pub state: CustomerState,
+    pub state: Box<CustomerState>,
     pub change: Option<CustomerChange>,
 }
 
@@ -72,7 +72,7 @@ impl Book {
 
     pub(crate) fn add_customer(&mut self, customer: Customer) {
         let id = customer.customer_id;
-        let state = CustomerState { customer, accounts: Vec::new() };
+        let state = Box::new(CustomerState { customer, accounts: Vec::new() });
         self.customers.insert(id, CustomerRow { state, change: Some(CustomerChange::Created) });
         self.changed.push(id);
     }

@@ -217,7 +217,7 @@ async fn customers(
     statements: &Statements,
     ids: &[CustomerId],
     identifiers: &[Identifier],
-) -> Result<Vec<(RowAt, CustomerState)>, StoreError> {
+) -> Result<Vec<(RowAt, Box<CustomerState>)>, StoreError> {
     if ids.is_empty() && identifiers.is_empty() {
         return Ok(Vec::new());
     }
@@ -235,7 +235,7 @@ async fn customers(
     let rows = client.query(&statements.customers, &[&ids, &external, &phone, &email]).await?;
     let found = rows.iter().map(|row| {
         let mut columns = Columns::of(row);
-        Ok((columns.take()?, read_customer(&mut columns)?))
+        Ok((columns.take()?, Box::new(read_customer(&mut columns)?)))
     });
     found.collect()
 }

@@ -133,7 +133,7 @@ fn changes() -> ChangeSet {
         events: vec![event, config],
         rows: RowChanges {
             customers: vec![ChangedCustomer {
-                state: domain::CustomerState { customer, accounts },
+                state: Box::new(domain::CustomerState { customer, accounts }),
                 change: CustomerChange::Accounts,
             }],
             ..RowChanges::default()
