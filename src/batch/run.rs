@@ -83,6 +83,12 @@ pub fn run(
     let mut changes = ChangeSet { lane_time, ..ChangeSet::default() };
     let due = snapshot.due.clone();
     let mut book = open_book(snapshot, configs);
+    // Nearly every command has one of each.
+    changes.outcomes.reserve(deliveries.len());
+    changes.rows.decisions.reserve(deliveries.len());
+    book.entries.reserve(deliveries.len());
+    book.events.reserve(deliveries.len());
+    book.remembered.reserve(deliveries.len());
     for delivery in deliveries {
         changes.lane_time = changes.lane_time.max(delivery.timestamp);
         let moment = Moment {
@@ -152,6 +158,7 @@ fn close_book(mut book: Book, configs: &mut Configs, changes: &mut ChangeSet) {
     rows.earned_orders = book.new_orders;
     rows.settings_versions = book.new_settings;
     rows.unit_versions = book.new_units;
+    rows.customers.reserve(book.changed.len());
     for id in book.changed {
         if let Some(CustomerRow { state, change: Some(change) }) = book.customers.remove(&id) {
             rows.customers.push(ChangedCustomer { state, change });

@@ -77,6 +77,8 @@ impl LaneConnection {
         found.extend(due_customers?);
 
         let mut snapshot = Snapshot { configs, earned_orders: orders?, due, ..Snapshot::default() };
+        snapshot.customers.reserve(found.len());
+        snapshot.identities.reserve(found.len());
         let mut found_at = HashMap::with_capacity(found.len());
         for (row_at, state) in found {
             let id = state.customer.customer_id;
