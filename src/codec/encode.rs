@@ -191,7 +191,9 @@ impl Encoder {
         let CustomerState { customer, accounts } = state;
         let record = to_wire::customer_state(customer, accounts);
         let value = out.value(&self.customers, &record, || format!("customer {}", customer.customer_id))?;
-        let key = format!("{}/{}", customer.merchant_id, customer.customer_id);
+        let mut room = Uuid::encode_buffer();
+        let id = &*customer.customer_id.0.hyphenated().encode_lower(&mut room);
+        let key = [customer.merchant_id.as_str(), id].join("/");
         out.push(OutTopic::Customers, &key, value, vec![OutboundHeader::new("schema", &self.customers.name)]);
         Ok(())
     }

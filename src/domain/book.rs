@@ -168,7 +168,7 @@ impl Book {
         let customer = &mut self.customers.get_mut(&id).expect(IN_BOOK).state.customer;
         customer.version += 1;
         customer.updated_at = cause.recorded_at;
-        let notify = notify(customer);
+        let notify = Arc::new(notify(customer));
         let (merchant_id, version) = (customer.merchant_id.clone(), customer.version);
         let count = facts.len() as u32;
         for (index, fact) in facts.into_iter().enumerate() {

@@ -166,7 +166,7 @@ impl Customer {
     pub fn full_name(&self) -> Option<String> {
         match (&self.name, &self.first_name, &self.last_name) {
             (Some(name), _, _) => Some(name.clone()),
-            (None, Some(first), Some(last)) => Some(format!("{first} {last}")),
+            (None, Some(first), Some(last)) => Some([first.as_str(), last.as_str()].join(" ")),
             (None, Some(one), None) | (None, None, Some(one)) => Some(one.clone()),
             (None, None, None) => None,
         }
