@@ -119,9 +119,9 @@ fn decide(book: &mut Book, changes: &mut ChangeSet, command: Box<Command>, momen
         Ok(_) => true,
         Err(rejection) => rejection.code.is_remembered(),
     };
-    if answer.is_new && is_remembered {
+    if let Some(key_hash) = answer.new_key.filter(|_| is_remembered) {
         changes.rows.decisions.push(NewDecision {
-            key_hash: KeyHash::of(&command.envelope.merchant_id, &command.envelope.idempotency_key),
+            key_hash,
             content_hash: command.content_hash,
             position: moment.position,
             decision: answer.decision.clone(),
