@@ -46,6 +46,8 @@ pub struct EncodeInput<'a> {
     /// What the batch consumed, for the dead letters' original bytes.
     pub records: &'a [InboundRecord],
     pub journal: &'a JournalBatch,
+    /// How many bytes its records will take, about; more is taken where they do.
+    pub room: usize,
 }
 
 /// What one batch consumed, and the hash of what it decided: enough to do it again.
@@ -120,7 +122,7 @@ impl Encoder {
     pub fn encode(&self, batch: &EncodeInput<'_>) -> Result<OutboundRecords, EncodeError> {
         let topics = Topics::new(batch.names);
         let ChangeSet { outcomes, events, rows, dead_letters, .. } = batch.changes;
-        let mut out = Out::default();
+        let mut out = Out { records: OutboundRecords::with_room(batch.room), room: Vec::new() };
         for outcome in outcomes {
             self.result(&mut out, outcome, &topics)?;
         }
@@ -244,7 +246,6 @@ fn cloud_source(merchant: &str) -> String {
 }
 
 /// Where the records go, and the room in which the next value is made.
-#[derive(Default)]
 struct Out {
     records: OutboundRecords,
     room: Vec<u8>,

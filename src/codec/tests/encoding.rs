@@ -167,6 +167,7 @@ fn encode(encoder: &Encoder, changes: &ChangeSet, records: &[InboundRecord]) -> 
         group: "g",
         records,
         journal: &journal(changes),
+        room: 0,
     })
 }
 
