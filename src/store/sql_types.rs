@@ -272,11 +272,15 @@ impl<'a> Columns<'a> {
     }
 
     /// Values of `N` numbers each.
-    pub fn packed<const N: usize>(&mut self) -> Result<Vec<[Option<i64>; N]>, StoreError> {
-        self.packed_or_none()?.ok_or_else(|| StoreError::corrupt("packed values are null"))
+    pub fn packed<const N: usize>(
+        &mut self,
+    ) -> Result<impl ExactSizeIterator<Item = [Option<i64>; N]> + use<'a, N>, StoreError> {
+        self.packed_or_none::<N>()?.ok_or_else(|| StoreError::corrupt("packed values are null"))
     }
 
-    pub fn packed_or_none<const N: usize>(&mut self) -> Result<Option<Vec<[Option<i64>; N]>>, StoreError> {
+    pub fn packed_or_none<const N: usize>(
+        &mut self,
+    ) -> Result<Option<impl ExactSizeIterator<Item = [Option<i64>; N]> + use<'a, N>>, StoreError> {
         let Some(bytes) = self.take::<Option<&[u8]>>()? else { return Ok(None) };
         let (numbers, rest) = bytes.as_chunks::<8>();
         let (values, incomplete) = numbers.as_chunks::<N>();
@@ -284,7 +288,7 @@ impl<'a> Columns<'a> {
             return Err(StoreError::corrupt("packed values are incomplete"));
         }
         let number = |bytes: [u8; 8]| Some(i64::from_be_bytes(bytes)).filter(|number| *number != NO_NUMBER);
-        Ok(Some(values.iter().map(|value| value.map(number)).collect()))
+        Ok(Some(values.iter().map(move |value| value.map(number))))
     }
 
     pub fn optional_code<T>(&mut self, word: impl Fn(i16) -> Option<T>) -> Result<Option<T>, StoreError> {
