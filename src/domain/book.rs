@@ -10,8 +10,8 @@ use super::command::Command;
 use super::config::{MerchantConfig, SettingsVersion, UnitVersion};
 use super::customer::{Customer, CustomerChange, CustomerState, Identifier};
 use super::{
-    Account, Balance, CustomerId, EarnedOrder, Entry, Event, EventId, Fact, Instant, KeyHash, MerchantId, Notify,
-    Overflow, Position, Remembered, Seed, TransactionId, UnitId,
+    Account, Balance, CustomerId, EarnedOrder, Entry, Event, EventId, Fact, IdMap, Instant, KeyHash, MerchantId,
+    Notify, Overflow, Position, Remembered, Seed, TransactionId, UnitId,
 };
 
 const IN_BOOK: &str = "a customer is changed only after it was found in the book or added to it";
@@ -19,10 +19,10 @@ const IN_BOOK: &str = "a customer is changed only after it was found in the book
 #[derive(Debug, Default)]
 pub struct Book {
     pub(crate) configs: HashMap<MerchantId, MerchantConfig>,
-    pub(crate) remembered: HashMap<KeyHash, Remembered>,
+    pub(crate) remembered: IdMap<KeyHash, Remembered>,
     /// Who has an identifier now.
     pub(crate) identities: HashMap<Identifier, CustomerId>,
-    pub(crate) customers: HashMap<CustomerId, CustomerRow>,
+    pub(crate) customers: IdMap<CustomerId, CustomerRow>,
     /// Customers in the order of their first change.
     pub(crate) changed: Vec<CustomerId>,
     pub(crate) earned_orders: HashMap<EarnedOrder, TransactionId>,

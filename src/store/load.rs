@@ -19,7 +19,7 @@ use crate::batch::{BatchPlan, DueQuery, EarnedOrder, LaneState, Snapshot};
 use crate::domain::config::{MerchantConfig, SettingsVersion, UnitVersion};
 use crate::domain::customer::{Identifier, IdentifierKind};
 use crate::domain::{
-    CustomerId, CustomerState, Decision, Entry, KeyHash, MerchantId, Remembered, TransactionId, UnitId,
+    CustomerId, CustomerState, Decision, Entry, IdMap, KeyHash, MerchantId, Remembered, TransactionId, UnitId,
 };
 use crate::fail_point;
 
@@ -39,7 +39,7 @@ impl LaneConnection {
         lane: i32,
         state: &LaneState,
         plan: &BatchPlan,
-    ) -> Result<(Snapshot, HashMap<CustomerId, RowAt>), StoreError> {
+    ) -> Result<(Snapshot, IdMap<CustomerId, RowAt>), StoreError> {
         let (client, statements) = self.parts();
         let begun = async {
             client.batch_execute("begin isolation level read committed").await?;
@@ -79,7 +79,8 @@ impl LaneConnection {
         let mut snapshot = Snapshot { configs, earned_orders: orders?, due, ..Snapshot::default() };
         snapshot.customers.reserve(found.len());
         snapshot.identities.reserve(found.len());
-        let mut found_at = HashMap::with_capacity(found.len());
+        let mut found_at = IdMap::default();
+        found_at.reserve(found.len());
         for (row_at, state) in found {
             let id = state.customer.customer_id;
             found_at.insert(id, row_at);
@@ -162,13 +163,13 @@ async fn decisions(
     by_ids(client, &statements.decisions, &keys).await?.iter().map(read_decision).collect()
 }
 
-fn remembered(decisions: Vec<FoundDecision>, entries: &[Row]) -> Result<HashMap<KeyHash, Remembered>, StoreError> {
-    let mut by_id: HashMap<TransactionId, Arc<Entry>> = HashMap::with_capacity(entries.len());
+fn remembered(decisions: Vec<FoundDecision>, entries: &[Row]) -> Result<IdMap<KeyHash, Remembered>, StoreError> {
+    let mut by_id: IdMap<TransactionId, Arc<Entry>> = IdMap::default();
     for row in entries {
         let entry = read_entry(row)?;
         by_id.insert(entry.transaction_id, Arc::new(entry));
     }
-    let mut remembered = HashMap::with_capacity(decisions.len());
+    let mut remembered = IdMap::default();
     for FoundDecision { key_hash, position, content_hash, decision, entries } in decisions {
         let entries = entries.iter().map(|id| by_id.get(id).cloned()).collect::<Option<Vec<_>>>();
         let entries = entries.ok_or_else(|| {
