@@ -1,10 +1,11 @@
 //! The first half of a batch's transaction: the fence, and everything that the batch starts from.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::Arc;
 
 use deadpool_postgres::Object;
-use futures_util::join;
+use futures_util::{TryStreamExt, join};
 use tokio_postgres::{Row, Statement};
 use uuid::Uuid;
 
@@ -235,12 +236,14 @@ async fn customers(
     };
     let [external, phone, email] = IdentifierKind::ALL.map(of_kind);
     let ids = sorted(ids.iter().map(|id| id.0).collect());
-    let rows = client.query(&statements.customers, &[&ids, &external, &phone, &email]).await?;
-    let found = rows.iter().map(|row| {
-        let mut columns = Columns::of(row);
-        Ok((columns.take()?, Box::new(read_customer(&mut columns)?)))
-    });
-    found.collect()
+    // Row by row: together, with the places of all their columns, they are megabytes.
+    let mut rows = pin!(client.query_raw(&statements.customers, [ids, external, phone, email]).await?);
+    let mut found = Vec::new();
+    while let Some(row) = rows.try_next().await? {
+        let mut columns = Columns::of(&row);
+        found.push((columns.take()?, Box::new(read_customer(&mut columns)?)));
+    }
+    Ok(found)
 }
 
 async fn earned_orders(
