@@ -93,6 +93,11 @@ pub struct OutboundRecords {
 }
 
 impl OutboundRecords {
+    /// With room for so many bytes. A batch's are megabytes, and would be copied each time that their room is doubled.
+    pub fn with_room(bytes: usize) -> OutboundRecords {
+        OutboundRecords { bytes: Vec::with_capacity(bytes), ..OutboundRecords::default() }
+    }
+
     pub fn push(&mut self, record: &OutboundRecord<'_>) {
         self.counts[record.topic as usize] += 1;
         let bytes = std::mem::take(&mut self.bytes);

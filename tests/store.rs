@@ -113,9 +113,9 @@ async fn every_new_row_comes_back() {
         merchants: vec![merchant("m"), merchant("unknown")],
         keys: rows.decisions.iter().map(|new| new.key_hash).collect(),
         identifiers: vec![
+            identifier("n", IdentifierKind::ExternalId, "external 1"),
             identifier("m", IdentifierKind::ExternalId, "nobody"),
             identifier("m", IdentifierKind::Email, "bare@example.com"),
-            identifier("n", IdentifierKind::ExternalId, "external 1"),
         ],
         customers: vec![customer_id(1), customer_id(99)],
         orders: vec![order("o1"), order("o2")],

@@ -136,6 +136,7 @@ async fn apply(
                 group: "bench",
                 records: &[],
                 journal: &journal,
+                room: made.as_bytes().len(),
             })?;
             let outbox = OutboxValue::encode(&records);
             Ok::<_, Failure>((records, outbox))

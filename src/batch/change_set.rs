@@ -47,7 +47,7 @@ pub struct RowChanges {
 /// A customer that changed: the row to write, and the state to publish.
 #[derive(Debug, Clone)]
 pub struct ChangedCustomer {
-    pub state: CustomerState,
+    pub state: Box<CustomerState>,
     pub change: CustomerChange,
 }
 

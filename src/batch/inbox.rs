@@ -110,7 +110,8 @@ impl Inbox {
             }
         }
         let before = self.frontier;
-        let mut records = Vec::new();
+        let waiting: usize = self.topics.iter().map(|queue| queue.records.len()).sum();
+        let mut records = Vec::with_capacity(most.min(waiting));
         while records.len() < most {
             let must_wait = CommandTopic::ALL.into_iter().any(|topic| {
                 self.topics[topic.index()].records.is_empty() && !self.is_read(topic) && !passed_over.contains(&topic)

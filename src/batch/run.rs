@@ -83,6 +83,12 @@ pub fn run(
     let mut changes = ChangeSet { lane_time, ..ChangeSet::default() };
     let due = snapshot.due.clone();
     let mut book = open_book(snapshot, configs);
+    // Nearly every command has one of each.
+    changes.outcomes.reserve(deliveries.len());
+    changes.rows.decisions.reserve(deliveries.len());
+    book.entries.reserve(deliveries.len());
+    book.events.reserve(deliveries.len());
+    book.remembered.reserve(deliveries.len());
     for delivery in deliveries {
         changes.lane_time = changes.lane_time.max(delivery.timestamp);
         let moment = Moment {
@@ -113,9 +119,9 @@ fn decide(book: &mut Book, changes: &mut ChangeSet, command: Box<Command>, momen
         Ok(_) => true,
         Err(rejection) => rejection.code.is_remembered(),
     };
-    if answer.is_new && is_remembered {
+    if let Some(key_hash) = answer.new_key.filter(|_| is_remembered) {
         changes.rows.decisions.push(NewDecision {
-            key_hash: KeyHash::of(&command.envelope.merchant_id, &command.envelope.idempotency_key),
+            key_hash,
             content_hash: command.content_hash,
             position: moment.position,
             decision: answer.decision.clone(),
@@ -152,6 +158,7 @@ fn close_book(mut book: Book, configs: &mut Configs, changes: &mut ChangeSet) {
     rows.earned_orders = book.new_orders;
     rows.settings_versions = book.new_settings;
     rows.unit_versions = book.new_units;
+    rows.customers.reserve(book.changed.len());
     for id in book.changed {
         if let Some(CustomerRow { state, change: Some(change) }) = book.customers.remove(&id) {
             rows.customers.push(ChangedCustomer { state, change });

@@ -5,17 +5,18 @@ use std::collections::HashMap;
 use super::plan::EarnedOrder;
 use crate::domain::config::MerchantConfig;
 use crate::domain::customer::Identifier;
-use crate::domain::{CustomerId, CustomerState, KeyHash, MerchantId, Remembered, TransactionId};
+use crate::domain::{CustomerId, CustomerState, IdMap, KeyHash, MerchantId, Remembered, TransactionId};
 
 /// What the store found of a plan; what is not in it does not exist. Looked up by key only, never iterated.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
     pub configs: HashMap<MerchantId, MerchantConfig>,
-    pub remembered: HashMap<KeyHash, Remembered>,
+    pub remembered: IdMap<KeyHash, Remembered>,
     /// Of the identifiers that the plan names, whose they are.
     pub identities: HashMap<Identifier, CustomerId>,
-    /// Every customer that the plan names by id, that an identifier led to, or that something is due for.
-    pub customers: HashMap<CustomerId, CustomerState>,
+    /// Every customer that the plan names by id, that an identifier led to, or that something is due for. Boxed, since they go from here to
+    /// the book and on to the change set.
+    pub customers: IdMap<CustomerId, Box<CustomerState>>,
     pub earned_orders: HashMap<EarnedOrder, TransactionId>,
     /// Whom something is due for, in order; see [`super::plan::DueQuery`]. At most its limit.
     pub due: Vec<CustomerId>,

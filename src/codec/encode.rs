@@ -46,6 +46,8 @@ pub struct EncodeInput<'a> {
     /// What the batch consumed, for the dead letters' original bytes.
     pub records: &'a [InboundRecord],
     pub journal: &'a JournalBatch,
+    /// How many bytes its records will take, about; more is taken where they do.
+    pub room: usize,
 }
 
 /// What one batch consumed, and the hash of what it decided: enough to do it again.
@@ -120,7 +122,7 @@ impl Encoder {
     pub fn encode(&self, batch: &EncodeInput<'_>) -> Result<OutboundRecords, EncodeError> {
         let topics = Topics::new(batch.names);
         let ChangeSet { outcomes, events, rows, dead_letters, .. } = batch.changes;
-        let mut out = Out::default();
+        let mut out = Out { records: OutboundRecords::with_room(batch.room), room: Vec::new() };
         for outcome in outcomes {
             self.result(&mut out, outcome, &topics)?;
         }
@@ -191,7 +193,9 @@ impl Encoder {
         let CustomerState { customer, accounts } = state;
         let record = to_wire::customer_state(customer, accounts);
         let value = out.value(&self.customers, &record, || format!("customer {}", customer.customer_id))?;
-        let key = format!("{}/{}", customer.merchant_id, customer.customer_id);
+        let mut room = Uuid::encode_buffer();
+        let id = &*customer.customer_id.0.hyphenated().encode_lower(&mut room);
+        let key = [customer.merchant_id.as_str(), id].join("/");
         out.push(OutTopic::Customers, &key, value, vec![OutboundHeader::new("schema", &self.customers.name)]);
         Ok(())
     }
@@ -242,7 +246,6 @@ fn cloud_source(merchant: &str) -> String {
 }
 
 /// Where the records go, and the room in which the next value is made.
-#[derive(Default)]
 struct Out {
     records: OutboundRecords,
     room: Vec<u8>,

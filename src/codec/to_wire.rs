@@ -90,7 +90,7 @@ pub(super) fn event<'a>(event: &'a Event, topics: &'a Topics) -> EventRecord<'a>
         occurred_at: micros(event.occurred_at),
         recorded_at: micros(event.recorded_at),
         cause: event.cause.map(|position| topics.position(position)),
-        notify: event.notify.as_ref().map(notify),
+        notify: event.notify.as_deref().map(notify),
         skip_notifications: event.skip_notifications,
         changed: Vec::new(),
         entry: None,

@@ -136,9 +136,9 @@ impl Account {
     }
 
     /// The lots in spending order.
-    pub fn lots_in_spending_order(&self) -> Vec<Lot> {
-        let mut lots = self.lots.clone();
-        lots.sort_by_key(spending_rank);
+    pub fn lots_in_spending_order(&self) -> Vec<&Lot> {
+        let mut lots: Vec<&Lot> = self.lots.iter().collect();
+        lots.sort_by_key(|lot| spending_rank(lot));
         lots
     }
 }

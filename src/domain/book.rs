@@ -10,8 +10,8 @@ use super::command::Command;
 use super::config::{MerchantConfig, SettingsVersion, UnitVersion};
 use super::customer::{Customer, CustomerChange, CustomerState, Identifier};
 use super::{
-    Account, Balance, CustomerId, EarnedOrder, Entry, Event, EventId, Fact, Instant, KeyHash, MerchantId, Notify,
-    Overflow, Position, Remembered, Seed, TransactionId, UnitId,
+    Account, Balance, CustomerId, EarnedOrder, Entry, Event, EventId, Fact, IdMap, Instant, KeyHash, MerchantId,
+    Notify, Overflow, Position, Remembered, Seed, TransactionId, UnitId,
 };
 
 const IN_BOOK: &str = "a customer is changed only after it was found in the book or added to it";
@@ -19,10 +19,10 @@ const IN_BOOK: &str = "a customer is changed only after it was found in the book
 #[derive(Debug, Default)]
 pub struct Book {
     pub(crate) configs: HashMap<MerchantId, MerchantConfig>,
-    pub(crate) remembered: HashMap<KeyHash, Remembered>,
+    pub(crate) remembered: IdMap<KeyHash, Remembered>,
     /// Who has an identifier now.
     pub(crate) identities: HashMap<Identifier, CustomerId>,
-    pub(crate) customers: HashMap<CustomerId, CustomerRow>,
+    pub(crate) customers: IdMap<CustomerId, CustomerRow>,
     /// Customers in the order of their first change.
     pub(crate) changed: Vec<CustomerId>,
     pub(crate) earned_orders: HashMap<EarnedOrder, TransactionId>,
@@ -35,7 +35,7 @@ pub struct Book {
 
 #[derive(Debug)]
 pub(crate) struct CustomerRow {
-    pub state: CustomerState,
+    pub state: Box<CustomerState>,
     pub change: Option<CustomerChange>,
 }
 
@@ -72,7 +72,7 @@ impl Book {
 
     pub(crate) fn add_customer(&mut self, customer: Customer) {
         let id = customer.customer_id;
-        let state = CustomerState { customer, accounts: Vec::new() };
+        let state = Box::new(CustomerState { customer, accounts: Vec::new() });
         self.customers.insert(id, CustomerRow { state, change: Some(CustomerChange::Created) });
         self.changed.push(id);
     }
@@ -168,7 +168,7 @@ impl Book {
         let customer = &mut self.customers.get_mut(&id).expect(IN_BOOK).state.customer;
         customer.version += 1;
         customer.updated_at = cause.recorded_at;
-        let notify = notify(customer);
+        let notify = Arc::new(notify(customer));
         let (merchant_id, version) = (customer.merchant_id.clone(), customer.version);
         let count = facts.len() as u32;
         for (index, fact) in facts.into_iter().enumerate() {

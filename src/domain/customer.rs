@@ -41,12 +41,13 @@ impl IdentifierKind {
     }
 }
 
-/// An identifier's normalised value, unique within its merchant and kind.
+/// An identifier's normalised value, unique within its merchant and kind. Sorted, the kinds lie together, and merchants, whom a batch has
+/// few of, are compared last.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Identifier {
-    pub merchant_id: MerchantId,
     pub kind: IdentifierKind,
     pub value: String,
+    pub merchant_id: MerchantId,
 }
 
 words! {
@@ -165,7 +166,7 @@ impl Customer {
     pub fn full_name(&self) -> Option<String> {
         match (&self.name, &self.first_name, &self.last_name) {
             (Some(name), _, _) => Some(name.clone()),
-            (None, Some(first), Some(last)) => Some(format!("{first} {last}")),
+            (None, Some(first), Some(last)) => Some([first.as_str(), last.as_str()].join(" ")),
             (None, Some(one), None) | (None, None, Some(one)) => Some(one.clone()),
             (None, None, None) => None,
         }

@@ -21,7 +21,7 @@ pub struct Event {
     pub cause: Option<Position>,
     pub traceparent: Option<Arc<str>>,
     pub source: Option<String>,
-    pub notify: Option<Notify>,
+    pub notify: Option<Arc<Notify>>,
     pub skip_notifications: bool,
     pub fact: Fact,
 }

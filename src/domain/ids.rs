@@ -1,6 +1,7 @@
 //! Identifiers. Those that the worker makes derive from the position of the record that caused them, so that doing the work again, in
 //! other batches or from the journal, makes the same ones.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -80,6 +81,10 @@ uuid_id!(
 );
 uuid_id!(ResultId);
 uuid_id!(EventId);
+
+/// A map by ids of our own making or by digests, which every command asks a dozen times. They are spread already, and nobody can aim at
+/// its seed, so a hash that is cheap will do; what is keyed by the senders' texts keeps the standard library's.
+pub type IdMap<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 
 /// Where ids come from: what is unique about their cause, digested, and the cause's time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

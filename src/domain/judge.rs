@@ -29,7 +29,8 @@ pub struct Answer {
     pub original: Option<Position>,
     pub decision: Arc<Decision>,
     pub balances: Vec<Balance>,
-    pub is_new: bool,
+    /// What the decision is remembered by, where it is a new one.
+    pub new_key: Option<KeyHash>,
 }
 
 /// A command under judgement.
@@ -66,7 +67,7 @@ pub fn decide(book: &mut Book, command: &Command, moment: Moment) -> Answer {
         original: None,
         decision: Arc::new(refusal(rejection, occurred_at, moment.lane_time)),
         balances: Vec::new(),
-        is_new: false,
+        new_key: None,
     };
 
     let config = book.config(&envelope.merchant_id);
@@ -99,7 +100,7 @@ pub fn decide(book: &mut Book, command: &Command, moment: Moment) -> Answer {
             original: Some(first.position),
             decision: first.decision.clone(),
             balances: Vec::new(),
-            is_new: false,
+            new_key: None,
         };
     }
 
@@ -139,7 +140,7 @@ pub fn decide(book: &mut Book, command: &Command, moment: Moment) -> Answer {
         key_hash,
         Remembered { position: moment.position, content_hash: command.content_hash, decision: decision.clone() },
     );
-    Answer { original: None, decision, balances, is_new: true }
+    Answer { original: None, decision, balances, new_key: Some(key_hash) }
 }
 
 impl<'a> Case<'a> {

@@ -28,7 +28,8 @@ pub use customer::{Customer, CustomerChange, CustomerState};
 pub use entry::{Entry, EntryKind, LotShare};
 pub use event::{Event, Fact, Notify};
 pub use ids::{
-    CustomerId, EventId, IdempotencyKey, LotId, MerchantId, OrderId, ResultId, Seed, TransactionId, UnitId, lookup_key,
+    CustomerId, EventId, IdMap, IdempotencyKey, LotId, MerchantId, OrderId, ResultId, Seed, TransactionId, UnitId,
+    lookup_key,
 };
 pub use outcome::{Balance, Decision, EarnedOrder, Effect, KeyHash, Remembered};
 pub use position::{CommandTopic, Frontier, Position};

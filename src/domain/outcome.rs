@@ -56,11 +56,11 @@ impl KeyHash {
     }
 }
 
-/// What may earn only once: a merchant's order, per unit.
+/// What may earn only once: a merchant's order, per unit. Sorted by what differs most.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EarnedOrder {
-    pub merchant_id: MerchantId,
     pub order_id: OrderId,
+    pub merchant_id: MerchantId,
     pub unit_id: UnitId,
 }
 

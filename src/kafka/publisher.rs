@@ -212,7 +212,7 @@ impl Thread {
     fn run(self, mut producer: LaneProducer) {
         while let Some(group) = self.next_group(&producer) {
             let transport_errors = producer.transport_errors();
-            match self.publish(&producer, &group) {
+            match self.publish(&producer, group) {
                 Ok(Some(published)) => {
                     let met_error = producer.transport_errors() != transport_errors;
                     match AfterCommit::of(published.took.commit, met_error) {
@@ -291,8 +291,9 @@ impl Thread {
     }
 
     /// One transaction. `Ok(None)` when it was abandoned on the way; it is left open, for the next owner to settle.
-    fn publish(&self, producer: &LaneProducer, group: &[PublishJob]) -> Result<Option<Published>, PublishError> {
-        let Some(last) = group.last() else { return Ok(None) };
+    fn publish(&self, producer: &LaneProducer, group: Vec<PublishJob>) -> Result<Option<Published>, PublishError> {
+        let Some(PublishJob { batch, frontier, .. }) = group.last() else { return Ok(None) };
+        let (batch, frontier, batches) = (*batch, *frontier, group.len());
         let mut took = StageTimes::default();
         let records = group.iter().map(|job| job.records.len()).sum();
         let blocking = |call: &dyn Fn() -> Result<(), PublishError>| {
@@ -311,13 +312,15 @@ impl Thread {
             }
             Ok(())
         })?;
+        // The client has its own copy of the records by now, and they are megabytes.
+        drop(group);
         took.drain = blocking(&|| producer.drain())?;
         if self.shared.abandoned() {
             return Ok(None);
         }
         let offsets = self
-            .offsets(last)
-            .map_err(|error| PublishError::other(format!("the offsets of batch {}: {error}", last.batch)))?;
+            .offsets(batch, &frontier)
+            .map_err(|error| PublishError::other(format!("the offsets of batch {batch}: {error}")))?;
         took.send_offsets = blocking(&|| producer.send_offsets(&offsets, &self.group))?;
         fail_point::reached("after-send-offsets");
         if self.shared.abandoned() {
@@ -326,16 +329,16 @@ impl Thread {
         took.commit = blocking(&|| producer.commit())?;
         fail_point::reached("after-commit-transaction");
         producer.serve();
-        Ok(Some(Published { batch: last.batch, batches: group.len(), records, took }))
+        Ok(Some(Published { batch, batches, records, took }))
     }
 
     /// ALL topics' positions each time, so that every tool shows the lag and no offset expires while the lane lives.
-    fn offsets(&self, job: &PublishJob) -> KafkaResult<TopicPartitionList> {
+    fn offsets(&self, batch: i64, frontier: &Frontier) -> KafkaResult<TopicPartitionList> {
         let mut list = TopicPartitionList::with_capacity(CommandTopic::COUNT);
-        for (topic, next) in job.frontier.iter() {
+        for (topic, next) in frontier.iter() {
             let mut element = list.add_partition(&self.offset_topics[topic.index()], self.lane);
             element.set_offset(Offset::Offset(next))?;
-            element.set_metadata(job.batch.to_string());
+            element.set_metadata(batch.to_string());
         }
         Ok(list)
     }

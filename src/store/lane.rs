@@ -12,7 +12,7 @@ use super::statements::Statements;
 use super::{LaneIdentity, StoreError, StoreErrorKind, load};
 use crate::batch::LaneState;
 use crate::domain::config::MerchantConfig;
-use crate::domain::{CommandTopic, CustomerId, Frontier, MerchantId};
+use crate::domain::{CommandTopic, CustomerId, Frontier, IdMap, MerchantId};
 use crate::fail_point;
 use crate::record::OutboundRecords;
 
@@ -24,7 +24,7 @@ pub struct LaneConnection {
     statements: Statements,
     pub(super) phase: Phase,
     /// Where the open transaction found its customers' rows.
-    pub(super) found_at: HashMap<CustomerId, RowAt>,
+    pub(super) found_at: IdMap<CustomerId, RowAt>,
 }
 
 /// Where the connection is in a batch.
@@ -53,7 +53,7 @@ pub struct OutboxRow {
 impl LaneConnection {
     pub(super) async fn new(client: Object) -> Result<LaneConnection, StoreError> {
         let statements = Statements::prepare(&client).await?;
-        Ok(LaneConnection { client: Some(client), statements, phase: Phase::Idle, found_at: HashMap::new() })
+        Ok(LaneConnection { client: Some(client), statements, phase: Phase::Idle, found_at: IdMap::default() })
     }
 
     /// Makes the lane ours: whoever had it before can't commit any more. `None` when the lane has no row. Waits for a transaction of the

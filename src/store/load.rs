@@ -1,10 +1,11 @@
 //! The first half of a batch's transaction: the fence, and everything that the batch starts from.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::Arc;
 
 use deadpool_postgres::Object;
-use futures_util::join;
+use futures_util::{TryStreamExt, join};
 use tokio_postgres::{Row, Statement};
 use uuid::Uuid;
 
@@ -19,7 +20,7 @@ use crate::batch::{BatchPlan, DueQuery, EarnedOrder, LaneState, Snapshot};
 use crate::domain::config::{MerchantConfig, SettingsVersion, UnitVersion};
 use crate::domain::customer::{Identifier, IdentifierKind};
 use crate::domain::{
-    CustomerId, CustomerState, Decision, Entry, KeyHash, MerchantId, Remembered, TransactionId, UnitId,
+    CustomerId, CustomerState, Decision, Entry, IdMap, KeyHash, MerchantId, Remembered, TransactionId, UnitId,
 };
 use crate::fail_point;
 
@@ -39,7 +40,7 @@ impl LaneConnection {
         lane: i32,
         state: &LaneState,
         plan: &BatchPlan,
-    ) -> Result<(Snapshot, HashMap<CustomerId, RowAt>), StoreError> {
+    ) -> Result<(Snapshot, IdMap<CustomerId, RowAt>), StoreError> {
         let (client, statements) = self.parts();
         let begun = async {
             client.batch_execute("begin isolation level read committed").await?;
@@ -77,13 +78,16 @@ impl LaneConnection {
         found.extend(due_customers?);
 
         let mut snapshot = Snapshot { configs, earned_orders: orders?, due, ..Snapshot::default() };
-        let mut found_at = HashMap::with_capacity(found.len());
+        snapshot.customers.reserve(found.len());
+        snapshot.identities.reserve(found.len());
+        let mut found_at = IdMap::default();
+        found_at.reserve(found.len());
         for (row_at, state) in found {
             let id = state.customer.customer_id;
             found_at.insert(id, row_at);
             let named = |kind: IdentifierKind| {
-                let held = (state.customer.merchant_id.as_str(), kind, state.customer.identifier(kind)?);
-                let of = |named: &Identifier| (named.merchant_id.as_str(), named.kind, named.value.as_str()).cmp(&held);
+                let held = (kind, state.customer.identifier(kind)?, state.customer.merchant_id.as_str());
+                let of = |named: &Identifier| (named.kind, named.value.as_str(), named.merchant_id.as_str()).cmp(&held);
                 plan.identifiers.binary_search_by(of).ok().map(|place| plan.identifiers[place].clone())
             };
             snapshot.identities.extend(IdentifierKind::ALL.into_iter().filter_map(named).map(|found| (found, id)));
@@ -160,13 +164,13 @@ async fn decisions(
     by_ids(client, &statements.decisions, &keys).await?.iter().map(read_decision).collect()
 }
 
-fn remembered(decisions: Vec<FoundDecision>, entries: &[Row]) -> Result<HashMap<KeyHash, Remembered>, StoreError> {
-    let mut by_id: HashMap<TransactionId, Arc<Entry>> = HashMap::with_capacity(entries.len());
+fn remembered(decisions: Vec<FoundDecision>, entries: &[Row]) -> Result<IdMap<KeyHash, Remembered>, StoreError> {
+    let mut by_id: IdMap<TransactionId, Arc<Entry>> = IdMap::default();
     for row in entries {
         let entry = read_entry(row)?;
         by_id.insert(entry.transaction_id, Arc::new(entry));
     }
-    let mut remembered = HashMap::with_capacity(decisions.len());
+    let mut remembered = IdMap::default();
     for FoundDecision { key_hash, position, content_hash, decision, entries } in decisions {
         let entries = entries.iter().map(|id| by_id.get(id).cloned()).collect::<Option<Vec<_>>>();
         let entries = entries.ok_or_else(|| {
@@ -217,7 +221,7 @@ async fn customers(
     statements: &Statements,
     ids: &[CustomerId],
     identifiers: &[Identifier],
-) -> Result<Vec<(RowAt, CustomerState)>, StoreError> {
+) -> Result<Vec<(RowAt, Box<CustomerState>)>, StoreError> {
     if ids.is_empty() && identifiers.is_empty() {
         return Ok(Vec::new());
     }
@@ -232,12 +236,14 @@ async fn customers(
     };
     let [external, phone, email] = IdentifierKind::ALL.map(of_kind);
     let ids = sorted(ids.iter().map(|id| id.0).collect());
-    let rows = client.query(&statements.customers, &[&ids, &external, &phone, &email]).await?;
-    let found = rows.iter().map(|row| {
-        let mut columns = Columns::of(row);
-        Ok((columns.take()?, read_customer(&mut columns)?))
-    });
-    found.collect()
+    // Row by row: together, with the places of all their columns, they are megabytes.
+    let mut rows = pin!(client.query_raw(&statements.customers, [ids, external, phone, email]).await?);
+    let mut found = Vec::new();
+    while let Some(row) = rows.try_next().await? {
+        let mut columns = Columns::of(&row);
+        found.push((columns.take()?, Box::new(read_customer(&mut columns)?)));
+    }
+    Ok(found)
 }
 
 async fn earned_orders(

@@ -305,7 +305,7 @@ fn read_lot_shares(columns: &mut Columns<'_>) -> Result<Option<Vec<LotShare>>, S
     let Some(shares) = columns.packed_or_none::<3>()? else { return Ok(None) };
     let share =
         |[high, low, amount]: [Option<i64>; 3]| Some(LotShare { lot_id: LotId(uuid_of(high?, low?)), amount: amount? });
-    let shares = shares.into_iter().map(share).collect::<Option<Vec<_>>>();
+    let shares = shares.map(share).collect::<Option<Vec<_>>>();
     shares.map(Some).ok_or_else(|| StoreError::corrupt("an entry's lot lacks a number"))
 }
 

@@ -34,6 +34,9 @@ const INFINITY: i64 = i64::MAX;
 /// Null among packed numbers.
 const NO_NUMBER: i64 = i64::MIN;
 
+/// What a row takes on the way, about. A batch's rows are megabytes, which would be copied each time that their room is doubled.
+const USUAL_ROW_BYTES: usize = 256;
+
 impl ToSql for Timestamptz {
     fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, SqlError> {
         let wire = if self.0 == Instant::BEGINNING {
@@ -135,6 +138,7 @@ impl<T: AsRow> ToSql for Rows<'_, T> {
     fn to_sql(&self, ty: &Type, out: &mut BytesMut) -> Result<IsNull, SqlError> {
         let (element, fields) = row_type(ty).ok_or("the parameter is not an array of a composite type")?;
         put_array_header(element, self.0.len(), out)?;
+        out.reserve(self.0.len() * USUAL_ROW_BYTES);
         for row in self.0 {
             put_sized(out, |out| {
                 out.put_i32(i32::try_from(fields.len())?);
@@ -169,10 +173,10 @@ pub(crate) struct RowWriter<'a> {
     out: &'a mut BytesMut,
 }
 
-impl RowWriter<'_> {
+impl<'a> RowWriter<'a> {
     pub fn value(&mut self, value: &dyn ToSql) -> Result<(), SqlError> {
         let ty = self.next_field()?;
-        put_sized(self.out, |out| value.to_sql_checked(&ty, out))
+        put_sized(self.out, |out| value.to_sql_checked(ty, out))
     }
 
     pub fn null(&mut self) -> Result<(), SqlError> {
@@ -201,24 +205,25 @@ impl RowWriter<'_> {
     /// Values of `N` numbers each, one after the other: see the function `number_at` in the migrations.
     pub fn packed<const N: usize>(&mut self, values: impl Iterator<Item = [Option<i64>; N]>) -> Result<(), SqlError> {
         let ty = self.next_field()?;
-        if ty != Type::BYTEA {
+        if *ty != Type::BYTEA {
             return Err("packed values for a field that is no bytea".into());
         }
         put_sized(self.out, |out| {
-            for number in values.flatten() {
-                if number == Some(NO_NUMBER) {
+            for value in values {
+                if value.contains(&Some(NO_NUMBER)) {
                     return Err(Unstorable("the number that stands for null").into());
                 }
-                out.put_i64(number.unwrap_or(NO_NUMBER));
+                let numbers = value.map(|number| number.unwrap_or(NO_NUMBER).to_be_bytes());
+                out.put_slice(numbers.as_flattened());
             }
             Ok(IsNull::No)
         })
     }
 
-    fn next_field(&mut self) -> Result<Type, SqlError> {
-        let field = self.fields.next().ok_or("a row has more values than its type")?;
-        self.out.put_u32(field.type_().oid());
-        Ok(field.type_().clone())
+    fn next_field(&mut self) -> Result<&'a Type, SqlError> {
+        let ty = self.fields.next().ok_or("a row has more values than its type")?.type_();
+        self.out.put_u32(ty.oid());
+        Ok(ty)
     }
 }
 
@@ -267,11 +272,15 @@ impl<'a> Columns<'a> {
     }
 
     /// Values of `N` numbers each.
-    pub fn packed<const N: usize>(&mut self) -> Result<Vec<[Option<i64>; N]>, StoreError> {
-        self.packed_or_none()?.ok_or_else(|| StoreError::corrupt("packed values are null"))
+    pub fn packed<const N: usize>(
+        &mut self,
+    ) -> Result<impl ExactSizeIterator<Item = [Option<i64>; N]> + use<'a, N>, StoreError> {
+        self.packed_or_none::<N>()?.ok_or_else(|| StoreError::corrupt("packed values are null"))
     }
 
-    pub fn packed_or_none<const N: usize>(&mut self) -> Result<Option<Vec<[Option<i64>; N]>>, StoreError> {
+    pub fn packed_or_none<const N: usize>(
+        &mut self,
+    ) -> Result<Option<impl ExactSizeIterator<Item = [Option<i64>; N]> + use<'a, N>>, StoreError> {
         let Some(bytes) = self.take::<Option<&[u8]>>()? else { return Ok(None) };
         let (numbers, rest) = bytes.as_chunks::<8>();
         let (values, incomplete) = numbers.as_chunks::<N>();
@@ -279,7 +288,7 @@ impl<'a> Columns<'a> {
             return Err(StoreError::corrupt("packed values are incomplete"));
         }
         let number = |bytes: [u8; 8]| Some(i64::from_be_bytes(bytes)).filter(|number| *number != NO_NUMBER);
-        Ok(Some(values.iter().map(|value| value.map(number)).collect()))
+        Ok(Some(values.iter().map(move |value| value.map(number))))
     }
 
     pub fn optional_code<T>(&mut self, word: impl Fn(i16) -> Option<T>) -> Result<Option<T>, StoreError> {

@@ -73,6 +73,7 @@ async fn try_beginning(
         group: &shared.settings.kafka.group,
         records,
         journal: &journal,
+        room: 0,
     })?;
     connection.write(&decided.changes.rows).await?;
     connection.advance(lane, state, &decided.next, None, None).await?;

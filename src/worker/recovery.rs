@@ -42,6 +42,8 @@ pub(super) struct Session {
     pub forgotten: i64,
     /// Batches that are with the publisher, oldest first.
     pub in_flight: VecDeque<InFlight>,
+    /// What the records of the last batch took: the next one's will take about as much.
+    pub outgoing_bytes: usize,
 }
 
 /// What is counted of a batch once it is published.
@@ -139,6 +141,7 @@ pub(super) async fn recover(shared: &Arc<Shared>, lane: i32) -> Result<Session, 
         published,
         forgotten: published,
         in_flight: VecDeque::new(),
+        outgoing_bytes: 0,
     })
 }
 

@@ -169,6 +169,7 @@ impl Session {
             Err(error) => return Err(LaneFailure::Halt(error.to_string())),
         };
         self.state = next;
+        self.outgoing_bytes = records.as_bytes().len();
         self.applied.send_replace(self.state.batch);
         self.in_flight.push_back(InFlight {
             batch: self.state.batch,
@@ -188,7 +189,7 @@ impl Session {
         taken: &Taken,
         deliveries: Vec<Delivery>,
     ) -> Result<(LaneState, OutboundRecords), ApplyError> {
-        let Session { connection, memory, intake, state, published, .. } = self;
+        let Session { connection, memory, intake, state, published, outgoing_bytes, .. } = self;
         let due_limit = shared.settings.worker.max_due_per_batch;
         let Decided { changes, next, skipped } =
             memory.decide(connection, state, deliveries, taken.after, due_limit).await?;
@@ -220,6 +221,7 @@ impl Session {
                 group: &shared.settings.kafka.group,
                 records: &taken.records,
                 journal: &journal,
+                room: *outgoing_bytes + *outgoing_bytes / 8,
             })?;
             let outbox = OutboxValue::encode(&records);
             metrics::stage_seconds(Stage::Encode, started.elapsed());

@@ -123,7 +123,7 @@ pub async fn write(
 }
 
 pub fn changed(change: CustomerChange, customer: Customer, accounts: Vec<Account>) -> ChangedCustomer {
-    ChangedCustomer { state: CustomerState { customer, accounts }, change }
+    ChangedCustomer { state: Box::new(CustomerState { customer, accounts }), change }
 }
 
 pub fn created(customer: Customer) -> ChangedCustomer {

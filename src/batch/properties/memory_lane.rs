@@ -99,7 +99,7 @@ impl MemoryLane {
         for ChangedCustomer { state, change } in &changes.rows.customers {
             assert!(state.accounts.is_sorted_by_key(|account| &account.unit_id), "accounts have one order");
             if *change > CustomerChange::NextDue {
-                self.states.insert(state.customer.customer_id, state.clone());
+                self.states.insert(state.customer.customer_id, CustomerState::clone(state));
             }
         }
         self.rows.apply(changes.rows);
@@ -131,7 +131,7 @@ impl Rows {
             let mut named = state.customer.identifiers().filter(|held| plan.identifiers.contains(held)).peekable();
             if named.peek().is_some() || plan.customers.contains(id) || snapshot.due.contains(id) {
                 snapshot.identities.extend(named.map(|identifier| (identifier, *id)));
-                snapshot.customers.insert(*id, state.clone());
+                snapshot.customers.insert(*id, Box::new(state.clone()));
             }
         }
         for merchant in &plan.merchants {
@@ -152,7 +152,7 @@ impl Rows {
         assert!(is_distinct(ids), "a customer is written twice");
         for ChangedCustomer { state, change } in changes.customers {
             let id = state.customer.customer_id;
-            match (self.customers.insert(id, state), change) {
+            match (self.customers.insert(id, *state), change) {
                 (None, CustomerChange::Created) => {}
                 (Some(before), CustomerChange::Profile) => assert!(self.version(id) > before.customer.version),
                 // The database updates the accounts alone.

@@ -133,7 +133,7 @@ fn changes() -> ChangeSet {
         events: vec![event, config],
         rows: RowChanges {
             customers: vec![ChangedCustomer {
-                state: domain::CustomerState { customer, accounts },
+                state: Box::new(domain::CustomerState { customer, accounts }),
                 change: CustomerChange::Accounts,
             }],
             ..RowChanges::default()
@@ -167,6 +167,7 @@ fn encode(encoder: &Encoder, changes: &ChangeSet, records: &[InboundRecord]) -> 
         group: "g",
         records,
         journal: &journal(changes),
+        room: 0,
     })
 }
 

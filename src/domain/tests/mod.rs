@@ -94,7 +94,7 @@ impl Keeper for OneBook {
     }
 
     fn customer(&self, id: CustomerId) -> Option<CustomerState> {
-        self.book.customers.get(&id).map(|row| row.state.clone())
+        self.book.customers.get(&id).map(|row| CustomerState::clone(&row.state))
     }
 
     fn holder(&self, identifier: &Identifier) -> Option<CustomerId> {
