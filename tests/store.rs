@@ -2,6 +2,8 @@
 
 #[path = "store/fixtures.rs"]
 mod fixtures;
+#[path = "store/parked.rs"]
+mod parked;
 
 use std::sync::Arc;
 
@@ -106,6 +108,7 @@ async fn every_new_row_comes_back() {
         earned_orders: vec![(order("o1"), TransactionId(Uuid::from_u128(5)))],
         settings_versions: (1..=2).map(|version| (merchant("m"), settings_version(version))).collect(),
         unit_versions: (1..=2).map(|version| (merchant("m"), unit("points"), unit_version(version))).collect(),
+        ..RowChanges::default()
     };
     let state = apply(&mut connection, &state, &rows).await;
 
@@ -119,6 +122,7 @@ async fn every_new_row_comes_back() {
         ],
         customers: vec![customer_id(1), customer_id(99)],
         orders: vec![order("o1"), order("o2")],
+        parked: true,
         due: None,
     };
     let snapshot = load(&mut connection, &state, &plan).await;
