@@ -25,10 +25,8 @@ use uuid::Uuid;
 async fn migrations_are_applied_once() {
     let database = Database::empty().await;
     let store = &database.store;
-    assert_eq!(
-        store.pending_migrations().await.unwrap(),
-        ["0001_spine", "0002_profiles", "0003_replays", "0004_enrolment", "0005_growth"]
-    );
+    let all = ["0001_spine", "0002_profiles", "0003_replays", "0004_enrolment", "0005_growth", "0006_parking"];
+    assert_eq!(store.pending_migrations().await.unwrap(), all);
     let unmigrated = store.lane_connection().await.err().unwrap();
     assert_eq!(unmigrated.kind, StoreErrorKind::Fatal);
     assert!(unmigrated.message.contains("migrate"), "{unmigrated}");
@@ -36,7 +34,7 @@ async fn migrations_are_applied_once() {
     let (one, other) = join!(store.migrate(), store.migrate());
     let mut applied = [one.unwrap(), other.unwrap()].concat();
     applied.sort();
-    assert_eq!(applied, ["0001_spine", "0002_profiles", "0003_replays", "0004_enrolment", "0005_growth"]);
+    assert_eq!(applied, all);
     assert_eq!(store.migrate().await.unwrap(), Vec::<String>::new());
     assert_eq!(store.pending_migrations().await.unwrap(), Vec::<String>::new());
 }

@@ -210,8 +210,7 @@ impl Book {
     /// A command waits: its event, beside those that it may cause later.
     pub(crate) fn announce_parked(&mut self, parked: &Parked, cause: Cause<'_>) {
         let envelope = &parked.command.envelope;
-        let fact =
-            Fact::CommandParked { idempotency_key: envelope.idempotency_key.clone(), deadline: parked.deadline };
+        let fact = Fact::CommandParked { idempotency_key: envelope.idempotency_key.clone(), deadline: parked.deadline };
         self.announce(&envelope.merchant_id, 0, cause.seed.event_id(u32::MAX), cause, fact);
     }
 

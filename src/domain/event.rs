@@ -48,7 +48,6 @@ pub enum Fact {
     PointsRedeemed { entry: Arc<Entry>, balance: Balance },
     PointsExpired { entry: Arc<Entry>, balance: Balance },
     ConfigChanged { object: &'static str, id: String, effective_from: Instant },
-    /// The command that caused it waits for its customer.
     CommandParked { idempotency_key: IdempotencyKey, deadline: Instant },
 }
 

@@ -155,7 +155,7 @@ pub(super) fn preamble() -> Vec<Draft> {
             time_zone: Some("Africa/Cairo".into()),
             profile_change_needs_active: Some(merchant == "acme"),
             unknown_customer: Some(if merchant == "bolt" { UnknownCustomer::Enrol } else { UnknownCustomer::Park }),
-            park_s: Some(DAY / 2),
+            park_s: Some(2 * DAY),
             ..Default::default()
         };
         let later = |days: i64| Some(Instant::from_micros((START + days * DAY) * 1_000_000));
