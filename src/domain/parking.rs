@@ -87,7 +87,7 @@ fn park(book: &mut Book, command: Box<Command>, moment: Moment, wait: Wait) {
         Parked { position, seed, record_time, place, parked_at: lane_time, deadline, config_version, awaits, command };
     let cause = Cause {
         seed,
-        command: Some((&parked.command, position)),
+        command: Some((&*parked.command, position)),
         occurred_at: parked.command.occurred_at(record_time),
         recorded_at: lane_time,
         skip_notifications: false,

@@ -35,7 +35,7 @@ impl Answer {
 }
 
 pub fn answered(view: View<'_>) -> Check {
-    let sentence = "every offset below the frontier is one result, dead letter, parked command, tick or hole";
+    let sentence = "every offset passed is one result, dead letter, parked, tick or hole";
     let mut check = Check::new("offsets", sentence, "offsets");
     for (lane, floors) in view.lanes().iter().zip(view.floors) {
         let mut answers: [Vec<(i64, Answer)>; CommandTopic::COUNT] = Default::default();
