@@ -44,7 +44,13 @@ pub(super) enum ApplyError {
     Panicked(String),
     #[error(transparent)]
     Encode(#[from] EncodeError),
+    /// Nothing is decided, and no transaction open: half of these are to be tried.
+    #[error("too many wait for those whom a batch of {} records names", .0.len())]
+    TooMuch(Vec<Delivery>),
 }
+
+/// So many that wait are loaded for one batch. One record names few enough, since few may wait for one identifier.
+const MOST_PARKED: usize = 5_000;
 
 impl LaneMemory {
     pub async fn load(shared: &Shared, connection: &mut LaneConnection, lane: i32) -> Result<LaneMemory, StoreError> {
@@ -119,6 +125,10 @@ impl LaneMemory {
         let started = Clock::now();
         let snapshot = connection.begin(self.lane, state, &plan).await?;
         metrics::stage_seconds(Stage::Load, started.elapsed());
+        if snapshot.parked.len() > MOST_PARKED && deliveries.len() > 1 {
+            connection.rollback().await?;
+            return Err(ApplyError::TooMuch(deliveries));
+        }
 
         let started = Clock::now();
         let skipped = skipped_of(&deliveries);
