@@ -1,9 +1,10 @@
 //! Giving an amount: rules 2, 4, 5 and 16.
 //!
 //! A reference that leads to nobody is refused, waits (see [`super::parking`]), or enrols: then the credit makes a customer with that one
-//! identifier, `incomplete` until an upsert says more. It is one command and so one version, the customer's first: it was created, and it has earned. Nobody is enrolled
-//! by a credit that is refused for anything else; by a customer id, which is no identifier; nor by a kind of identifier that is not of
-//! `match_by`, by which no upsert would find the customer again, unless the merchant has customers without any of those.
+//! identifier, `incomplete` until an upsert says more. It is one command and so one version, the customer's first: it was created, and it
+//! has earned. Nobody is enrolled by a credit that is refused for anything else; by a customer id, which is no identifier; nor by a kind of
+//! identifier that is not of `match_by`, by which no upsert would find the customer again, unless the merchant has customers without any
+//! of those.
 
 use super::book::Book;
 use super::command::{CreditAmount, RefKind};

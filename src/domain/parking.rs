@@ -1,7 +1,7 @@
 //! Commands that wait for their customer, where the merchant's `unknown_customer` is `park`.
 //!
-//! A credit or a redeem whose identifier leads to nobody is not answered: it waits until a customer has that identifier, and is decided then,
-//! right after the command that made it so, those of one customer in the order in which they came; or until its deadline, and is
+//! A credit or a redeem whose identifier leads to nobody is not answered: it waits until a customer has that identifier, and is decided
+//! then, right after the command that made it so, those of one customer in the order in which they came; or until its deadline, and is
 //! `unknown_customer` then, as of the deadline. Deadlines are settled before every command, as expiry is before a customer is touched: so
 //! nothing that a command can see depends on when ticks run or where batches are cut.
 //!
