@@ -143,8 +143,8 @@ impl Time {
     }
 }
 
-/// What makes two merchants, their units and a few customers; some of both comes into force later. `bolt` enrols, `acme` lets commands wait.
-/// A third, `late`, has to configure itself; `ghost` never exists.
+/// What makes two merchants, their units and a few customers; some of both comes into force later. `bolt` enrols, `acme` lets commands
+/// wait. A third, `late`, has to configure itself; `ghost` never exists.
 pub(super) fn preamble() -> Vec<Draft> {
     let mut drafts = Vec::new();
     for merchant in ["acme", "bolt"] {
