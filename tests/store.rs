@@ -2,6 +2,8 @@
 
 #[path = "store/fixtures.rs"]
 mod fixtures;
+#[path = "store/parked.rs"]
+mod parked;
 
 use std::sync::Arc;
 
@@ -23,10 +25,8 @@ use uuid::Uuid;
 async fn migrations_are_applied_once() {
     let database = Database::empty().await;
     let store = &database.store;
-    assert_eq!(
-        store.pending_migrations().await.unwrap(),
-        ["0001_spine", "0002_profiles", "0003_replays", "0004_enrolment", "0005_growth"]
-    );
+    let all = ["0001_spine", "0002_profiles", "0003_replays", "0004_enrolment", "0005_growth", "0006_parking"];
+    assert_eq!(store.pending_migrations().await.unwrap(), all);
     let unmigrated = store.lane_connection().await.err().unwrap();
     assert_eq!(unmigrated.kind, StoreErrorKind::Fatal);
     assert!(unmigrated.message.contains("migrate"), "{unmigrated}");
@@ -34,7 +34,7 @@ async fn migrations_are_applied_once() {
     let (one, other) = join!(store.migrate(), store.migrate());
     let mut applied = [one.unwrap(), other.unwrap()].concat();
     applied.sort();
-    assert_eq!(applied, ["0001_spine", "0002_profiles", "0003_replays", "0004_enrolment", "0005_growth"]);
+    assert_eq!(applied, all);
     assert_eq!(store.migrate().await.unwrap(), Vec::<String>::new());
     assert_eq!(store.pending_migrations().await.unwrap(), Vec::<String>::new());
 }
@@ -106,6 +106,7 @@ async fn every_new_row_comes_back() {
         earned_orders: vec![(order("o1"), TransactionId(Uuid::from_u128(5)))],
         settings_versions: (1..=2).map(|version| (merchant("m"), settings_version(version))).collect(),
         unit_versions: (1..=2).map(|version| (merchant("m"), unit("points"), unit_version(version))).collect(),
+        ..RowChanges::default()
     };
     let state = apply(&mut connection, &state, &rows).await;
 
@@ -119,6 +120,7 @@ async fn every_new_row_comes_back() {
         ],
         customers: vec![customer_id(1), customer_id(99)],
         orders: vec![order("o1"), order("o2")],
+        parked: true,
         due: None,
     };
     let snapshot = load(&mut connection, &state, &plan).await;

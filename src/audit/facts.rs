@@ -1,7 +1,7 @@
 //! What was read, before any judgement: compact, and without personal data. Text that could be personal is kept as a hash only, which is
 //! enough to compare two sides.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
@@ -52,6 +52,8 @@ pub struct LaneFacts {
     pub applied_at_end: i64,
     /// Batches that wait for their publication.
     pub outbox: Vec<i64>,
+    /// Commands that wait for their customer.
+    pub parked: BTreeSet<Position>,
     /// The group's committed offsets, in the order of [`CommandTopic::ALL`].
     pub committed: [Option<Committed>; CommandTopic::COUNT],
     pub commands: [CommandFacts; CommandTopic::COUNT],
@@ -128,6 +130,8 @@ pub struct ResultFact {
     pub customer_version: Option<i64>,
     pub entries: Box<[EntryFact]>,
     pub balances: Box<[(Name, i64)]>,
+    /// It had waited: it stands behind results of later offsets, and in another batch than the one that took it.
+    pub was_parked: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -417,7 +421,8 @@ impl LaneFacts {
 
     /// Whether a command was decided after the snapshot.
     pub fn is_beyond(&self, command: Position) -> bool {
-        self.moved_on() && command.offset >= self.frontier().next(command.topic)
+        let is_undecided = command.offset >= self.frontier().next(command.topic) || self.parked.contains(&command);
+        self.moved_on() && is_undecided
     }
 
     /// Whether an event came after the snapshot, in which its customer had this version. What time did has no command to tell by, and
@@ -438,7 +443,8 @@ impl LaneFacts {
             let started = self.journal.records.iter().find_map(|batch| batch.ranges[topic.index()]);
             let mut floor = started.map_or(frontier.next(topic), |(from, _)| from);
             if self.results.truncated {
-                let answered = self.results.records.iter().map(|result| result.command);
+                let answered = self.results.records.iter().filter(|result| !result.was_parked);
+                let answered = answered.map(|result| result.command);
                 floor = floor.max(first_of(topic, answered).unwrap_or(frontier.next(topic)));
             }
             if self.dead_letters.truncated {

@@ -30,6 +30,8 @@ pub struct Lanes {
     pub rows: Vec<(i32, LaneRow)>,
     /// Lane and batch.
     pub outbox: Vec<(i32, i64)>,
+    /// Lane and the place of a command that waits.
+    pub parked: Vec<(i32, Position)>,
 }
 
 impl Lanes {
@@ -39,6 +41,7 @@ impl Lanes {
         self.grown_from = self.grown_from.or(other.grown_from);
         self.rows.extend(other.rows);
         self.outbox.extend(other.outbox);
+        self.parked.extend(other.parked);
     }
 }
 
@@ -64,6 +67,10 @@ pub async fn read_lanes(
     }
     for row in snapshot.query(include_str!("sql/outbox.sql"), &[]).await? {
         lanes.outbox.push((row.try_get("lane")?, row.try_get("batch")?));
+    }
+    for row in snapshot.query(include_str!("sql/parked.sql"), &[]).await? {
+        let command = position(row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
+        lanes.parked.push((row.try_get(0)?, command));
     }
     Ok(lanes)
 }

@@ -125,6 +125,11 @@ async fn collect(settings: &Settings, options: &AuditOptions) -> Result<Facts, A
             facts.outbox.push(batch);
         }
     }
+    for (lane, command) in lanes.parked {
+        if let Some(facts) = usize::try_from(lane).ok().and_then(|index| lane_facts.get_mut(index)) {
+            facts.parked.insert(command);
+        }
+    }
 
     let (kafka, registry, patience) = (settings.kafka.clone(), settings.registry.clone(), options.publication_patience);
     let since = options.since;

@@ -87,6 +87,9 @@ pub struct ResultWire {
     customer_version: Option<i64>,
     transactions: Vec<EntryWire>,
     balances: Vec<BalanceWire>,
+    // Records of before this was there lack it.
+    #[serde(default)]
+    parked_at: Option<Micros>,
 }
 
 #[derive(Deserialize)]
@@ -151,7 +154,13 @@ pub struct EventWire {
     config: Option<ConfigWire>,
     #[serde(rename = "balances")]
     _balances: Vec<BalanceWire>,
+    #[serde(rename = "parked", default)]
+    _parked: Option<ParkedWire>,
 }
+
+#[derive(Deserialize)]
+#[serde(rename = "Parked")]
+struct ParkedWire {}
 
 #[derive(Deserialize)]
 #[serde(rename = "Notify")]
@@ -292,6 +301,7 @@ impl Context<'_> {
                 .into_iter()
                 .map(|balance| (self.names.keep(&balance.unit), balance.balance))
                 .collect(),
+            was_parked: wire.parked_at.is_some(),
         })
     }
 

@@ -6,15 +6,15 @@ use super::plan::EarnedOrder;
 use crate::domain::command::{Command, ContentHash, DeadLetter};
 use crate::domain::config::{SettingsVersion, UnitVersion};
 use crate::domain::{
-    Balance, CustomerChange, CustomerState, Decision, Entry, Event, Frontier, Instant, KeyHash, MerchantId, Position,
-    Seed, TransactionId, UnitId,
+    Balance, CustomerChange, CustomerState, Decision, Entry, Event, Frontier, Instant, KeyHash, MerchantId, Parked,
+    Position, Seed, TransactionId, UnitId,
 };
 
 /// Everything that one batch changes and says.
 #[derive(Debug, Default)]
 pub struct ChangeSet {
     pub rows: RowChanges,
-    /// One per command, in their order.
+    /// In the order of the decisions: one per command that was decided. One that waits has none yet.
     pub outcomes: Vec<Outcome>,
     pub events: Vec<Event>,
     /// Records that can't be answered, by their place in the batch.
@@ -42,6 +42,10 @@ pub struct RowChanges {
     pub earned_orders: Vec<(EarnedOrder, TransactionId)>,
     pub settings_versions: Vec<(MerchantId, Arc<SettingsVersion>)>,
     pub unit_versions: Vec<(MerchantId, UnitId, Arc<UnitVersion>)>,
+    /// Commands that wait from now on.
+    pub parked: Vec<Parked>,
+    /// Those that waited before, and do not any more: by their seeds.
+    pub unparked: Vec<Seed>,
 }
 
 /// A customer that changed: the row to write, and the state to publish.
@@ -71,6 +75,8 @@ pub struct Outcome {
     pub decision: Arc<Decision>,
     /// The balances of the units that the command touched, after it. Empty for a duplicate.
     pub balances: Vec<Balance>,
+    /// Of a command that had waited for its customer: since when.
+    pub parked_at: Option<Instant>,
 }
 
 /// A lane's progress, as its row in the database holds it.

@@ -38,6 +38,19 @@ pub struct Taken {
     pub passed_over: Vec<CommandTopic>,
 }
 
+impl Taken {
+    /// The first half of it, and the rest.
+    pub fn halves(mut self) -> (Taken, Taken) {
+        let records = self.records.split_off(self.records.len() / 2);
+        let mut middle = self.before;
+        for record in &self.records {
+            middle.pass(record.position);
+        }
+        let after = std::mem::replace(&mut self.after, middle);
+        (self, Taken { records, before: middle, after, passed_over: Vec::new() })
+    }
+}
+
 impl Inbox {
     pub fn new(frontier: Frontier, patience: Duration) -> Inbox {
         Inbox { topics: Default::default(), ends: None, frontier, patience }
@@ -244,6 +257,20 @@ mod tests {
         assert_eq!((taken.before.next(Redeem), taken.after.next(Redeem)), (0, 7));
         inbox.reached_end(Redeem, 9);
         assert!(inbox.take(9, NOW).is_none(), "an end alone makes no batch");
+    }
+
+    #[test]
+    fn halves_have_all_of_it() {
+        let records = [(Credit, 3, 10), (Redeem, 5, 20), (Credit, 4, 30)];
+        let mut inbox = inbox_with(&records, &CommandTopic::ALL);
+        inbox.reached_end(Credit, 9);
+        let taken = inbox.take(9, NOW).expect("three records");
+        let (before, after) = (taken.before, taken.after);
+        let (first, rest) = taken.halves();
+        assert_eq!((first.before, rest.after), (before, after));
+        assert_eq!(first.after, rest.before);
+        assert_eq!((first.after.next(Credit), first.after.next(Redeem), after.next(Credit)), (4, 0, 9));
+        assert_eq!((order(Some(first)), order(Some(rest))), ("credit/0/3".into(), "redeem/0/5 credit/0/4".into()));
     }
 
     #[test]

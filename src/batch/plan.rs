@@ -14,11 +14,14 @@ pub struct BatchPlan {
     pub identifiers: Vec<Identifier>,
     pub customers: Vec<CustomerId>,
     pub orders: Vec<EarnedOrder>,
+    /// Load the commands that wait for one of these identifiers, under one of these keys, or until what is due: some of the lane wait.
+    pub parked: bool,
     /// Load what is due, because the batch moves time or the last one left some over.
     pub due: Option<DueQuery>,
 }
 
-/// Customers with `next_due <= until`, in the order (next_due, customer_id), at most `limit`, of all merchants of the lane.
+/// Customers with `next_due <= until`, in the order (next_due, customer_id), at most `limit`, of all merchants of the lane; and as many
+/// commands that wait, by their deadlines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DueQuery {
     pub until: Instant,

@@ -3,14 +3,15 @@
 use std::collections::HashMap;
 
 use super::change_set::{ChangeSet, ChangedCustomer, NewDecision, Outcome};
-use super::plan::{BatchPlan, DueQuery, EarnedOrder};
+use super::plan::{BatchPlan, DueQuery};
 use super::snapshot::Snapshot;
 use crate::domain::book::{Book, CustomerRow};
 use crate::domain::command::{Body, Command, Content, Delivery, RefKind};
 use crate::domain::config::MerchantConfig;
 use crate::domain::customer::{Identifier, IdentifierKind};
-use crate::domain::judge::{self, Moment};
-use crate::domain::{Instant, KeyHash, MerchantId, OrderId, fields, settle};
+use crate::domain::judge::Moment;
+use crate::domain::parking::{self, Decided, Parking};
+use crate::domain::{Frontier, Instant, KeyHash, MerchantId, fields, settle};
 
 /// The configuration of a lane's merchants, kept in memory between batches: one writer, so it is as the database has it.
 pub type Configs = HashMap<MerchantId, MerchantConfig>;
@@ -57,13 +58,9 @@ fn plan_command(plan: &mut BatchPlan, command: &Command, configs: &Configs) {
             plan_identifier(plan, merchant, IdentifierKind::Phone, upsert.phone.as_ref());
             plan_identifier(plan, merchant, IdentifierKind::Email, upsert.email.as_ref());
         }
-        Body::CreditAmount(credit) => plan.orders.extend(credit.order_id.as_ref().map(|order_id| EarnedOrder {
-            merchant_id: envelope.merchant_id.clone(),
-            order_id: OrderId::new(order_id.as_str()),
-            unit_id: credit.unit.clone(),
-        })),
-        Body::RedeemAmount(_) | Body::Settings(_) | Body::Unit(_) | Body::Malformed(_) => {}
+        Body::CreditAmount(_) | Body::RedeemAmount(_) | Body::Settings(_) | Body::Unit(_) | Body::Malformed(_) => {}
     }
+    plan.orders.extend(command.earned_order());
 }
 
 /// In every form: which one the merchant's settings choose is not known before they are loaded.
@@ -72,16 +69,18 @@ fn plan_identifier(plan: &mut BatchPlan, merchant: &MerchantId, kind: Identifier
     plan.identifiers.extend(forms.map(|value| Identifier { merchant_id: merchant.clone(), kind, value }));
 }
 
-/// Decides everything: the deliveries in their order, then what is due. `configs` lose nothing and gain what was loaded or made.
+/// Decides everything: the deliveries in their order, then what is due. `configs` lose nothing and gain what was loaded or made. The
+/// frontier is the lane's before the batch.
 pub fn run(
     deliveries: Vec<Delivery>,
     snapshot: Snapshot,
     configs: &mut Configs,
     lane_time: Instant,
+    mut frontier: Frontier,
     due_limit: usize,
 ) -> ChangeSet {
     let mut changes = ChangeSet { lane_time, ..ChangeSet::default() };
-    let due = snapshot.due.clone();
+    let (due, parked_due) = (snapshot.due.clone(), snapshot.parked_due);
     let mut book = open_book(snapshot, configs);
     // Nearly every command has one of each.
     changes.outcomes.reserve(deliveries.len());
@@ -96,25 +95,29 @@ pub fn run(
             seed: delivery.seed,
             record_time: delivery.timestamp,
             lane_time: changes.lane_time,
+            place: frontier.pass(delivery.position),
         };
         match delivery.content {
-            Content::Command(command) => decide(&mut book, &mut changes, command, moment),
+            Content::Command(command) => {
+                crate::fail_point::poison(command.envelope.idempotency_key.as_str());
+                parking::decide(&mut book, command, moment, |decided| tell(&mut changes, decided));
+            }
             Content::Tick => {}
             Content::DeadLetter(dead_letter) => changes.dead_letters.push((delivery.position, dead_letter)),
         }
     }
+    parking::expire(&mut book, changes.lane_time, |decided| tell(&mut changes, decided));
     for customer in &due {
         settle::settle_customer(&mut book, *customer, changes.lane_time);
     }
     changes.due_settled = due.len();
-    changes.due_pending = due.len() == due_limit;
+    changes.due_pending = due.len() == due_limit || parked_due == due_limit;
     close_book(book, configs, &mut changes);
     changes
 }
 
-fn decide(book: &mut Book, changes: &mut ChangeSet, command: Box<Command>, moment: Moment) {
-    crate::fail_point::poison(command.envelope.idempotency_key.as_str());
-    let answer = judge::decide(book, &command, moment);
+fn tell(changes: &mut ChangeSet, decided: Decided) {
+    let Decided { position, seed, command, parked_at, answer } = decided;
     let is_remembered = match &answer.decision.verdict {
         Ok(_) => true,
         Err(rejection) => rejection.code.is_remembered(),
@@ -123,17 +126,18 @@ fn decide(book: &mut Book, changes: &mut ChangeSet, command: Box<Command>, momen
         changes.rows.decisions.push(NewDecision {
             key_hash,
             content_hash: command.content_hash,
-            position: moment.position,
+            position,
             decision: answer.decision.clone(),
         });
     }
     changes.outcomes.push(Outcome {
-        position: moment.position,
-        seed: moment.seed,
+        position,
+        seed,
         command,
         original: answer.original,
         decision: answer.decision,
         balances: answer.balances,
+        parked_at,
     });
 }
 
@@ -147,6 +151,7 @@ fn open_book(snapshot: Snapshot, configs: &mut Configs) -> Book {
         identities: snapshot.identities,
         customers,
         earned_orders: snapshot.earned_orders,
+        parking: Parking::of(snapshot.parked),
         ..Book::default()
     }
 }
@@ -159,6 +164,7 @@ fn close_book(mut book: Book, configs: &mut Configs, changes: &mut ChangeSet) {
     rows.settings_versions = book.new_settings;
     rows.unit_versions = book.new_units;
     rows.customers.reserve(book.changed.len());
+    (rows.parked, rows.unparked) = book.parking.close();
     for id in book.changed {
         if let Some(CustomerRow { state, change: Some(change) }) = book.customers.remove(&id) {
             rows.customers.push(ChangedCustomer { state, change });

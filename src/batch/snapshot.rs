@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use super::plan::EarnedOrder;
 use crate::domain::config::MerchantConfig;
 use crate::domain::customer::Identifier;
-use crate::domain::{CustomerId, CustomerState, IdMap, KeyHash, MerchantId, Remembered, TransactionId};
+use crate::domain::{CustomerId, CustomerState, IdMap, KeyHash, MerchantId, Parked, Remembered, TransactionId};
 
 /// What the store found of a plan; what is not in it does not exist. Looked up by key only, never iterated.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
     pub configs: HashMap<MerchantId, MerchantConfig>,
+    /// Also of the keys of commands whose deadline has come.
     pub remembered: IdMap<KeyHash, Remembered>,
     /// Of the identifiers that the plan names, whose they are.
     pub identities: HashMap<Identifier, CustomerId>,
@@ -18,6 +19,10 @@ pub struct Snapshot {
     /// the book and on to the change set.
     pub customers: IdMap<CustomerId, Box<CustomerState>>,
     pub earned_orders: HashMap<EarnedOrder, TransactionId>,
+    /// Commands that wait, in the order of their places: all that wait for an identifier of the plan, and others.
+    pub parked: Vec<Parked>,
+    /// How many of them wait until what is due; at most the query's limit.
+    pub parked_due: usize,
     /// Whom something is due for, in order; see [`super::plan::DueQuery`]. At most its limit.
     pub due: Vec<CustomerId>,
 }

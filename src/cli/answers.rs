@@ -19,6 +19,8 @@ use crate::record::{OutTopic, TopicNames};
 pub enum Answer {
     /// Its result, decoded.
     Result(Value),
+    /// It waits for its customer, and has its result later: the event that says so.
+    Parked(Value),
     /// It could not be answered: its dead letter's headers.
     DeadLetter(Value),
 }
@@ -28,6 +30,7 @@ pub struct Answers {
     topics: TopicReader,
     names: TopicNames,
     results: String,
+    events: String,
     outgoing: OutgoingReader,
     patience: Duration,
     waiting: HashMap<Position, String>,
@@ -37,11 +40,13 @@ impl Answers {
     /// To be opened before the first command is sent.
     pub fn open(settings: &Settings, names: &TopicNames, patience: Duration) -> Result<Answers, CliError> {
         let results = names.out(OutTopic::Results);
-        let topics = [results.clone(), names.out(OutTopic::DeadLetters)];
+        let events = names.out(OutTopic::Events);
+        let topics = [results.clone(), events.clone(), names.out(OutTopic::DeadLetters)];
         Ok(Answers {
             topics: TopicReader::open(settings, &topics, Start::BeforeEnd(0))?,
             names: names.clone(),
             results,
+            events,
             outgoing: OutgoingReader::new(RegistryClient::new(&settings.registry).map_err(CliError::failed)?),
             patience,
             waiting: HashMap::new(),
@@ -70,6 +75,16 @@ impl Answers {
                 {
                     tell(&what, Answer::Result(result))?;
                 }
+            } else if record.topic() == self.events {
+                if headers_of(&record)["ce_type"] != "command.parked" {
+                    continue;
+                }
+                let event = self.outgoing.read_json(value).map_err(CliError::failed)?;
+                if let Some(position) = answered(&event["cause"], &self.names)
+                    && let Some(what) = self.waiting.remove(&position)
+                {
+                    tell(&what, Answer::Parked(event))?;
+                }
             } else if let Some(position) = position_of(&record, &self.names)
                 && let Some(what) = self.waiting.remove(&position)
             {
@@ -79,11 +94,11 @@ impl Answers {
         Ok(())
     }
 
-    /// Prints them: results as JSON lines, dead letters by their headers, which are a failure.
+    /// Prints them: results and the events of those that wait as JSON lines, dead letters by their headers, which are a failure.
     pub fn print(self) -> Result<(), CliError> {
         let mut dead = 0;
         self.follow(|_, answer| match answer {
-            Answer::Result(result) => output::line(result),
+            Answer::Result(answer) | Answer::Parked(answer) => output::line(answer),
             Answer::DeadLetter(headers) => {
                 dead += 1;
                 output::line(json!({ "dead_letter": headers }))

@@ -12,11 +12,11 @@ use crate::domain::Instant;
 #[derive(Args)]
 #[command(
     long_about = "Compares the topics with the database, record by record.\n\nEvery record below the frontier must be exactly one of \
-                  result, dead letter, tick or hole; results must equal the ledger, balances their lots and entries, events the customers' \
-                  versions, the compacted topic the rows. Nothing that applies commands is used for it. It reads everything, may run \
-                  beside workers, and changes nothing.\n\nWith --since it reads what was published since then, and by their keys the rows \
-                  that this names, with the whole history of the customers whom it concerns. It says at its end what it can't see so. The \
-                  topics must still hold all that they took since, and two minutes more.",
+                  result, dead letter, parked, tick or hole; results must equal the ledger, balances their lots and entries, events the \
+                  customers' versions, the compacted topic the rows. Nothing that applies commands is used for it. It reads \
+                  everything, may run beside workers, and changes nothing.\n\nWith --since it reads what was published since then, and by \
+                  their keys the rows that this names, with the whole history of the customers whom it concerns. It says at its end \
+                  what it can't see so. The topics must still hold all that they took since, and two minutes more.",
     after_help = "Exits with 0 when everything holds, and with 3 when it found faults, which it names."
 )]
 pub struct Options {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{CliError, output};
 use crate::config::Settings;
 use crate::domain::command::{CustomerRef, RefKind};
-use crate::domain::{Account, Decision, Entry, IdempotencyKey, Lot, LotId, MerchantId, Remembered};
+use crate::domain::{Account, Decision, Entry, IdempotencyKey, Lot, LotId, MerchantId, Parked, Remembered};
 use crate::query;
 use crate::store::Databases;
 
@@ -16,6 +16,9 @@ pub async fn run(merchant: &str, key: &str, as_json: bool, settings: &Settings) 
     let store = Databases::connect_merchant(&settings.postgres, &merchant).await.map_err(CliError::failed)?;
     let found = query::decision(&store, &merchant, &key).await.map_err(CliError::failed)?;
     let Some(remembered) = found else {
+        if let Some(parked) = query::parked(&store, &merchant, &key).await.map_err(CliError::failed)? {
+            return if as_json { output::line(waiting_object(&parked)) } else { output::text(waiting_page(&parked)) };
+        }
         return Err(CliError::Failed(format!(
             "no command of merchant {merchant} with the idempotency key {key} has been decided. It may still wait (`loyalty-worker \
              lanes`), be a dead letter, or have been rejected in a way that is not remembered (unknown_merchant, \
@@ -32,6 +35,36 @@ pub async fn run(merchant: &str, key: &str, as_json: bool, settings: &Settings) 
         None => Vec::new(),
     };
     if as_json { output::line(object(&remembered, &accounts)) } else { output::text(page(&remembered, &accounts)) }
+}
+
+fn waiting_page(parked: &Parked) -> String {
+    let awaits = &parked.awaits;
+    format!(
+        "{:<14}{:?}  (topic/partition/offset)\n{:<14}{}\n{:<14}parked since {}, until {}\n{:<14}a customer with {}:{}\n",
+        "command",
+        parked.position,
+        "occurred",
+        parked.command.occurred_at(parked.record_time),
+        "outcome",
+        parked.parked_at,
+        parked.deadline,
+        "waits for",
+        awaits.kind.field(),
+        awaits.value
+    )
+}
+
+fn waiting_object(parked: &Parked) -> Value {
+    let position = parked.position;
+    json!({
+        "command": {"topic": position.topic.suffix(), "partition": position.partition, "offset": position.offset},
+        "occurred_at": parked.command.occurred_at(parked.record_time).to_string(),
+        "status": "parked",
+        "parked_at": parked.parked_at.to_string(),
+        "deadline": parked.deadline.to_string(),
+        "waits_for": {"kind": parked.awaits.kind.field(), "value": parked.awaits.value},
+        "config_version": parked.config_version,
+    })
 }
 
 fn page(remembered: &Remembered, accounts: &[Account]) -> String {

@@ -25,6 +25,7 @@ pub fn settings(settings: &Settings) -> wire::Settings {
         profile_change_needs_active,
         key_form,
         unknown_customer,
+        park_s,
     } = settings;
     wire::Settings {
         name: name.clone(),
@@ -44,6 +45,7 @@ pub fn settings(settings: &Settings) -> wire::Settings {
         profile_change_needs_active: Some(*profile_change_needs_active),
         key_form: Some((*key_form).into()),
         unknown_customer: Some((*unknown_customer).into()),
+        park_s: Some(*park_s),
     }
 }
 

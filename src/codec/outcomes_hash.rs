@@ -4,7 +4,7 @@
 use sha2::{Digest, Sha256};
 
 use crate::batch::ChangeSet;
-use crate::domain::{CustomerId, Position};
+use crate::domain::{CustomerId, Fact, Position};
 
 /// SHA-256 over the canonical outcomes: positions, verdicts, customers and versions, entries, events, dead letters.
 pub fn outcomes_hash(changes: &ChangeSet) -> [u8; 32] {
@@ -36,6 +36,9 @@ pub fn outcomes_hash(changes: &ChangeSet) -> [u8; 32] {
         canonical.text(event.fact.type_name());
         canonical.customer(event.customer_id);
         canonical.number(event.version);
+        if let Fact::CommandParked { deadline, .. } = &event.fact {
+            canonical.number(deadline.micros());
+        }
     }
     canonical.length(changes.rows.entries.len());
     for entry in &changes.rows.entries {

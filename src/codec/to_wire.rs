@@ -5,7 +5,8 @@ use std::borrow::Cow;
 
 use super::wire::{
     AccountState, BalanceRecord, ConfigChange, CustomerState, EntryRecord, EventRecord, FieldProblemRecord, Id,
-    LotShareRecord, LotState, MetricState, Micros, NotifyRecord, PositionRecord, RejectionRecord, ResultRecord,
+    LotShareRecord, LotState, MetricState, Micros, NotifyRecord, ParkedRecord, PositionRecord, RejectionRecord,
+    ResultRecord,
 };
 use crate::batch::Outcome;
 use crate::domain::customer::Customer;
@@ -71,6 +72,7 @@ pub(super) fn result<'a>(outcome: &'a Outcome, topics: &'a Topics) -> ResultReco
             .iter()
             .map(|(key, value)| (key.as_str().into(), value.as_str().into()))
             .collect(),
+        parked_at: outcome.parked_at.map(micros),
     }
 }
 
@@ -96,6 +98,7 @@ pub(super) fn event<'a>(event: &'a Event, topics: &'a Topics) -> EventRecord<'a>
         entry: None,
         balances: Vec::new(),
         config: None,
+        parked: None,
     };
     match &event.fact {
         Fact::CustomerCreated { changed } | Fact::CustomerUpdated { changed } => {
@@ -115,6 +118,10 @@ pub(super) fn event<'a>(event: &'a Event, topics: &'a Topics) -> EventRecord<'a>
                 version: event.version,
                 effective_from: micros(*effective_from),
             });
+        }
+        Fact::CommandParked { idempotency_key, deadline } => {
+            let idempotency_key = idempotency_key.as_str().into();
+            record.parked = Some(ParkedRecord { idempotency_key, deadline: micros(*deadline) });
         }
     }
     record

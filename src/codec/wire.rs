@@ -161,6 +161,7 @@ pub struct Settings {
     pub profile_change_needs_active: Option<bool>,
     pub key_form: Option<KeyForm>,
     pub unknown_customer: Option<UnknownCustomer>,
+    pub park_s: Option<i64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -240,7 +241,7 @@ words! {
     MerchantStatus = config::MerchantStatus { Active, Suspended }
     PhoneFormat = config::PhoneFormat { E164, Any }
     KeyForm = config::KeyForm { Any, Token }
-    UnknownCustomer = config::UnknownCustomer { Reject, Enrol }
+    UnknownCustomer = config::UnknownCustomer { Reject, Enrol, Park }
     UnitKind = config::UnitKind { Points, Money, Discount, Product }
     Rounding = config::Rounding { Floor, HalfUp, HalfEven, Ceiling }
 }

@@ -72,6 +72,7 @@ pub struct ResultRecord<'a> {
     pub transactions: Vec<EntryRecord<'a>>,
     pub balances: Vec<BalanceRecord<'a>>,
     pub attributes: BTreeMap<Text<'a>, Text<'a>>,
+    pub parked_at: Option<Micros>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -158,6 +159,14 @@ pub struct EventRecord<'a> {
     pub entry: Option<EntryRecord<'a>>,
     pub balances: Vec<BalanceRecord<'a>>,
     pub config: Option<ConfigChange<'a>>,
+    pub parked: Option<ParkedRecord<'a>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename = "Parked")]
+pub struct ParkedRecord<'a> {
+    pub idempotency_key: Text<'a>,
+    pub deadline: Micros,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

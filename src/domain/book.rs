@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::command::Command;
 use super::config::{MerchantConfig, SettingsVersion, UnitVersion};
 use super::customer::{Customer, CustomerChange, CustomerState, Identifier};
+use super::parking::{Parked, Parking};
 use super::{
     Account, Balance, CustomerId, EarnedOrder, Entry, Event, EventId, Fact, IdMap, Instant, KeyHash, MerchantId,
     Notify, Overflow, Position, Remembered, Seed, TransactionId, UnitId,
@@ -31,6 +32,7 @@ pub struct Book {
     pub(crate) new_units: Vec<(MerchantId, UnitId, Arc<UnitVersion>)>,
     pub(crate) entries: Vec<Arc<Entry>>,
     pub(crate) events: Vec<Event>,
+    pub(crate) parking: Parking,
 }
 
 #[derive(Debug)]
@@ -59,6 +61,7 @@ impl Book {
     }
 
     pub(crate) fn give_identifier(&mut self, identifier: Identifier, holder: CustomerId) {
+        self.parking.meet(&identifier);
         self.identities.insert(identifier, holder);
     }
 
@@ -201,7 +204,18 @@ impl Book {
         cause: Cause<'_>,
         fact: Fact,
     ) {
-        let event_id: EventId = cause.seed.event_id(nth);
+        self.announce(merchant, version, cause.seed.event_id(nth), cause, fact);
+    }
+
+    /// A command waits: its event, beside those that it may cause later.
+    pub(crate) fn announce_parked(&mut self, parked: &Parked, cause: Cause<'_>) {
+        let envelope = &parked.command.envelope;
+        let fact = Fact::CommandParked { idempotency_key: envelope.idempotency_key.clone(), deadline: parked.deadline };
+        self.announce(&envelope.merchant_id, 0, cause.seed.event_id(u32::MAX), cause, fact);
+    }
+
+    /// What concerns no customer.
+    fn announce(&mut self, merchant: &MerchantId, version: i64, event_id: EventId, cause: Cause<'_>, fact: Fact) {
         self.events.push(Event {
             event_id,
             merchant_id: merchant.clone(),

@@ -8,7 +8,9 @@ use super::config::{
 };
 use super::customer::IdentifierKind;
 use super::words::words;
-use super::{Gender, IdempotencyKey, Instant, MerchantId, Metric, Position, ProfileField, Seed, UnitId};
+use super::{
+    EarnedOrder, Gender, IdempotencyKey, Instant, MerchantId, Metric, OrderId, Position, ProfileField, Seed, UnitId,
+};
 
 /// One inbound record, understood as far as that is possible.
 #[derive(Debug, Clone)]
@@ -70,7 +72,7 @@ impl DeadLetterClass {
     }
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Command {
     pub envelope: Envelope,
     pub body: Body,
@@ -80,6 +82,23 @@ pub struct Command {
     pub traceparent: Option<Arc<str>>,
     /// Of a record that was sent again: when it came first. Its business time, unless the envelope names one.
     pub original_time: Option<Instant>,
+}
+
+impl Command {
+    /// Business time.
+    pub fn occurred_at(&self, record_time: Instant) -> Instant {
+        self.envelope.occurred_at.or(self.original_time).unwrap_or(record_time)
+    }
+
+    /// The order that it earns for.
+    pub fn earned_order(&self) -> Option<EarnedOrder> {
+        let Body::CreditAmount(credit) = &self.body else { return None };
+        Some(EarnedOrder {
+            merchant_id: self.envelope.merchant_id.clone(),
+            order_id: OrderId::new(credit.order_id.as_deref()?),
+            unit_id: credit.unit.clone(),
+        })
+    }
 }
 
 /// 128 bits of SHA-256 over what a command says.
@@ -233,6 +252,7 @@ pub struct SettingsPatch {
     pub profile_change_needs_active: Option<bool>,
     pub key_form: Option<KeyForm>,
     pub unknown_customer: Option<UnknownCustomer>,
+    pub park_s: Option<i64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

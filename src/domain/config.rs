@@ -54,14 +54,18 @@ pub struct Settings {
     pub profile_change_needs_active: bool,
     pub key_form: KeyForm,
     pub unknown_customer: UnknownCustomer,
+    /// How long such a command waits.
+    pub park_s: i64,
 }
 
 words! {
-    /// What becomes of a credit whose reference leads to nobody.
+    /// What becomes of a credit or a redeem whose reference leads to nobody.
     UnknownCustomer {
         Reject = 1 "reject",
-        /// It makes a customer with that one identifier.
+        /// A credit makes a customer with that one identifier.
         Enrol = 2 "enrol",
+        /// It waits for a customer with that identifier.
+        Park = 3 "park",
     }
 }
 
@@ -163,6 +167,7 @@ impl Default for Settings {
             profile_change_needs_active: false,
             key_form: KeyForm::Any,
             unknown_customer: UnknownCustomer::Reject,
+            park_s: 24 * 60 * 60,
         }
     }
 }
@@ -193,7 +198,7 @@ impl Settings {
         self.allow_no_identifier = preset == Preset::Restai;
         self.profile_change_needs_active = preset == Preset::Rewrd;
         self.key_form = if preset == Preset::Rewrd { KeyForm::Token } else { KeyForm::Any };
-        // None of the products makes a customer of a credit.
+        // None of the products makes a customer of a credit, or waits for one.
         self.unknown_customer = UnknownCustomer::Reject;
     }
 
@@ -225,6 +230,7 @@ impl Settings {
             ),
             key_form: kept(&self.key_form, &before.key_form, &after.key_form),
             unknown_customer: kept(&self.unknown_customer, &before.unknown_customer, &after.unknown_customer),
+            park_s: kept(&self.park_s, &before.park_s, &after.park_s),
         }
     }
 }

@@ -1,9 +1,10 @@
 //! Giving an amount: rules 2, 4, 5 and 16.
 //!
-//! A reference that leads to nobody is refused, or enrols: then the credit makes a customer with that one identifier, `incomplete` until
-//! an upsert says more. It is one command and so one version, the customer's first: it was created, and it has earned. Nobody is enrolled
-//! by a credit that is refused for anything else; by a customer id, which is no identifier; nor by a kind of identifier that is not of
-//! `match_by`, by which no upsert would find the customer again, unless the merchant has customers without any of those.
+//! A reference that leads to nobody is refused, waits (see [`super::parking`]), or enrols: then the credit makes a customer with that one
+//! identifier, `incomplete` until an upsert says more. It is one command and so one version, the customer's first: it was created, and it
+//! has earned. Nobody is enrolled by a credit that is refused for anything else; by a customer id, which is no identifier; nor by a kind of
+//! identifier that is not of `match_by`, by which no upsert would find the customer again, unless the merchant has customers without any
+//! of those.
 
 use super::book::Book;
 use super::command::{CreditAmount, RefKind};
@@ -12,8 +13,8 @@ use super::customer::{Customer, Identifier};
 use super::fields::FieldCheck;
 use super::judge::{Accepted, Case, Touched};
 use super::{
-    CustomerId, EarnedOrder, Effect, Entry, EntryKind, Fact, Instant, Lot, LotId, LotShare, OrderId, Rejection,
-    RejectionCode, UnitId, settle,
+    CustomerId, EarnedOrder, Effect, Entry, EntryKind, Fact, Instant, Lot, LotId, LotShare, Rejection, RejectionCode,
+    UnitId, settle,
 };
 
 enum Earner {
@@ -35,7 +36,7 @@ pub(super) fn judge(
         None => Earner::Known(case.active_customer(book, touched)?),
     };
     touched.unit = Some(credit.unit.clone());
-    let order = check_order(book, case, credit)?;
+    let order = check_order(book, case)?;
     let (customer, mut facts) = match earner {
         Earner::Known(customer) => (customer, Vec::new()),
         // What comes below can't fail for a new account: it holds whatever one command may give.
@@ -121,7 +122,7 @@ fn newcomer(book: &Book, case: &Case<'_>) -> Option<Identifier> {
     let RefKind::Identifier(kind) = reference.kind else { return None };
     let settings = &case.settings;
     let enrols = match settings.unknown_customer {
-        UnknownCustomer::Reject => false,
+        UnknownCustomer::Reject | UnknownCustomer::Park => false,
         UnknownCustomer::Enrol => settings.match_by.contains(&kind) || settings.allow_no_identifier,
     };
     if !enrols || case.find(book, reference).is_some() {
@@ -156,13 +157,8 @@ pub(super) fn unit_in_force(
 }
 
 /// Rule 2: one accepted earning per merchant, order and unit.
-fn check_order(book: &Book, case: &Case<'_>, credit: &CreditAmount) -> Result<Option<EarnedOrder>, Rejection> {
-    let Some(order_id) = &credit.order_id else { return Ok(None) };
-    let order = EarnedOrder {
-        merchant_id: case.command.envelope.merchant_id.clone(),
-        order_id: OrderId::new(order_id.as_str()),
-        unit_id: credit.unit.clone(),
-    };
+fn check_order(book: &Book, case: &Case<'_>) -> Result<Option<EarnedOrder>, Rejection> {
+    let Some(order) = case.command.earned_order() else { return Ok(None) };
     match book.earned_orders.get(&order) {
         Some(first) => Err(Rejection::new(
             RejectionCode::DuplicateOrder,

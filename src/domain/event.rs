@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use super::{Balance, CustomerId, Entry, EventId, Instant, MerchantId, Position};
+use super::{Balance, CustomerId, Entry, EventId, IdempotencyKey, Instant, MerchantId, Position};
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
     pub event_id: EventId,
     pub merchant_id: MerchantId,
-    /// `None` for config.changed.
+    /// `None` for config.changed and command.parked.
     pub customer_id: Option<CustomerId>,
-    /// The customer's version that this belongs to; of config.changed the object's.
+    /// The customer's version that this belongs to; of config.changed the object's; 0 of command.parked.
     pub version: i64,
     /// This event's place among those of the version, and how many there are.
     pub index: u32,
@@ -48,6 +48,7 @@ pub enum Fact {
     PointsRedeemed { entry: Arc<Entry>, balance: Balance },
     PointsExpired { entry: Arc<Entry>, balance: Balance },
     ConfigChanged { object: &'static str, id: String, effective_from: Instant },
+    CommandParked { idempotency_key: IdempotencyKey, deadline: Instant },
 }
 
 impl Fact {
@@ -61,6 +62,7 @@ impl Fact {
             Fact::PointsRedeemed { .. } => "points.redeemed",
             Fact::PointsExpired { .. } => "points.expired",
             Fact::ConfigChanged { .. } => "config.changed",
+            Fact::CommandParked { .. } => "command.parked",
         }
     }
 }

@@ -4,9 +4,10 @@ use std::sync::{Arc, LazyLock};
 
 use super::book::{Book, Cause};
 use super::command::{Body, Command, CustomerRef, RefKind};
-use super::config::{KeyForm, MerchantConfig, MerchantStatus, Settings};
+use super::config::{KeyForm, MerchantConfig, MerchantStatus, Settings, UnknownCustomer};
 use super::customer::{Customer, CustomerStatus, Identifier, IdentifierKind};
 use super::fields::{self, FieldCheck};
+use super::parking::{MOST_WAITING, Parked, Wait};
 use super::{
     Balance, CommandTopic, CustomerId, Decision, Effect, Entry, Instant, KeyHash, Position, Rejection, RejectionCode,
     Remembered, Seed, UnitId, credit, customer_upsert, merchant_config, redeem, settle,
@@ -20,6 +21,16 @@ pub struct Moment {
     pub record_time: Instant,
     /// The greatest record timestamp of the lane so far, this record's included.
     pub lane_time: Instant,
+    /// Greater than that of every record that the lane had before.
+    pub place: i64,
+}
+
+/// What becomes of a command that comes.
+#[derive(Debug)]
+pub enum Judged {
+    Answered(Answer),
+    /// Nothing, before its customer is there.
+    Waits(Wait),
 }
 
 /// What a command is answered with.
@@ -40,6 +51,8 @@ pub(super) struct Case<'a> {
     /// Business time.
     pub occurred_at: Instant,
     pub settings: Arc<Settings>,
+    /// What its reference stands for, where it has waited for that.
+    pub awaited: Option<&'a Identifier>,
 }
 
 /// Those of a merchant that has defined units only.
@@ -59,15 +72,45 @@ pub(super) struct Accepted {
     pub config_version: Option<i64>,
 }
 
-/// Decides one command and changes the book accordingly. A rejected command changes nothing beyond what time had settled anyway.
-pub fn decide(book: &mut Book, command: &Command, moment: Moment) -> Answer {
+/// Decides one command and changes the book accordingly, or lets it wait. A rejected command changes nothing beyond what time had settled
+/// anyway.
+pub fn decide(book: &mut Book, command: &Command, moment: Moment) -> Judged {
+    judge(book, command, moment, None)
+}
+
+/// Decides a command that has waited, as if it came now; its business time is its own.
+pub(super) fn decide_parked(book: &mut Book, parked: &Parked, now: Instant) -> Answer {
+    let Parked { position, seed, record_time, place, .. } = *parked;
+    let moment = Moment { position, seed, record_time, lane_time: now, place };
+    match judge(book, &parked.command, moment, Some(&parked.awaits)) {
+        Judged::Answered(answer) => answer,
+        Judged::Waits(_) => give_up(book, parked, now),
+    }
+}
+
+/// Answers a command that has waited in vain.
+pub(super) fn give_up(book: &mut Book, parked: &Parked, at: Instant) -> Answer {
+    let key_hash = parked.key_hash();
+    if let Some(first) = book.remembered.get(&key_hash) {
+        return again(first);
+    }
+    let occurred_at = parked.command.occurred_at(parked.record_time);
+    let config_version = parked.config_version;
+    let decision = Arc::new(Decision { config_version, ..refusal(unknown_customer(), occurred_at, at) });
+    remember(book, key_hash, &parked.command, parked.position, &decision);
+    Answer { original: None, decision, balances: Vec::new(), new_key: Some(key_hash) }
+}
+
+fn judge(book: &mut Book, command: &Command, moment: Moment, awaited: Option<&Identifier>) -> Judged {
     let envelope = &command.envelope;
-    let occurred_at = envelope.occurred_at.or(command.original_time).unwrap_or(moment.record_time);
-    let unremembered = |rejection: Rejection| Answer {
-        original: None,
-        decision: Arc::new(refusal(rejection, occurred_at, moment.lane_time)),
-        balances: Vec::new(),
-        new_key: None,
+    let occurred_at = command.occurred_at(moment.record_time);
+    let unremembered = |rejection: Rejection| {
+        Judged::Answered(Answer {
+            original: None,
+            decision: Arc::new(refusal(rejection, occurred_at, moment.lane_time)),
+            balances: Vec::new(),
+            new_key: None,
+        })
     };
 
     let config = book.config(&envelope.merchant_id);
@@ -88,20 +131,12 @@ pub fn decide(book: &mut Book, command: &Command, moment: Moment) -> Answer {
     let key_hash = KeyHash::of(&envelope.merchant_id, &envelope.idempotency_key);
     if let Some(first) = book.remembered.get(&key_hash) {
         if first.content_hash != command.content_hash {
-            return unremembered(
-                Rejection::new(
-                    RejectionCode::IdempotencyConflict,
-                    "Another command of this merchant has used this idempotency_key with other content.",
-                )
-                .with("first", format!("{:?}", first.position)),
-            );
+            return unremembered(conflict(first.position));
         }
-        return Answer {
-            original: Some(first.position),
-            decision: first.decision.clone(),
-            balances: Vec::new(),
-            new_key: None,
-        };
+        return Judged::Answered(again(first));
+    }
+    if let Some(first) = book.parking.first(&key_hash) {
+        return wait_beside(book, first, command).map_or_else(unremembered, Judged::Waits);
     }
 
     // The merchant's own form is asked of new keys only: a command from before the setting is still the same command.
@@ -109,7 +144,7 @@ pub fn decide(book: &mut Book, command: &Command, moment: Moment) -> Answer {
         return unremembered(Rejection::new(RejectionCode::InvalidIdempotencyKey, problem));
     }
     let settings_version = in_force.map(|version| version.version);
-    let case = Case { command, moment, occurred_at, settings };
+    let case = Case { command, moment, occurred_at, settings, awaited };
     let mut touched = Touched::default();
     let judged = check_merchant(&case).and_then(|()| check_business_time(&case)).and_then(|()| match &command.body {
         Body::CustomerUpsert(upsert) => customer_upsert::judge(book, &case, upsert, &mut touched),
@@ -119,6 +154,11 @@ pub fn decide(book: &mut Book, command: &Command, moment: Moment) -> Answer {
         Body::Unit(definition) => merchant_config::judge_unit(book, &case, definition),
         Body::Malformed(malformed) => Err(Rejection::invalid_fields(malformed.problems.clone())),
     });
+    if let Err(rejection) = &judged
+        && let Some(wait) = wait(book, &case, rejection, settings_version)
+    {
+        return Judged::Waits(wait);
+    }
     let (verdict, entries, config_version) = match judged {
         Ok(accepted) => (Ok(accepted.effect), accepted.entries, accepted.config_version.or(settings_version)),
         Err(rejection) => (Err(rejection), Vec::new(), settings_version),
@@ -136,11 +176,63 @@ pub fn decide(book: &mut Book, command: &Command, moment: Moment) -> Answer {
         (Some(customer), Some(unit)) => vec![book.balance(customer, unit)],
         _ => Vec::new(),
     };
-    book.remembered.insert(
-        key_hash,
-        Remembered { position: moment.position, content_hash: command.content_hash, decision: decision.clone() },
-    );
-    Answer { original: None, decision, balances, new_key: Some(key_hash) }
+    remember(book, key_hash, command, moment.position, &decision);
+    Judged::Answered(Answer { original: None, decision, balances, new_key: Some(key_hash) })
+}
+
+fn remember(book: &mut Book, key: KeyHash, command: &Command, position: Position, decision: &Arc<Decision>) {
+    let (content_hash, decision) = (command.content_hash, decision.clone());
+    book.remembered.insert(key, Remembered { position, content_hash, decision });
+}
+
+fn again(first: &Remembered) -> Answer {
+    let decision = first.decision.clone();
+    Answer { original: Some(first.position), decision, balances: Vec::new(), new_key: None }
+}
+
+/// What a command waits for that is refused because nobody has its identifier.
+fn wait(book: &Book, case: &Case<'_>, rejection: &Rejection, config_version: Option<i64>) -> Option<Wait> {
+    let settings = &case.settings;
+    let may_wait = match &case.command.body {
+        Body::CreditAmount(_) | Body::RedeemAmount(_) => settings.unknown_customer == UnknownCustomer::Park,
+        Body::CustomerUpsert(_) | Body::Settings(_) | Body::Unit(_) | Body::Malformed(_) => false,
+    };
+    let reference = case.command.envelope.customer.as_ref()?;
+    let RefKind::Identifier(kind) = reference.kind else { return None };
+    if !may_wait || rejection.code != RejectionCode::UnknownCustomer {
+        return None;
+    }
+    let awaits = case.identifier(kind, &reference.value)?;
+    let deadline = case.moment.lane_time.saturating_add_seconds(settings.park_s);
+    (book.parking.count(&awaits) < MOST_WAITING).then_some(Wait { awaits, deadline, config_version })
+}
+
+/// A further delivery of a command that waits: it is decided after the first, whose duplicate it is then.
+fn wait_beside(book: &Book, first: &Parked, command: &Command) -> Result<Wait, Rejection> {
+    if first.command.content_hash != command.content_hash {
+        return Err(conflict(first.position));
+    }
+    if book.parking.count(&first.awaits) >= MOST_WAITING {
+        return Err(Rejection::new(
+            RejectionCode::IdempotencyConflict,
+            "This command waits for its customer, and with it as many as may wait: it will be decided, and this delivery is left out.",
+        )
+        .with("first", format!("{:?}", first.position)));
+    }
+    let Parked { awaits, deadline, config_version, .. } = first;
+    Ok(Wait { awaits: awaits.clone(), deadline: *deadline, config_version: *config_version })
+}
+
+fn conflict(first: Position) -> Rejection {
+    Rejection::new(
+        RejectionCode::IdempotencyConflict,
+        "Another command of this merchant has used this idempotency_key with other content.",
+    )
+    .with("first", format!("{first:?}"))
+}
+
+fn unknown_customer() -> Rejection {
+    Rejection::new(RejectionCode::UnknownCustomer, "No customer of this merchant has this identifier.")
 }
 
 impl<'a> Case<'a> {
@@ -177,9 +269,7 @@ impl<'a> Case<'a> {
     /// The customer that the command names, with everything that is due for it settled.
     pub fn named_customer(&self, book: &mut Book, touched: &mut Touched) -> Result<CustomerId, Rejection> {
         let found = self.command.envelope.customer.as_ref().and_then(|reference| self.find(book, reference));
-        let customer = found.ok_or_else(|| {
-            Rejection::new(RejectionCode::UnknownCustomer, "No customer of this merchant has this identifier.")
-        })?;
+        let customer = found.ok_or_else(unknown_customer)?;
         touched.customer = Some(customer);
         settle::settle_customer(book, customer, self.moment.lane_time);
         Ok(customer)
@@ -204,7 +294,10 @@ impl<'a> Case<'a> {
                 let belongs = |customer: &&Customer| customer.merchant_id == *merchant_id;
                 book.customer(id).filter(belongs).map(|customer| customer.customer_id)
             }
-            RefKind::Identifier(kind) => book.holder(&self.identifier(kind, &reference.value)?),
+            RefKind::Identifier(kind) => match self.awaited {
+                Some(awaited) => book.holder(awaited),
+                None => book.holder(&self.identifier(kind, &reference.value)?),
+            },
         }
     }
 

@@ -24,6 +24,8 @@ const MOST_LINKS: usize = 20;
 const MOST_ATTRIBUTES: usize = 50;
 /// A change makes each of them anew. No more are taken, so that a change of today can always be made.
 const MOST_PENDING: usize = 10;
+/// What waits takes room in the database.
+const MOST_PARKED_S: i64 = 30 * ONE_DAY_S;
 
 pub(super) fn judge_settings(book: &mut Book, case: &Case<'_>, patch: &SettingsPatch) -> Result<Accepted, Rejection> {
     let merchant_id = &case.command.envelope.merchant_id;
@@ -127,6 +129,10 @@ fn patch_customers(settings: &mut Settings, patch: &SettingsPatch, check: &mut F
         patch.profile_change_needs_active.unwrap_or(settings.profile_change_needs_active);
     settings.key_form = patch.key_form.unwrap_or(settings.key_form);
     settings.unknown_customer = patch.unknown_customer.unwrap_or(settings.unknown_customer);
+    if let Some(park_s) = patch.park_s {
+        check.range("command.park_s", park_s, 1, MOST_PARKED_S);
+        settings.park_s = park_s;
+    }
 }
 
 pub(super) fn judge_unit(book: &mut Book, case: &Case<'_>, unit: &UnitDefinition) -> Result<Accepted, Rejection> {

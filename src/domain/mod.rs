@@ -14,6 +14,7 @@ mod ids;
 pub mod judge;
 mod merchant_config;
 pub mod outcome;
+pub mod parking;
 mod position;
 pub mod profile;
 mod redeem;
@@ -32,6 +33,7 @@ pub use ids::{
     lookup_key,
 };
 pub use outcome::{Balance, Decision, EarnedOrder, Effect, KeyHash, Remembered};
+pub use parking::Parked;
 pub use position::{CommandTopic, Frontier, Position};
 pub use profile::{Gender, Metric, ProfileField};
 pub use rejection::{Rejection, RejectionCode};

@@ -81,6 +81,12 @@ impl Frontier {
         self.0[topic.index()] = next;
     }
 
+    /// Takes a record in, and gives its place among those of the lane: each is greater than all before it.
+    pub fn pass(&mut self, position: Position) -> i64 {
+        self.set(position.topic, self.next(position.topic).max(position.offset.saturating_add(1)));
+        self.0.iter().sum()
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = (CommandTopic, i64)> + '_ {
         CommandTopic::ALL.into_iter().map(|topic| (topic, self.next(topic)))
     }

@@ -1,7 +1,7 @@
 //! Taking an amount: rules 4, 6 and 16.
 //!
 //! Whoever is unknown stays so, also where a credit would enrol: who has just come has nothing, so the redemption would be refused all the
-//! same, and a refused command makes nobody.
+//! same, and a refused command makes nobody. Where commands wait for their customer, a redemption does too, behind the credits before it.
 
 use super::book::Book;
 use super::command::RedeemAmount;

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::domain::{Decision, IdempotencyKey, KeyHash, MerchantId, Remembered, TransactionId};
+use crate::domain::{Decision, IdempotencyKey, KeyHash, MerchantId, Parked, Remembered, TransactionId};
 use crate::store::decision_rows::{FoundDecision, read_decision};
+use crate::store::parked_rows::read_parked;
 use crate::store::rows::read_entry;
 use crate::store::{Store, StoreError};
 
@@ -33,4 +34,14 @@ pub async fn decision(
     let entries = entries.ok_or_else(|| StoreError::corrupt("the ledger lacks an entry of this command"))?;
     let decision = Arc::new(Decision { entries, ..decision });
     Ok(Some(Remembered { position, content_hash, decision }))
+}
+
+/// The command with this key, if it waits for its customer: its first delivery.
+pub async fn parked(store: &Store, merchant: &MerchantId, key: &IdempotencyKey) -> Result<Option<Parked>, StoreError> {
+    let client = store.client().await?;
+    let key = Uuid::from_bytes(KeyHash::of(merchant, key).0);
+    let statement = client.prepare_cached(include_str!("../store/sql/parked.sql")).await?;
+    let rows = client.query(&statement, &[&Vec::<Uuid>::new(), &vec![key]]).await?;
+    let waiting = rows.iter().map(read_parked).collect::<Result<Vec<_>, _>>()?;
+    Ok(waiting.into_iter().min_by_key(|parked| parked.place))
 }

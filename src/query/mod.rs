@@ -5,7 +5,7 @@ mod trial_balance;
 
 use uuid::Uuid;
 
-pub use decision::decision;
+pub use decision::{decision, parked};
 pub use trial_balance::{TrialBalance, trial_balance};
 
 use crate::domain::command::{CustomerRef, RefKind};

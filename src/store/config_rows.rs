@@ -38,7 +38,8 @@ impl AsRow for (MerchantId, Arc<SettingsVersion>) {
         row.value(&settings.allow_no_identifier)?;
         row.value(&settings.profile_change_needs_active)?;
         row.value(&settings.key_form.code())?;
-        row.value(&settings.unknown_customer.code())
+        row.value(&settings.unknown_customer.code())?;
+        row.value(&settings.park_s)
     }
 }
 
@@ -66,6 +67,7 @@ pub(crate) fn read_settings_version(row: &Row) -> Result<(MerchantId, SettingsVe
             profile_change_needs_active: columns.take()?,
             key_form: columns.code(KeyForm::from_code)?,
             unknown_customer: columns.code(UnknownCustomer::from_code)?,
+            park_s: columns.take()?,
         }),
     };
     Ok((merchant_id, version))

@@ -27,6 +27,8 @@ pub struct LockedLane {
     pub halted: Option<String>,
     /// Batches that are in the outbox.
     pub in_outbox: i64,
+    /// Commands that wait for their customer.
+    pub parked: i64,
 }
 
 impl<'a> LockedLanes<'a> {
@@ -36,7 +38,7 @@ impl<'a> LockedLanes<'a> {
         let mut lanes = Vec::new();
         for row in transaction.query(include_str!("sql/lanes_lock.sql"), &[]).await? {
             let (identity, state) = read_lane(row.try_get("lane")?, &row)?;
-            lanes.push(LockedLane { identity, state, halted: row.try_get("halted")?, in_outbox: 0 });
+            lanes.push(LockedLane { identity, state, halted: row.try_get("halted")?, in_outbox: 0, parked: 0 });
         }
         // A statement of its own: the one before may have waited for a batch, and did not see its row.
         let in_outbox = "select lane, count(*) from outbox group by lane";
@@ -45,6 +47,10 @@ impl<'a> LockedLanes<'a> {
             if let Some(lane) = lanes.iter_mut().find(|lane| lane.identity.lane == number) {
                 lane.in_outbox = batches;
             }
+        }
+        for lane in &mut lanes {
+            let parked = transaction.query_one(include_str!("sql/parked_count.sql"), &[&lane.identity.lane]).await?;
+            lane.parked = parked.try_get(0)?;
         }
         Ok(LockedLanes { transaction, lanes })
     }

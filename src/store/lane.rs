@@ -87,6 +87,12 @@ impl LaneConnection {
         rows.iter().map(|row| Ok(MerchantId::new(row.try_get::<_, &str>(0)?))).collect()
     }
 
+    /// How many commands of the lane wait for their customer.
+    pub async fn parked_count(&mut self, lane: i32) -> Result<i64, StoreError> {
+        let (client, statements) = self.parts();
+        Ok(client.query_one(&statements.parked_count, &[&lane]).await?.try_get(0)?)
+    }
+
     /// All versions of these merchants' configurations. A merchant that has none is not among them.
     pub async fn load_configs(
         &mut self,

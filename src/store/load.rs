@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::config_rows::{read_settings_version, read_unit_version};
 use super::decision_rows::{FoundDecision, read_decision};
 use super::lane::Phase;
+use super::parked_rows::read_parked;
 use super::rows::{identity_key, order_key, read_customer, read_entry};
 use super::sql_types::{Columns, RowAt, Timestamptz};
 use super::statements::Statements;
@@ -20,7 +21,7 @@ use crate::batch::{BatchPlan, DueQuery, EarnedOrder, LaneState, Snapshot};
 use crate::domain::config::{MerchantConfig, SettingsVersion, UnitVersion};
 use crate::domain::customer::{Identifier, IdentifierKind};
 use crate::domain::{
-    CustomerId, CustomerState, Decision, Entry, IdMap, KeyHash, MerchantId, Remembered, TransactionId, UnitId,
+    CustomerId, CustomerState, Decision, Entry, IdMap, KeyHash, MerchantId, Parked, Remembered, TransactionId, UnitId,
 };
 use crate::fail_point;
 
@@ -54,7 +55,7 @@ impl LaneConnection {
         };
         // Sent in this order, without waiting; each statement sees what was committed when it runs, and so, after the lock, everything of
         // the owner before. `join` and not `try_join`: after a failure all others fail too, and the first is the one to tell.
-        let (begun, locked, settings, units, decisions, customers, orders, due) = join!(
+        let (begun, locked, settings, units, decisions, customers, orders, due, parked) = join!(
             begun,
             locked,
             settings_versions(client, statements, &plan.merchants),
@@ -63,21 +64,33 @@ impl LaneConnection {
             customers(client, statements, &plan.customers, &plan.identifiers),
             earned_orders(client, statements, &plan.orders),
             due(client, statements, plan.due.as_ref()),
+            parked(client, statements, lane, plan),
         );
         begun?;
         locked?;
         let configs = configs(settings?, units?)?;
-        let decisions = decisions?;
+        let mut decisions = decisions?;
         let mut found = customers?;
         let due = due?;
+        let (parked, due_keys) = parked?;
+        let orders_of_parked: Vec<EarnedOrder> = parked.iter().filter_map(|it| it.command.earned_order()).collect();
 
-        // What the duplicates wrote, and who is due: most batches have neither.
+        // What the duplicates wrote, who is due, and what those need who wait: most batches have none of it.
         let entries: Vec<Uuid> = decisions.iter().flat_map(|found| found.entries.iter().map(|entry| entry.0)).collect();
-        let (entries, due_customers) =
-            join!(by_ids(client, &statements.entries, &entries), self::customers(client, statements, &due, &[]));
+        let (entries, due_customers, more_orders, refused) = join!(
+            by_ids(client, &statements.entries, &entries),
+            self::customers(client, statements, &due, &[]),
+            earned_orders(client, statements, &orders_of_parked),
+            self::decisions(client, statements, &due_keys),
+        );
         found.extend(due_customers?);
+        // Further deliveries whose first was refused at the same deadline, by a batch before. It wrote no entries.
+        decisions.extend(refused?);
+        let mut orders = orders?;
+        orders.extend(more_orders?);
 
-        let mut snapshot = Snapshot { configs, earned_orders: orders?, due, ..Snapshot::default() };
+        let parked_due = due_keys.len();
+        let mut snapshot = Snapshot { configs, earned_orders: orders, due, parked, parked_due, ..Snapshot::default() };
         snapshot.customers.reserve(found.len());
         snapshot.identities.reserve(found.len());
         let mut found_at = IdMap::default();
@@ -194,6 +207,33 @@ async fn due(
     let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
     let rows = client.query(&statements.due, &[&merchants, &Timestamptz(query.until), &limit]).await?;
     rows.iter().map(|row| Ok(CustomerId(row.try_get(0)?))).collect()
+}
+
+/// Commands that wait, in the order of their places, and the keys of those that wait until what is due.
+async fn parked(
+    client: &Object,
+    statements: &Statements,
+    lane: i32,
+    plan: &BatchPlan,
+) -> Result<(Vec<Parked>, Vec<KeyHash>), StoreError> {
+    if !plan.parked {
+        return Ok((Vec::new(), Vec::new()));
+    }
+    let awaited: Vec<Uuid> = plan.identifiers.iter().map(identity_key).collect();
+    let keys: Vec<Uuid> = plan.keys.iter().map(|key| Uuid::from_bytes(key.0)).collect();
+    let due = async {
+        let Some(query) = &plan.due else { return Ok(Vec::new()) };
+        let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
+        client.query(&statements.parked_due, &[&lane, &Timestamptz(query.until), &limit]).await
+    };
+    let (due, named) = join!(due, client.query(&statements.parked, &[&awaited, &keys]));
+    let due = due?.iter().map(read_parked).collect::<Result<Vec<_>, _>>()?;
+    let due_keys = due.iter().map(Parked::key_hash).collect();
+    let mut parked = named?.iter().map(read_parked).collect::<Result<Vec<_>, _>>()?;
+    parked.extend(due);
+    parked.sort_by_key(|parked| parked.place);
+    parked.dedup_by_key(|parked| parked.place);
+    Ok((parked, due_keys))
 }
 
 async fn by_merchants(

@@ -18,6 +18,7 @@ mod lane;
 pub(crate) mod load;
 mod migrate;
 pub mod outbox;
+pub(crate) mod parked_rows;
 mod replays;
 pub(crate) mod rows;
 pub(crate) mod sql_types;

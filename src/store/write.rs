@@ -3,6 +3,7 @@
 use deadpool_postgres::Object;
 use futures_util::join;
 use tokio_postgres::Statement;
+use uuid::Uuid;
 
 use super::lane::Phase;
 use super::rows::{CustomerAccountsRow, CustomerRow};
@@ -93,7 +94,8 @@ impl LaneConnection {
                 }
             }
         }
-        let done: [Result<(), StoreError>; 8] = join!(
+        let unparked: Vec<Uuid> = rows.unparked.iter().map(|seed| Uuid::from_bytes(seed.digest)).collect();
+        let done: [Result<(), StoreError>; 10] = join!(
             write_all(client, &statements.settings_versions_insert, "settings_version", &rows.settings_versions),
             write_all(client, &statements.unit_versions_insert, "unit_version", &rows.unit_versions),
             write_all(client, &statements.customers_insert, "customer", &created),
@@ -102,6 +104,8 @@ impl LaneConnection {
             write_all(client, &statements.entries_insert, "entry", &rows.entries),
             write_all(client, &statements.decisions_insert, "decision", &rows.decisions),
             write_all(client, &statements.earned_orders_insert, "earned_order", &rows.earned_orders),
+            write_all(client, &statements.parked_insert, "parked", &rows.parked),
+            delete_all(client, &statements.parked_delete, "parked", &unparked),
         )
         .into();
         done.into_iter().collect()
@@ -124,6 +128,13 @@ async fn write_all<T: AsRow + Sync>(
         return Ok(());
     }
     check(client.execute(statement, &[&Rows(rows)]).await?, table, rows.len())
+}
+
+async fn delete_all(client: &Object, statement: &Statement, table: &str, ids: &[Uuid]) -> Result<(), StoreError> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    check(client.execute(statement, &[&ids]).await?, table, ids.len())
 }
 
 fn check(touched: u64, table: &str, rows: usize) -> Result<(), StoreError> {

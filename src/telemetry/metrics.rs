@@ -64,6 +64,16 @@ pub fn command_decided(topic: CommandTopic, verdict: &Result<Effect, Rejection>,
     recorders.commands[topic.index()][outcome][usize::from(duplicate)].increment(1);
 }
 
+/// A command waits for its customer; once it is decided, it counts as decided.
+pub fn command_parked() {
+    record(|recorders| recorders.parked.increment(1));
+}
+
+/// How many commands of the lane wait for their customer.
+pub fn parked_commands(lane: i32, commands: i64) {
+    record(|recorders| recorders.lane(lane, |lane| lane.parked.set(commands as f64)));
+}
+
 /// A record was answered by a dead letter.
 pub fn dead_letter(class: DeadLetterClass) {
     record(|recorders| recorders.dead_letters[class as usize].increment(1));
@@ -176,6 +186,7 @@ type CommandCounters = [[[Counter; 2]; Effect::ALL.len() + 1]; CommandTopic::COU
 struct Recorders {
     commands: CommandCounters,
     rejected: [Counter; RejectionCode::ALL.len()],
+    parked: Counter,
     dead_letters: [Counter; DeadLetterClass::ALL.len()],
     batch_commands: Histogram,
     due_settled: Counter,
@@ -224,6 +235,7 @@ impl Recorders {
                 })
             }),
             rejected: RejectionCode::ALL.map(|code| counter!("loyalty_rejected_commands_total", "code" => code.code())),
+            parked: counter!("loyalty_parked_commands_total"),
             dead_letters: DeadLetterClass::ALL
                 .map(|class| counter!("loyalty_dead_letter_records_total", "class" => class.code())),
             batch_commands: histogram!("loyalty_batch_commands"),
@@ -255,6 +267,7 @@ struct LaneRecorders {
     lag: [Gauge; CommandTopic::COUNT],
     age: Gauge,
     unpublished: Gauge,
+    parked: Gauge,
     states: [Gauge; LaneState::ALL.len()],
 }
 
@@ -266,6 +279,7 @@ impl LaneRecorders {
                 .map(|topic| gauge!("loyalty_lane_lag_records", "lane" => lane.clone(), "topic" => topic.suffix())),
             age: gauge!("loyalty_lane_lag_age_seconds", "lane" => lane.clone()),
             unpublished: gauge!("loyalty_lane_unpublished_batches", "lane" => lane.clone()),
+            parked: gauge!("loyalty_lane_parked_commands", "lane" => lane.clone()),
             states: LaneState::ALL
                 .map(|state| gauge!("loyalty_lane_state", "lane" => lane.clone(), "state" => state.name())),
         }
@@ -278,7 +292,7 @@ impl LaneRecorders {
     }
 
     fn clear(&self) {
-        self.lag.iter().chain([&self.age, &self.unpublished]).for_each(|gauge| gauge.set(0.0));
+        self.lag.iter().chain([&self.age, &self.unpublished, &self.parked]).for_each(|gauge| gauge.set(0.0));
         self.enter(None);
     }
 }

@@ -29,7 +29,7 @@ const DELAY_SECONDS: &[f64] =
 const COMMANDS: &[f64] = &[0.0, 1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2000.0, 5000.0, 10_000.0];
 const BATCHES: &[f64] = &[1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 16.0, 32.0, 64.0];
 
-pub const METRICS: [Metric; 22] = [
+pub const METRICS: [Metric; 24] = [
     Metric {
         name: "loyalty_commands_total",
         kind: Kind::Counter,
@@ -43,6 +43,13 @@ pub const METRICS: [Metric; 22] = [
         unit: "commands",
         help: "Commands rejected, by the code that their senders got.",
         labels: &["code"],
+    },
+    Metric {
+        name: "loyalty_parked_commands_total",
+        kind: Kind::Counter,
+        unit: "commands",
+        help: "Commands that had to wait for their customer; each is also counted once it is decided.",
+        labels: &[],
     },
     Metric {
         name: "loyalty_dead_letter_records_total",
@@ -154,6 +161,13 @@ pub const METRICS: [Metric; 22] = [
         kind: Kind::Gauge,
         unit: "batches",
         help: "Batches applied in Postgres and not yet published in Kafka.",
+        labels: &["lane"],
+    },
+    Metric {
+        name: "loyalty_lane_parked_commands",
+        kind: Kind::Gauge,
+        unit: "commands",
+        help: "Commands that wait for their customer.",
         labels: &["lane"],
     },
     Metric {

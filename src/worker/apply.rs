@@ -7,7 +7,7 @@ use std::time::Instant as Clock;
 
 use super::Shared;
 use super::shared::RegistryPatience;
-use crate::batch::{self, ChangeSet, Configs, DueQuery, LaneState};
+use crate::batch::{self, BatchPlan, ChangeSet, Configs, DueQuery, LaneState};
 use crate::codec::decode::NeedsSchema;
 use crate::codec::encode::EncodeError;
 use crate::domain::command::{Content, DeadLetter, DeadLetterClass, Delivery};
@@ -22,6 +22,8 @@ pub(super) struct LaneMemory {
     configs: Configs,
     /// All merchants of the lane: whose accounts time settles.
     merchants: BTreeSet<MerchantId>,
+    /// How many of the lane's commands wait for their customer. While none do, nobody looks for any.
+    parked: i64,
     /// What the operator gave up, and why.
     skipped: HashMap<Position, String>,
 }
@@ -42,7 +44,13 @@ pub(super) enum ApplyError {
     Panicked(String),
     #[error(transparent)]
     Encode(#[from] EncodeError),
+    /// Nothing is decided, and no transaction open: half of these are to be tried.
+    #[error("too many wait for those whom a batch of {} records names", .0.len())]
+    TooMuch(Vec<Delivery>),
 }
+
+/// So many that wait are loaded for one batch. One record names few enough, since few may wait for one identifier.
+const MOST_PARKED: usize = 5_000;
 
 impl LaneMemory {
     pub async fn load(shared: &Shared, connection: &mut LaneConnection, lane: i32) -> Result<LaneMemory, StoreError> {
@@ -55,7 +63,9 @@ impl LaneMemory {
                 Some((Position { topic: shared.names.command_of(&topic)?, partition: lane, offset }, reason))
             })
             .collect();
-        Ok(LaneMemory { lane, configs: Configs::default(), merchants, skipped })
+        let parked = connection.parked_count(lane).await?;
+        metrics::parked_commands(lane, parked);
+        Ok(LaneMemory { lane, configs: Configs::default(), merchants, parked, skipped })
     }
 
     /// Replaces the skips by those that the journal has for a batch. Why is told only when the dead letter is published.
@@ -109,25 +119,32 @@ impl LaneMemory {
     ) -> Result<Decided, ApplyError> {
         let started = Clock::now();
         let due = self.due_query(state, &deliveries, due_limit);
-        let plan = batch::plan(&deliveries, &self.configs, due);
+        let plan = BatchPlan { parked: self.parked > 0, ..batch::plan(&deliveries, &self.configs, due) };
         metrics::stage_seconds(Stage::Plan, started.elapsed());
 
         let started = Clock::now();
         let snapshot = connection.begin(self.lane, state, &plan).await?;
         metrics::stage_seconds(Stage::Load, started.elapsed());
+        if snapshot.parked.len() > MOST_PARKED && deliveries.len() > 1 {
+            connection.rollback().await?;
+            return Err(ApplyError::TooMuch(deliveries));
+        }
 
         let started = Clock::now();
         let skipped = skipped_of(&deliveries);
         let configs = &mut self.configs;
         // A panic leaves the book half written, but the book and the lane's memory are dropped with it: the lane halts.
-        let folded =
-            catch_unwind(AssertUnwindSafe(|| batch::run(deliveries, snapshot, configs, state.lane_time, due_limit)));
+        let folded = catch_unwind(AssertUnwindSafe(|| {
+            batch::run(deliveries, snapshot, configs, state.lane_time, state.frontier, due_limit)
+        }));
         let changes = folded.map_err(|panic| ApplyError::Panicked(panic_text(&*panic)))?;
         metrics::stage_seconds(Stage::Fold, started.elapsed());
 
         let rows = &changes.rows;
         let configured = rows.settings_versions.iter().map(|(merchant, _)| merchant);
         self.merchants.extend(configured.chain(rows.unit_versions.iter().map(|(merchant, _, _)| merchant)).cloned());
+        self.parked += rows.parked.len() as i64 - rows.unparked.len() as i64;
+        metrics::parked_commands(self.lane, self.parked);
         let next = LaneState {
             epoch: state.epoch,
             batch: state.batch + 1,

@@ -30,6 +30,16 @@ pub(super) struct TakenBatch {
     pub deliveries: Option<Vec<Delivery>>,
 }
 
+impl TakenBatch {
+    fn followed_by(mut self, later: TakenBatch) -> TakenBatch {
+        self.taken.records.extend(later.taken.records);
+        self.taken.after = later.taken.after;
+        let deliveries = self.deliveries.zip(later.deliveries);
+        let deliveries = deliveries.map(|(first, rest)| first.into_iter().chain(rest).collect());
+        TakenBatch { taken: self.taken, deliveries }
+    }
+}
+
 impl Intake {
     pub fn new(inbox: Inbox, queues: LaneQueues) -> Intake {
         Intake { inbox, queues, ahead: None, ask_after: None }
@@ -98,7 +108,10 @@ impl Intake {
 
     /// Takes a batch back whose turn has not come: the next that is taken.
     pub fn put_back(&mut self, batch: TakenBatch) {
-        self.ahead = Some(batch);
+        self.ahead = Some(match self.ahead.take() {
+            Some(later) => batch.followed_by(later),
+            None => batch,
+        });
     }
 
     /// The time of the oldest record that waits.

@@ -84,6 +84,6 @@ async fn try_beginning(
 fn is_infrastructure(error: &ApplyError) -> bool {
     match error {
         ApplyError::Store(error) => error.kind != StoreErrorKind::Data,
-        ApplyError::Panicked(_) | ApplyError::Encode(_) => false,
+        ApplyError::Panicked(_) | ApplyError::Encode(_) | ApplyError::TooMuch(_) => false,
     }
 }

@@ -151,13 +151,21 @@ impl Session {
     async fn apply(
         &mut self,
         shared: &Arc<Shared>,
-        taken: Taken,
-        deliveries: Vec<Delivery>,
+        mut taken: Taken,
+        mut deliveries: Vec<Delivery>,
     ) -> Result<(), LaneFailure> {
         fail_point::reached("after-poll");
         let lane = self.memory.lane;
         check_clock(lane, &taken.records)?;
-        let applied = self.write(shared, &taken, deliveries).await;
+        let applied = loop {
+            let applied = self.write(shared, &taken, deliveries).await;
+            let Err(ApplyError::TooMuch(mut all)) = applied else { break applied };
+            // Before it is written, since the next batch is taken then.
+            let (first, rest) = taken.halves();
+            let later = all.split_off(first.records.len());
+            self.intake.put_back(TakenBatch { taken: rest, deliveries: Some(later) });
+            (taken, deliveries) = (first, all);
+        };
         let (next, records) = match applied {
             Ok(written) => written,
             Err(error) if is_poisoned(&error) => {
@@ -311,6 +319,7 @@ fn is_poisoned(error: &ApplyError) -> bool {
         ApplyError::Panicked(_) => true,
         ApplyError::Store(error) => error.kind == StoreErrorKind::Data,
         ApplyError::Encode(_) => true,
+        ApplyError::TooMuch(_) => false,
     }
 }
 

@@ -9,7 +9,7 @@ use crate::codec::decode::Decoder;
 use crate::codec::encode::Encoder;
 use crate::codec::registry::{RegistryClient, RegistryError};
 use crate::config::{Encoding, LaneRange, Settings};
-use crate::domain::{CommandTopic, Frontier};
+use crate::domain::{CommandTopic, Fact, Frontier};
 use crate::kafka::commands::CommandConsumer;
 use crate::kafka::ends::TopicEnds;
 use crate::kafka::topics::{self, ClusterFacts};
@@ -124,6 +124,11 @@ impl Shared {
         metrics::batch_applied(changes.outcomes.len(), changes.due_settled);
         for outcome in &changes.outcomes {
             metrics::command_decided(outcome.position.topic, &outcome.decision.verdict, outcome.original.is_some());
+        }
+        for fact in changes.events.iter().map(|event| &event.fact) {
+            if let Fact::CommandParked { .. } = fact {
+                metrics::command_parked();
+            }
         }
         for (_, dead_letter) in &changes.dead_letters {
             metrics::dead_letter(dead_letter.class);

@@ -23,6 +23,8 @@ struct Example {
     merchant: String,
     command: Value,
     result: Value,
+    /// It waits for its customer, and the result comes when the rest has been sent.
+    later: bool,
     events: Option<Value>,
     customer: Option<Value>,
 }
@@ -34,14 +36,24 @@ fn the_examples_are_answered_as_they_say() {
     let (topics, mut answers) = (installation.topics(), Published::answers(&installation));
     let mut faults = Vec::new();
     let mut answered: Vec<(Example, Position, Value)> = Vec::new();
+    let mut waiting = Vec::new();
     for example in examples() {
         let value = example.command.to_string().into_bytes();
         let record =
             ByHand { key: Some(example.merchant.as_bytes()), value: Some(&value), headers: &[], partition: None };
         let position = topics.write(&example.topic, record);
+        if example.later {
+            waiting.push((example, position));
+            continue;
+        }
         let answer = answers.await_answer(&position);
         assert!(!answer.is_dead_letter(), "line {}: {answer:?}", example.line);
         compare(&example.result, &answer.json, &format!("line {}: result", example.line), &mut faults);
+        answered.push((example, position, answer.json));
+    }
+    for (example, position) in waiting {
+        let answer = answers.await_answer(&position);
+        compare(&example.result, &answer.json, &format!("line {}: later", example.line), &mut faults);
         answered.push((example, position, answer.json));
     }
     worker.finish();
@@ -218,7 +230,10 @@ fn examples() -> Vec<Example> {
         }
         let example = found.last_mut().unwrap_or_else(|| panic!("line {line}: nothing has been sent yet"));
         let before = match what {
-            "result" => std::mem::replace(&mut example.result, value),
+            "result" | "later" => {
+                example.later = what == "later";
+                std::mem::replace(&mut example.result, value)
+            }
             "events" => example.events.replace(value).unwrap_or_default(),
             "customer" => example.customer.replace(value).unwrap_or_default(),
             other => panic!("line {line}: there are no blocks of {other}"),
@@ -236,7 +251,7 @@ fn example(line: usize, mut command: Value) -> Example {
     let topic = topic.as_ref().and_then(Value::as_str).unwrap_or_else(|| panic!("line {line}: no topic")).to_owned();
     let merchant = command["envelope"]["merchant_id"].as_str().unwrap_or_else(|| panic!("line {line}: no merchant"));
     let merchant = merchant.to_owned();
-    Example { line, topic, merchant, command, result: Value::Null, events: None, customer: None }
+    Example { line, topic, merchant, command, result: Value::Null, later: false, events: None, customer: None }
 }
 
 /// The names of a schema's fields, and the words of its lists of words.

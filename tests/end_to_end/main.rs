@@ -22,6 +22,7 @@ mod handover;
 mod json_out;
 mod kill_points;
 mod merchant_file;
+mod parking;
 mod profiles;
 mod recover;
 mod resize;

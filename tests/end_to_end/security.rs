@@ -219,6 +219,7 @@ fn the_workers_role_adds_to_the_ledger_and_changes_nothing_in_it() {
         "update outbox set batch = 1",
         "delete from skipped_record",
         "delete from replayed_record",
+        "update parked set place = 1",
         "update replayed_record set topic = 'another'",
         "insert into schema_migration (name, checksum) values ('9999', '')",
         "create table more ()",

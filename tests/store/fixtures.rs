@@ -343,7 +343,8 @@ pub fn settings_version(version: i64) -> Arc<SettingsVersion> {
             allow_no_identifier: !is_first,
             profile_change_needs_active: is_first,
             key_form: if is_first { KeyForm::Any } else { KeyForm::Token },
-            unknown_customer: if is_first { UnknownCustomer::Reject } else { UnknownCustomer::Enrol },
+            unknown_customer: if is_first { UnknownCustomer::Reject } else { UnknownCustomer::Park },
+            park_s: 7 + version,
         }),
     })
 }

@@ -1,4 +1,4 @@
-//! Every offset below the frontier is exactly one of: result, dead letter, tick, hole.
+//! Every offset below the frontier is exactly one of: result, dead letter, parked, tick, hole.
 
 use super::super::facts::LaneFacts;
 use super::super::report::Check;
@@ -20,25 +20,28 @@ pub fn readable(view: View<'_>) -> Check {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Answer {
     Result(i64),
+    /// Of a command that had waited: it may have come long before what is judged.
+    Late(i64),
     DeadLetter(i64),
 }
 
 impl Answer {
     fn describe(self, lane: i32) -> String {
         match self {
-            Answer::Result(offset) => format!("results/{lane}/{offset}"),
+            Answer::Result(offset) | Answer::Late(offset) => format!("results/{lane}/{offset}"),
             Answer::DeadLetter(offset) => format!("dead-letters/{lane}/{offset}"),
         }
     }
 }
 
 pub fn answered(view: View<'_>) -> Check {
-    let sentence = "every offset below the frontier is one result, dead letter, tick or hole";
+    let sentence = "every offset passed is one result, dead letter, parked, tick or hole";
     let mut check = Check::new("offsets", sentence, "offsets");
     for (lane, floors) in view.lanes().iter().zip(view.floors) {
         let mut answers: [Vec<(i64, Answer)>; CommandTopic::COUNT] = Default::default();
         for result in &lane.results.records {
-            sort_in(&mut check, lane, &mut answers, result.command, Answer::Result(result.offset));
+            let answer = if result.was_parked { Answer::Late } else { Answer::Result };
+            sort_in(&mut check, lane, &mut answers, result.command, answer(result.offset));
         }
         for letter in &lane.dead_letters.records {
             sort_in(&mut check, lane, &mut answers, letter.record, Answer::DeadLetter(letter.offset));
@@ -100,13 +103,17 @@ fn topic_answered(
     let judged = commands.offsets.iter().copied().filter(|&offset| offset >= floor && offset < frontier);
     if topic == CommandTopic::Clock {
         // A tick answers itself; only an unreadable one has a dead letter.
-        for &(offset, answer) in answers.iter().filter(|(_, answer)| matches!(answer, Answer::Result(_))) {
+        for &(offset, answer) in answers.iter().filter(|(_, answer)| !matches!(answer, Answer::DeadLetter(_))) {
             check.fault(|| format!("{:?} is a tick, but {} answers it", position(offset), answer.describe(lane.lane)));
         }
     } else {
         for offset in judged {
-            if answers.binary_search_by_key(&offset, |(answered, _)| *answered).is_err() {
+            let is_answered = answers.binary_search_by_key(&offset, |(answered, _)| *answered).is_ok();
+            let waits = lane.parked.contains(&position(offset));
+            if !is_answered && !waits {
                 check.fault(|| format!("{:?} has neither a result nor a dead letter", position(offset)));
+            } else if is_answered && waits && !lane.is_beyond(position(offset)) {
+                check.fault(|| format!("{:?} is answered, and waits for its customer", position(offset)));
             }
         }
     }
@@ -118,7 +125,7 @@ fn topic_answered(
                     format!("{:?} is answered by {answer}, but the frontier is {frontier}", position(offset))
                 });
             }
-        } else if view.since && offset < floor {
+        } else if view.since && offset < floor && !matches!(answer, Answer::Late(_)) {
             check.fault(|| {
                 format!("{:?} was answered before, and since by {}", position(offset), answer.describe(lane.lane))
             });

@@ -35,19 +35,8 @@ struct Last {
 impl Last {
     fn judge(&mut self, lane: &LaneFacts, result: &ResultFact, batches: &Batches, check: &mut Check) {
         let place = || format!("results/{}/{} ({:?})", lane.lane, result.offset, result.command);
-        let offset = result.command.offset;
-        let before = self.offsets[result.command.topic.index()].replace(offset);
-        if let Some(before) = before.filter(|before| *before >= offset) {
-            check.fault(|| format!("{}: stands behind the result of offset {before}", place()));
-        }
-        match batches.of_command(result.command) {
-            Some(batch) if batch < self.batch => {
-                check
-                    .fault(|| format!("{}: of batch {batch}, stands behind a result of batch {}", place(), self.batch));
-            }
-            Some(batch) => self.batch = batch,
-            None if lane.journal.truncated => {}
-            None => check.fault(|| format!("{}: no batch of the journal took its command", place())),
+        if !result.was_parked {
+            self.judge_place(lane, result, batches, check);
         }
         let (Some(customer), false) = (result.customer, result.duplicate) else {
             return;
@@ -64,6 +53,25 @@ impl Last {
                     format!("{}: entry {} of customer {customer} stands behind entry {before}", place(), entry.seq)
                 });
             }
+        }
+    }
+
+    /// What had waited stands anywhere behind its turn.
+    fn judge_place(&mut self, lane: &LaneFacts, result: &ResultFact, batches: &Batches, check: &mut Check) {
+        let place = || format!("results/{}/{} ({:?})", lane.lane, result.offset, result.command);
+        let offset = result.command.offset;
+        let before = self.offsets[result.command.topic.index()].replace(offset);
+        if let Some(before) = before.filter(|before| *before >= offset) {
+            check.fault(|| format!("{}: stands behind the result of offset {before}", place()));
+        }
+        match batches.of_command(result.command) {
+            Some(batch) if batch < self.batch => {
+                check
+                    .fault(|| format!("{}: of batch {batch}, stands behind a result of batch {}", place(), self.batch));
+            }
+            Some(batch) => self.batch = batch,
+            None if lane.journal.truncated => {}
+            None => check.fault(|| format!("{}: no batch of the journal took its command", place())),
         }
     }
 }

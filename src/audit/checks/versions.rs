@@ -1,12 +1,13 @@
 //! Customers' versions in the events: none missing, none twice, in order; and every event has its cause.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
 use super::super::facts::{ConfigVersion, EventFact, LaneFacts};
 use super::super::report::Check;
 use super::View;
+use crate::domain::Position;
 
 /// Effects that make no version, by the ledger's numbers: unchanged and kept.
 const UNCHANGING: [i16; 2] = [3, 5];
@@ -131,17 +132,26 @@ fn judge_customer(run: &[Seen<'_>], row_version: Option<i64>, first: Option<i64>
     }
 }
 
-/// Every event that names a cause names an accepted command, and its customer's version is the one that the command's result names.
+/// Every event that names a cause names an accepted command, and its customer's version is the one that the command's result names; or a
+/// command that waits, or is said to have waited.
 fn causes(view: View<'_>) -> Check {
     let mut check = Check::new("causes", "every event's cause is an accepted command of its customer", "events");
     for lane in view.lanes() {
+        let late = lane.results.records.iter().filter(|result| result.was_parked);
+        let late: HashSet<Position> = late.map(|result| result.command).collect();
         for event in &lane.events.records {
             let Some(cause) = event.cause.filter(|cause| !lane.is_beyond(*cause)) else {
                 continue;
             };
             check.examined += 1;
             let problem = match view.decision(cause) {
-                _ if view.since && !view.is_judgeable(cause) => Some("was decided and told before, and is told since"),
+                _ if view.text(event.kind) == "command.parked" => {
+                    let is_known = lane.results.truncated || lane.parked.contains(&cause) || late.contains(&cause);
+                    (!is_known).then_some("neither waits nor has a result that says so")
+                }
+                _ if view.since && !view.is_judgeable(cause) && !late.contains(&cause) => {
+                    Some("was decided and told before, and is told since")
+                }
                 None => Some("is no decided command"),
                 Some((_, row)) if row.effect == 0 => Some("was rejected"),
                 Some((_, row)) if event.customer.is_some() && row.customer != event.customer => {

@@ -9,8 +9,8 @@ use crate::domain::config::MerchantConfig;
 use crate::domain::customer::Identifier;
 use crate::domain::tests::ledger::{Applied, Keeper, Reply};
 use crate::domain::{
-    Account, CustomerChange, CustomerId, CustomerState, EarnedOrder, Entry, EntryKind, Event, Instant, KeyHash,
-    LotShare, MerchantId, Remembered, TransactionId, UnitId,
+    Account, CommandTopic, CustomerChange, CustomerId, CustomerState, EarnedOrder, Entry, EntryKind, Event, Frontier,
+    Instant, KeyHash, LotShare, MerchantId, Parked, Remembered, TransactionId, UnitId,
 };
 
 /// All rows. What is equal here is equal in the database.
@@ -21,6 +21,8 @@ pub(super) struct Rows {
     pub entries: BTreeMap<(CustomerId, UnitId), Vec<Arc<Entry>>>,
     pub decisions: BTreeMap<KeyHash, Remembered>,
     pub earned_orders: BTreeMap<EarnedOrder, TransactionId>,
+    /// By place.
+    pub parked: BTreeMap<i64, Parked>,
 }
 
 /// How one batch is cut.
@@ -45,6 +47,7 @@ pub(super) struct MemoryLane {
     /// The last state of each customer that went out.
     pub states: BTreeMap<CustomerId, CustomerState>,
     pub lane_time: Instant,
+    frontier: Frontier,
     /// As a ledger's keeper: whether it starts again before each batch.
     pub restarts: bool,
     configs: Configs,
@@ -58,6 +61,7 @@ impl MemoryLane {
             outcomes: Vec::new(),
             states: BTreeMap::new(),
             lane_time: Instant::EPOCH,
+            frontier: Frontier([0; CommandTopic::COUNT]),
             restarts,
             configs: Configs::new(),
         }
@@ -73,6 +77,7 @@ impl MemoryLane {
         }
         self.batch(Vec::new(), Cut::NONE);
         assert_eq!(self.rows.due(self.lane_time).count(), 0, "who was visited for nothing is not visited again");
+        assert_eq!(self.rows.parked_due(self.lane_time).count(), 0, "a deadline that has come is settled");
     }
 
     fn batch(&mut self, deliveries: Vec<Delivery>, cut: Cut) {
@@ -82,13 +87,19 @@ impl MemoryLane {
         let until = deliveries.iter().map(|delivery| delivery.timestamp).fold(self.lane_time, Instant::max);
         let merchants = self.rows.configs.keys().cloned().collect();
         let due_before = self.rows.due(until).count();
+        let parked_before = self.rows.parked_due(until).count();
+        let frontier = self.frontier;
+        for delivery in &deliveries {
+            self.frontier.pass(delivery.position);
+        }
         let due = (cut.due > 0).then_some(DueQuery { until, limit: cut.due, merchants });
-        let plan = plan(&deliveries, &self.configs, due);
+        let plan = BatchPlan { parked: !self.rows.parked.is_empty(), ..plan(&deliveries, &self.configs, due) };
         let snapshot = self.rows.snapshot(&plan);
-        let changes = run(deliveries, snapshot, &mut self.configs, self.lane_time, cut.due);
+        let changes = run(deliveries, snapshot, &mut self.configs, self.lane_time, frontier, cut.due);
         if cut.due > 0 {
             assert_eq!(changes.due_settled, due_before.min(cut.due));
-            assert_eq!(changes.due_pending, due_before >= cut.due, "what is left over is known");
+            let is_left = due_before >= cut.due || parked_before >= cut.due;
+            assert_eq!(changes.due_pending, is_left, "what is left over is known");
         }
         self.take(changes);
     }
@@ -138,10 +149,28 @@ impl Rows {
             // Empty for one that does not exist.
             snapshot.configs.insert(merchant.clone(), self.configs.get(merchant).cloned().unwrap_or_default());
         }
-        for key in &plan.keys {
+        let mut keys = plan.keys.clone();
+        let mut orders = plan.orders.clone();
+        if plan.parked {
+            let due = plan.due.as_ref().map(|query| self.parked_due(query.until).take(query.limit));
+            let due: Vec<i64> = due.into_iter().flatten().map(|parked| parked.place).collect();
+            snapshot.parked_due = due.len();
+            for parked in self.parked.values() {
+                let is_named = plan.identifiers.contains(&parked.awaits) || plan.keys.contains(&parked.key_hash());
+                let is_due = due.contains(&parked.place);
+                if is_due {
+                    keys.push(parked.key_hash());
+                }
+                if is_named || is_due {
+                    orders.extend(parked.command.earned_order());
+                    snapshot.parked.push(parked.clone());
+                }
+            }
+        }
+        for key in &keys {
             snapshot.remembered.extend(self.decisions.get(key).map(|decision| (*key, decision.clone())));
         }
-        for order in &plan.orders {
+        for order in &orders {
             snapshot.earned_orders.extend(self.earned_orders.get(order).map(|first| (order.clone(), *first)));
         }
         snapshot
@@ -176,6 +205,13 @@ impl Rows {
         for (order, transaction) in changes.earned_orders {
             assert!(self.earned_orders.insert(order, transaction).is_none(), "an order earns twice");
         }
+        for seed in changes.unparked {
+            let place = self.parked.values().find(|parked| parked.seed == seed).map(|parked| parked.place);
+            self.parked.remove(&place.expect("what waits no longer has waited"));
+        }
+        for parked in changes.parked {
+            assert!(self.parked.insert(parked.place, parked).is_none(), "two records have one place");
+        }
         for (merchant, version) in changes.settings_versions {
             self.configs.entry(merchant).or_default().settings.push(version);
         }
@@ -190,6 +226,13 @@ impl Rows {
 
     fn due(&self, until: Instant) -> impl Iterator<Item = &CustomerState> {
         self.customers.values().filter(move |state| state.next_due().is_some_and(|due| due <= until))
+    }
+
+    /// In the order of the deadlines.
+    fn parked_due(&self, until: Instant) -> impl Iterator<Item = &Parked> {
+        let mut due: Vec<&Parked> = self.parked.values().filter(|parked| parked.deadline <= until).collect();
+        due.sort_by_key(|parked| (parked.deadline, parked.place));
+        due.into_iter()
     }
 
     /// The same without what may differ between splits: how early an account is looked at again.
@@ -241,6 +284,15 @@ impl Rows {
         );
         let identifiers = self.customers.values().flat_map(|state| state.customer.identifiers());
         assert!(is_distinct(identifiers), "an identifier is two customers'");
+        let held: BTreeSet<Identifier> =
+            self.customers.values().flat_map(|state| state.customer.identifiers()).collect();
+        for parked in self.parked.values() {
+            assert!(!held.contains(&parked.awaits), "a command waits for somebody who is there: {parked:?}");
+            assert!(
+                !self.decisions.contains_key(&parked.key_hash()),
+                "a command waits though it is decided: {parked:?}"
+            );
+        }
     }
 }
 

@@ -95,6 +95,16 @@ pub(super) fn deliveries(drafts: &[Draft], wild: bool) -> Vec<Delivery> {
     deliveries
 }
 
+/// A tick when nothing waits any more.
+pub(super) fn late_tick(lane_time: Instant) -> Delivery {
+    delivery(
+        CommandTopic::Clock,
+        &mut [500_000; CommandTopic::COUNT],
+        lane_time.saturating_add_seconds(4 * DAY),
+        Content::Tick,
+    )
+}
+
 /// The same records once more, after all of them, at one time.
 pub(super) fn again(deliveries: &[Delivery], now: Instant) -> Vec<Delivery> {
     let mut offsets = [1_000_000; CommandTopic::COUNT];
@@ -133,8 +143,8 @@ impl Time {
     }
 }
 
-/// What makes two merchants, their units and a few customers; some of both comes into force later. `bolt` enrols. A third, `late`, has to
-/// configure itself; `ghost` never exists.
+/// What makes two merchants, their units and a few customers; some of both comes into force later. `bolt` enrols, `acme` lets commands
+/// wait. A third, `late`, has to configure itself; `ghost` never exists.
 pub(super) fn preamble() -> Vec<Draft> {
     let mut drafts = Vec::new();
     for merchant in ["acme", "bolt"] {
@@ -144,7 +154,8 @@ pub(super) fn preamble() -> Vec<Draft> {
             max_age_s: Some(30 * DAY),
             time_zone: Some("Africa/Cairo".into()),
             profile_change_needs_active: Some(merchant == "acme"),
-            unknown_customer: (merchant == "bolt").then_some(UnknownCustomer::Enrol),
+            unknown_customer: Some(if merchant == "bolt" { UnknownCustomer::Enrol } else { UnknownCustomer::Park }),
+            park_s: Some(2 * DAY),
             ..Default::default()
         };
         let later = |days: i64| Some(Instant::from_micros((START + days * DAY) * 1_000_000));
@@ -422,9 +433,10 @@ fn customers_settings() -> impl Strategy<Value = SettingsPatch> {
     let flags = (weighted(0.2, any::<bool>()), weighted(0.2, any::<bool>()), weighted(0.2, 0..3_i64));
     let on_match = weighted(0.1, select(&OnMatch::ALL[..]));
     let key_form = weighted(0.05, select(&KeyForm::ALL[..]));
-    let unknown_customer = weighted(0.3, select(&UnknownCustomer::ALL[..]));
-    (status, phone_format, required_fields, flags, on_match, key_form, unknown_customer).prop_map(
-        |(status, phone_format, required_fields, flags, on_match, key_form, unknown_customer)| SettingsPatch {
+    let unknown =
+        (weighted(0.3, select(&UnknownCustomer::ALL[..])), weighted(0.2, select(&[0, 30, 3600, 3 * DAY][..])));
+    (status, phone_format, required_fields, flags, on_match, key_form, unknown).prop_map(
+        |(status, phone_format, required_fields, flags, on_match, key_form, unknown)| SettingsPatch {
             status,
             phone_format,
             required_fields,
@@ -433,7 +445,8 @@ fn customers_settings() -> impl Strategy<Value = SettingsPatch> {
             expected_version: flags.2,
             on_match,
             key_form,
-            unknown_customer,
+            unknown_customer: unknown.0,
+            park_s: unknown.1,
             ..SettingsPatch::default()
         },
     )

@@ -163,6 +163,7 @@ fn told(answer: &Answer) -> Result<String, String> {
         Answer::DeadLetter(headers) => {
             Err(format!("became a dead letter: {}", text(&headers["__connect.errors.exception.message"])))
         }
+        Answer::Parked(event) => Err(format!("waits until {}", text(&event["parked"]["deadline"]))),
         Answer::Result(result) if result["status"] == "accepted" => {
             Ok(format!("{}, version {}", text(&result["effect"]), result["config_version"]))
         }

@@ -13,7 +13,7 @@ use crate::cli::CliError;
 use crate::codec::Decoder;
 use crate::domain::command::{Body, Content};
 use crate::domain::config::MerchantConfig;
-use crate::domain::judge::{Moment, decide};
+use crate::domain::judge::{Judged, Moment, decide};
 use crate::domain::{Book, CommandTopic, Instant, MerchantId, Position, Rejection, UnitId, lookup_key};
 use crate::record::InboundRecord;
 
@@ -172,13 +172,17 @@ impl Trial<'_> {
             seed: delivery.seed,
             record_time: delivery.timestamp,
             lane_time: delivery.timestamp,
+            place: 0,
         };
         let command = match delivery.content {
             Content::Command(command) => *command,
             Content::DeadLetter(letter) => return Err(CliError::Usage(format!("{place}: {}", letter.message))),
             Content::Tick => unreachable!("the clock's topic is another"),
         };
-        match &decide(&mut self.book, &command, moment).decision.verdict {
+        let Judged::Answered(answer) = decide(&mut self.book, &command, moment) else {
+            unreachable!("configuration waits for nobody")
+        };
+        match &answer.decision.verdict {
             Ok(_) => Ok(command.body),
             Err(rejection) => Err(refused(place, rejection)),
         }

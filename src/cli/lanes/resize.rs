@@ -186,6 +186,13 @@ fn left(lane: &LockedLane, committed: &Committed, records: i64) -> Option<String
             lane.in_outbox
         ));
     }
+    if lane.parked > 0 {
+        return Some(format!(
+            "has {} commands that wait for their customer, who may move to another lane: set `unknown_customer` of the merchants in the \
+             table parked to another word, and wait until the last deadline there has passed",
+            lane.parked
+        ));
+    }
     (records > 0).then(|| {
         format!("has {records} records that nobody has read: stop the senders, let the workers come to the end, and stop them")
     })
@@ -224,7 +231,7 @@ mod tests {
         };
         let frontier = Frontier([4; CommandTopic::COUNT]);
         let state = LaneState { epoch: 1, batch: 7, lane_time: Instant::EPOCH, due_pending: false, frontier };
-        LockedLane { identity, state, halted: halted.map(str::to_owned), in_outbox }
+        LockedLane { identity, state, halted: halted.map(str::to_owned), in_outbox, parked: 0 }
     }
 
     fn published(batch: i64) -> Committed {
@@ -240,6 +247,7 @@ mod tests {
             (left(&lane(1, None), &published(7), 0), "the outbox has 1"),
             (left(&lane(0, None), &Committed::Never, 0), "no offsets of the group"),
             (left(&lane(0, Some("a defect")), &published(7), 0), "is halted: a defect"),
+            (left(&LockedLane { parked: 2, ..lane(0, None) }, &published(7), 0), "2 commands that wait"),
             (left(&lane(0, None), &published(7), 3), "3 records that nobody has read"),
         ];
         for (fault, expected) in cases {

@@ -78,6 +78,7 @@ fn outcome(offset: i64, verdict: Result<Effect, Rejection>) -> Outcome {
             decided_at: Instant::from_micros(NOW + 1),
         }),
         balances: if accepted { vec![balance()] } else { vec![] },
+        parked_at: accepted.then_some(Instant::from_micros(NOW - 1)),
     }
 }
 
@@ -106,6 +107,11 @@ fn changes() -> ChangeSet {
         fact: Fact::ConfigChanged { object: "unit", id: "points".into(), effective_from: Instant::BEGINNING },
         ..event.clone()
     };
+    let parked = Event {
+        version: 0,
+        fact: Fact::CommandParked { idempotency_key: IdempotencyKey::new("k"), deadline: Instant::from_micros(NOW) },
+        ..config.clone()
+    };
     let customer = Customer {
         version: 3,
         phone: Some("+49123".into()),
@@ -130,7 +136,7 @@ fn changes() -> ChangeSet {
     let accounts = vec![account("points", 70), account("stamps", 0)];
     ChangeSet {
         outcomes: vec![outcome(7, Ok(Effect::Applied)), outcome(8, Err(rejection)), duplicate],
-        events: vec![event, config],
+        events: vec![event, config, parked],
         rows: RowChanges {
             customers: vec![ChangedCustomer {
                 state: Box::new(domain::CustomerState { customer, accounts }),
@@ -401,5 +407,9 @@ fn the_outcomes_hash_tells_decisions_apart() {
     assert_ne!(hash, outcomes_hash(&other));
     let mut other = changes();
     other.events[0].version += 1;
+    assert_ne!(hash, outcomes_hash(&other));
+    let mut other = changes();
+    let Fact::CommandParked { deadline, .. } = &mut other.events[2].fact else { panic!() };
+    *deadline = Instant::from_micros(NOW + 1);
     assert_ne!(hash, outcomes_hash(&other));
 }

@@ -127,6 +127,8 @@ fn every_field_of_a_configuration_is_content() {
         json!({"profile_change_needs_active": false}),
         json!({"key_form": "any"}),
         json!({"unknown_customer": "reject"}),
+        json!({"unknown_customer": "park"}),
+        json!({"park_s": 1}),
     ];
     let units = [
         json!({}),

@@ -144,6 +144,7 @@ fn commands() {
         profile_change_needs_active: Some(false),
         key_form: Some(KeyForm::Token),
         unknown_customer: Some(UnknownCustomer::Enrol),
+        park_s: Some(-12),
     };
     let unit = Unit {
         unit_id: "u".into(),
@@ -208,6 +209,7 @@ fn results() {
         transactions: vec![entry(), entry()],
         balances: vec![balance()],
         attributes: BTreeMap::from([(text("a"), text("b"))]),
+        parked_at: Some(Micros(7)),
     };
     let own = schemas::outgoing(OutTopic::Results).unwrap();
     assert_goes_out(own, &full);
@@ -222,6 +224,7 @@ fn results() {
         transactions: vec![],
         balances: vec![],
         attributes: BTreeMap::new(),
+        parked_at: None,
         ..full
     };
     assert_goes_out(own, &bare);
@@ -253,6 +256,7 @@ fn events() {
         entry: Some(entry()),
         balances: vec![balance()],
         config: Some(ConfigChange { object: text("unit"), id: text("u"), version: 8, effective_from: Micros(9) }),
+        parked: Some(ParkedRecord { idempotency_key: text("k"), deadline: Micros(10) }),
     };
     let own = schemas::outgoing(OutTopic::Events).unwrap();
     assert_goes_out(own, &full);
@@ -263,6 +267,7 @@ fn events() {
         changed: vec![],
         entry: None,
         config: None,
+        parked: None,
         ..full
     };
     assert_goes_out(own, &bare);

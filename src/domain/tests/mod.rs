@@ -8,6 +8,7 @@ mod enrolment;
 mod expiry;
 mod idempotency;
 mod merchant_config;
+mod parking;
 mod products;
 mod profile;
 mod schedules;
@@ -15,8 +16,9 @@ mod schedules;
 use super::book::Book;
 use super::command::{Content, Delivery};
 use super::customer::{CustomerState, Identifier};
-use super::judge::{self, Moment};
-use super::{Account, CustomerId, Instant, settle};
+use super::judge::Moment;
+use super::parking::{self as waiting, Decided};
+use super::{Account, CommandTopic, CustomerId, Frontier, Instant, settle};
 use ledger::{Applied, Keeper, Reply};
 
 /// Makes a test of each ledger, and a list of them all.
@@ -44,6 +46,7 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
         expiry::LEDGERS,
         idempotency::LEDGERS,
         merchant_config::LEDGERS,
+        parking::LEDGERS,
         products::LEDGERS,
         profile::LEDGERS,
         schedules::LEDGERS,
@@ -52,10 +55,17 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
 }
 
 /// One book that is never closed: the rules alone, without batches.
-#[derive(Default)]
 pub(crate) struct OneBook {
     book: Book,
     lane_time: Instant,
+    frontier: Frontier,
+}
+
+impl Default for OneBook {
+    fn default() -> Self {
+        let frontier = Frontier([0; CommandTopic::COUNT]);
+        OneBook { book: Book::default(), lane_time: Instant::EPOCH, frontier }
+    }
 }
 
 impl Keeper for OneBook {
@@ -68,18 +78,21 @@ impl Keeper for OneBook {
                 seed: delivery.seed,
                 record_time: delivery.timestamp,
                 lane_time: self.lane_time,
+                place: self.frontier.pass(delivery.position),
+            };
+            let replies = &mut applied.replies;
+            let tell = |decided: Decided| {
+                replies.push(Reply {
+                    position: decided.position,
+                    original: decided.answer.original,
+                    decision: decided.answer.decision,
+                    balances: decided.answer.balances,
+                });
             };
             match delivery.content {
-                Content::Command(command) => {
-                    let answer = judge::decide(&mut self.book, &command, moment);
-                    applied.replies.push(Reply {
-                        position: delivery.position,
-                        original: answer.original,
-                        decision: answer.decision,
-                        balances: answer.balances,
-                    });
-                }
+                Content::Command(command) => waiting::decide(&mut self.book, command, moment, tell),
                 Content::Tick => {
+                    waiting::expire(&mut self.book, self.lane_time, tell);
                     let mut customers: Vec<CustomerId> = self.book.customers.keys().copied().collect();
                     customers.sort();
                     for customer in customers {

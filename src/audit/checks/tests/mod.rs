@@ -88,6 +88,49 @@ fn a_doubled_result() {
 }
 
 #[test]
+fn a_command_that_waits_has_no_result() {
+    let park = |facts: &mut Facts| facts.lanes[0].parked.extend([credit(3)]);
+    let fails = failing(|facts| {
+        park(facts);
+        facts.lanes[0].results.records.retain(|result| result.command != credit(3));
+    });
+    assert!(fails.is_empty());
+    assert_eq!(failing(park), ["offsets"], "it is answered, and waits");
+    // A worker has decided it since the snapshot.
+    let fails = failing_with(&LIVE, |facts| {
+        park(facts);
+        facts.lanes[0].applied_at_end += 1;
+    });
+    assert!(fails.is_empty());
+}
+
+#[test]
+fn a_command_that_has_waited_is_answered_out_of_turn_and_was_announced() {
+    let postpone = |facts: &mut Facts, was_parked| {
+        let results = &mut facts.lanes[0].results.records;
+        let place = results.iter().position(|result| result.command == credit(0)).expect("a result");
+        let next = results.iter().position(|result| result.command == credit(4)).expect("a result");
+        let late = ResultFact { was_parked, ..results.remove(place) };
+        results.insert(next, late);
+    };
+    let announce = |facts: &mut Facts, cause| {
+        let kind = facts.names.keep("command.parked");
+        let told = event(facts, ANN, 2).clone();
+        let event_id = Uuid::from_u128(0xF);
+        let told = EventFact { event_id, kind, customer: None, version: 0, cause: Some(cause), entry: None, ..told };
+        facts.lanes[0].events.records.push(told);
+    };
+    assert_eq!(failing(|facts| postpone(facts, false)), ["order"]);
+    assert!(failing(|facts| postpone(facts, true)).is_empty());
+    let fails = failing(|facts| {
+        postpone(facts, true);
+        announce(facts, credit(0));
+    });
+    assert!(fails.is_empty());
+    assert_eq!(failing(|facts| announce(facts, credit(0))), ["causes"], "its result does not say that it waited");
+}
+
+#[test]
 fn two_swapped_results() {
     let swap = |one, other| move |facts: &mut Facts| facts.lanes[0].results.records.swap(one, other);
     assert_eq!(failing(swap(3, 4)), ["order"], "of one topic");

@@ -129,6 +129,7 @@ impl World {
             customer_version: None,
             entries: Box::default(),
             balances: Box::default(),
+            was_parked: false,
         }
     }
 

@@ -9,6 +9,9 @@
 //! lots   ada points                      -> gift 500 until 2026-07-10T00:00Z
 //! ```
 //!
+//! `parked` says that the command waits. What becomes of it in the end, `outcome KEY` tells, and of the second delivery under a key
+//! `outcome KEY#2`; nothing as long as it waits.
+//!
 //! Every ledger runs over one book here, and in `batch` through plan, snapshot and rows in several splits.
 
 mod parse;
@@ -57,7 +60,7 @@ pub(crate) fn parsed(line: &str) -> Delivery {
 /// Runs a ledger in batches of at most so many commands, cut wherever a line looks at what is stored.
 pub(crate) fn check(keeper: &mut dyn Keeper, text: &str, batch: usize) {
     let mut parser = Parser::new();
-    let mut events = Vec::new();
+    let mut so_far = Applied::default();
     let mut waiting: Vec<(Delivery, Line)> = Vec::new();
     for line in text.lines() {
         let Some(Line { text, step, expected }) = parser.line(line) else { continue };
@@ -65,23 +68,23 @@ pub(crate) fn check(keeper: &mut dyn Keeper, text: &str, batch: usize) {
             Step::Deliver(delivery) => {
                 waiting.push((delivery, Line { text, step: Step::Look(Vec::new()), expected }));
                 if waiting.len() >= batch {
-                    flush(keeper, &mut waiting, &mut events, &parser.names);
+                    flush(keeper, &mut waiting, &mut so_far, &parser.names);
                 }
             }
             Step::Look(words) => {
-                flush(keeper, &mut waiting, &mut events, &parser.names);
-                look(keeper, &words, &expected, &text, &events, &parser);
+                flush(keeper, &mut waiting, &mut so_far, &parser.names);
+                look(keeper, &words, &expected, &text, &so_far, &parser);
             }
             Step::Preset { customer, unit, amount } => {
-                flush(keeper, &mut waiting, &mut events, &parser.names);
+                flush(keeper, &mut waiting, &mut so_far, &parser.names);
                 keeper.preset(customer, preset(unit, amount));
             }
         }
     }
-    flush(keeper, &mut waiting, &mut events, &parser.names);
+    flush(keeper, &mut waiting, &mut so_far, &parser.names);
 }
 
-fn flush(keeper: &mut dyn Keeper, waiting: &mut Vec<(Delivery, Line)>, events: &mut Vec<Event>, names: &Names) {
+fn flush(keeper: &mut dyn Keeper, waiting: &mut Vec<(Delivery, Line)>, so_far: &mut Applied, names: &Names) {
     let (deliveries, lines): (Vec<_>, Vec<_>) = waiting.drain(..).unzip();
     let positions: Vec<Position> = deliveries.iter().map(|delivery| delivery.position).collect();
     let applied = keeper.apply(deliveries);
@@ -90,11 +93,16 @@ fn flush(keeper: &mut dyn Keeper, waiting: &mut Vec<(Delivery, Line)>, events: &
         let told = applied.events.iter().filter(|event| event.cause == Some(position));
         let told: Vec<&str> = told.map(|event| event.fact.type_name()).collect();
         for item in &line.expected {
+            if item == "parked" {
+                assert!(told.contains(&"command.parked"), "{}\ntold {told:?}", line.text);
+                continue;
+            }
             let reply = reply.unwrap_or_else(|| panic!("{}\nhas no reply", line.text));
             check_item(reply, &told, item, names, &line.text);
         }
     }
-    events.extend(applied.events);
+    so_far.replies.extend(applied.replies);
+    so_far.events.extend(applied.events);
 }
 
 fn check_item(reply: &Reply, told: &[&str], item: &str, names: &Names, line: &str) {
@@ -135,8 +143,16 @@ fn check_item(reply: &Reply, told: &[&str], item: &str, names: &Names, line: &st
     assert_eq!(found, wanted, "{name} of\n{line}\nwas {decision:?}");
 }
 
-fn look(keeper: &dyn Keeper, words: &[String], expected: &[String], line: &str, events: &[Event], parser: &Parser) {
+fn look(keeper: &dyn Keeper, words: &[String], expected: &[String], line: &str, so_far: &Applied, parser: &Parser) {
     let names = &parser.names;
+    let Applied { replies, events } = so_far;
+    if words[0] == "outcome" {
+        let position = names.positions[&words[1]];
+        let replies: Vec<&Reply> = replies.iter().filter(|reply| reply.position == position).collect();
+        assert_eq!(replies.len(), usize::from(!expected.is_empty()), "replies of\n{line}");
+        expected.iter().for_each(|item| check_item(replies[0], &[], item, names, line));
+        return;
+    }
     if words[0] == "holder" {
         let holder = keeper.holder(&identifier("acme", &words[1]));
         let holder = holder.map_or("nobody".to_owned(), |id| name_of(names, id));

@@ -43,8 +43,10 @@ pub(super) enum Step {
 pub(super) struct Names {
     /// `as=ada` names the customer that an upsert makes, or a credit.
     pub customers: HashMap<String, CustomerId>,
-    /// `key=k` names where a command stood first, and the lot that it made.
+    /// `key=k` names where a command stood first, and the lot that it made; `k#2` where it stood the second time.
     pub positions: HashMap<String, Position>,
+    /// How often each key was sent.
+    deliveries: HashMap<String, usize>,
     pub lots: HashMap<LotId, String>,
 }
 
@@ -108,7 +110,7 @@ impl Parser {
                 self.now = self.now.saturating_add_seconds(seconds(&rest[0]));
                 return None;
             }
-            "lots" | "account" | "history" | "profile" | "holder" => Step::Look(words),
+            "lots" | "account" | "history" | "profile" | "holder" | "outcome" => Step::Look(words),
             "preset" => Step::Preset {
                 customer: self.customer(&rest[0]),
                 unit: UnitId::new(rest[1].as_str()),
@@ -146,7 +148,10 @@ impl Parser {
         }
 
         let key = options.text("key").unwrap_or_else(|| format!("line-{}", self.lines));
-        self.names.positions.entry(key.clone()).or_insert(position);
+        let nth = self.names.deliveries.entry(key.clone()).or_default();
+        *nth += 1;
+        let name = if *nth == 1 { key.clone() } else { format!("{key}#{nth}") };
+        self.names.positions.insert(name, position);
         self.names.lots.insert(LotId(seed.transaction_id(0).0), key.clone());
         if let Some(name) = options.text("as") {
             self.names.customers.insert(name, seed.customer_id());
@@ -195,6 +200,7 @@ impl Parser {
                 profile_change_needs_active: options.flag("needs_active"),
                 key_form: options.word("keys", &KeyForm::ALL, |form| form.name()),
                 unknown_customer: options.word("unknown", &UnknownCustomer::ALL, |unknown| unknown.name()),
+                park_s: options.number("park"),
             })),
             "unit" => Body::Unit(Box::new(UnitDefinition {
                 effective_from: options.text("from").map(|time| self.time(&time)),

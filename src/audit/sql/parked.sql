@@ -1,0 +1,2 @@
+-- What waits for its customer.
+select lane, topic, "partition", "offset" from parked;

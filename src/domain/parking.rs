@@ -1,0 +1,186 @@
+//! Commands that wait for their customer, where the merchant's `unknown_customer` is `park`.
+//!
+//! A credit or a redeem whose identifier leads to nobody is not answered: it waits until a customer has that identifier, and is decided
+//! then, right after the command that made it so, those of one customer in the order in which they came; or until its deadline, and is
+//! `unknown_customer` then, as of the deadline. Deadlines are settled before every command, as expiry is before a customer is touched: so
+//! nothing that a command can see depends on when ticks run or where batches are cut.
+//!
+//! A further delivery of a command that waits does so too, for as long, and becomes its duplicate. No order is reserved by waiting.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::book::{Book, Cause};
+use super::command::Command;
+use super::customer::Identifier;
+use super::judge::{self, Answer, Judged, Moment};
+use super::{IdMap, Instant, KeyHash, Position, Seed};
+
+/// For one identifier. Whatever makes its customer decides all of them at once, so there is an end to it; the next is `unknown_customer`.
+pub const MOST_WAITING: usize = 100;
+
+/// A command that waits, with all that it takes to decide it later.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parked {
+    pub position: Position,
+    pub seed: Seed,
+    pub record_time: Instant,
+    /// Greater than that of every record that the lane had before.
+    pub place: i64,
+    /// Lane time at its coming.
+    pub parked_at: Instant,
+    /// The first instant of lane time at which it does not wait any more.
+    pub deadline: Instant,
+    /// The settings version that let it wait.
+    pub config_version: Option<i64>,
+    pub awaits: Identifier,
+    pub command: Box<Command>,
+}
+
+/// How long a command waits, and what for.
+#[derive(Debug)]
+pub struct Wait {
+    pub awaits: Identifier,
+    pub deadline: Instant,
+    pub config_version: Option<i64>,
+}
+
+/// A command that was decided, and what it is answered with.
+#[derive(Debug)]
+pub struct Decided {
+    pub position: Position,
+    pub seed: Seed,
+    pub command: Box<Command>,
+    /// Of one that had waited: since when.
+    pub parked_at: Option<Instant>,
+    pub answer: Answer,
+}
+
+/// Decides a command: after those whose deadline has come, and before those that wait for whom it made.
+pub fn decide(book: &mut Book, command: Box<Command>, moment: Moment, mut tell: impl FnMut(Decided)) {
+    expire(book, moment.lane_time, &mut tell);
+    match judge::decide(book, &command, moment) {
+        Judged::Answered(answer) => {
+            let Moment { position, seed, .. } = moment;
+            tell(Decided { position, seed, command, parked_at: None, answer });
+        }
+        Judged::Waits(wait) => park(book, command, moment, wait),
+    }
+    // Whoever has waited is about somebody who is there, and makes nobody.
+    while let Some(parked) = book.parking.take_met() {
+        let answer = judge::decide_parked(book, &parked, moment.lane_time);
+        tell(parked.decided(answer));
+    }
+}
+
+/// Answers all whose deadline has come by now, each as of its deadline.
+pub fn expire(book: &mut Book, now: Instant, mut tell: impl FnMut(Decided)) {
+    while let Some(parked) = book.parking.take_due(now) {
+        let answer = judge::give_up(book, &parked, parked.deadline);
+        tell(parked.decided(answer));
+    }
+}
+
+fn park(book: &mut Book, command: Box<Command>, moment: Moment, wait: Wait) {
+    let Moment { position, seed, record_time, lane_time, place } = moment;
+    let Wait { awaits, deadline, config_version } = wait;
+    let parked =
+        Parked { position, seed, record_time, place, parked_at: lane_time, deadline, config_version, awaits, command };
+    let cause = Cause {
+        seed,
+        command: Some((&*parked.command, position)),
+        occurred_at: parked.command.occurred_at(record_time),
+        recorded_at: lane_time,
+        skip_notifications: false,
+    };
+    book.announce_parked(&parked, cause);
+    book.parking.insert(parked, false);
+}
+
+impl Parked {
+    pub fn key_hash(&self) -> KeyHash {
+        let envelope = &self.command.envelope;
+        KeyHash::of(&envelope.merchant_id, &envelope.idempotency_key)
+    }
+
+    fn decided(self, answer: Answer) -> Decided {
+        let Parked { position, seed, command, parked_at, .. } = self;
+        Decided { position, seed, command, parked_at: Some(parked_at), answer }
+    }
+}
+
+/// Those of a batch's merchants who wait, as far as the batch can see them.
+#[derive(Debug, Default)]
+pub(crate) struct Parking {
+    /// By place, and whether it is a row of the database.
+    waiting: BTreeMap<i64, (Parked, bool)>,
+    deadlines: BTreeSet<(Instant, i64)>,
+    awaited: HashMap<Identifier, BTreeSet<i64>>,
+    /// Of each key the first.
+    firsts: IdMap<KeyHash, i64>,
+    /// Whose identifier has an owner by now.
+    met: BTreeSet<i64>,
+    /// Rows that wait no longer.
+    left: Vec<Seed>,
+}
+
+impl Parking {
+    /// The rows that a batch starts from, in the order of their places.
+    pub fn of(rows: Vec<Parked>) -> Parking {
+        let mut parking = Parking::default();
+        rows.into_iter().for_each(|parked| parking.insert(parked, true));
+        parking
+    }
+
+    /// What is to be written of it, and what deleted.
+    pub fn close(self) -> (Vec<Parked>, Vec<Seed>) {
+        let new = self.waiting.into_values().filter(|(_, is_stored)| !is_stored).map(|(parked, _)| parked);
+        (new.collect(), self.left)
+    }
+
+    /// The command with this key that waits, in its first delivery.
+    pub fn first(&self, key: &KeyHash) -> Option<&Parked> {
+        Some(&self.waiting.get(self.firsts.get(key)?)?.0)
+    }
+
+    /// How many wait for an identifier.
+    pub fn count(&self, awaited: &Identifier) -> usize {
+        self.awaited.get(awaited).map_or(0, BTreeSet::len)
+    }
+
+    /// Somebody has this identifier now.
+    pub fn meet(&mut self, identifier: &Identifier) {
+        self.met.extend(self.awaited.get(identifier).into_iter().flatten());
+    }
+
+    fn insert(&mut self, parked: Parked, is_stored: bool) {
+        let place = parked.place;
+        self.deadlines.insert((parked.deadline, place));
+        self.awaited.entry(parked.awaits.clone()).or_default().insert(place);
+        self.firsts.entry(parked.key_hash()).or_insert(place);
+        self.waiting.insert(place, (parked, is_stored));
+    }
+
+    fn take_due(&mut self, now: Instant) -> Option<Parked> {
+        let (_, place) = self.deadlines.first().copied().filter(|(deadline, _)| *deadline <= now)?;
+        self.remove(place)
+    }
+
+    fn take_met(&mut self) -> Option<Parked> {
+        let place = self.met.pop_first()?;
+        self.remove(place)
+    }
+
+    /// All deliveries of a key go one after the other: they wait for the same, and for as long.
+    fn remove(&mut self, place: i64) -> Option<Parked> {
+        let (parked, is_stored) = self.waiting.remove(&place)?;
+        self.deadlines.remove(&(parked.deadline, place));
+        if let Some(places) = self.awaited.get_mut(&parked.awaits) {
+            places.remove(&place);
+        }
+        self.firsts.remove(&parked.key_hash());
+        if is_stored {
+            self.left.push(parked.seed);
+        }
+        Some(parked)
+    }
+}

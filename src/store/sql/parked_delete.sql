@@ -1,0 +1,1 @@
+delete from parked where seed = any ($1)

@@ -1,0 +1,120 @@
+//! Commands that come before their customer: they wait over crashes, restarts and the loss of the database, and are answered once.
+
+use serde_json::{Value, json};
+
+use crate::recover::from_nothing;
+use crate::support::Installation;
+use crate::support::commands::Shop;
+use crate::support::published::{Published, Record};
+use crate::support::topics::Position;
+
+#[test]
+fn what_waits_outlives_its_workers_and_is_answered_once() {
+    let installation = Installation::new("parking");
+    let worker = installation.worker();
+    let mut shop = Shop::of_lane(&installation, 0);
+    let accepted = |result: Value| assert_eq!(result["status"], "accepted", "{result}");
+    accepted(shop.ask("merchant-config", &shop.points("unit")));
+
+    // Ticks come by themselves, and nobody else does.
+    accepted(shop.ask("merchant-config", &parking(&shop, "for-a-second", 1)));
+    let in_vain = shop.send("credit", &shop.credit("in-vain", "nobody", 5));
+    let refused = shop.answers.await_answer(&in_vain).json;
+    assert_eq!(refused["rejection"]["code"], "unknown_customer", "{refused}");
+    let mut events = Published::of(&installation, &["events"]);
+    let told = parked(&mut events, &in_vain);
+    assert_eq!(refused["decided_at"], told["parked"]["deadline"]);
+    assert_eq!(refused["parked_at"], told["recorded_at"]);
+
+    accepted(shop.ask("merchant-config", &parking(&shop, "for-a-day", 86_400)));
+    let first = shop.send("credit", &shop.credit("early", "ada", 100));
+    let again = shop.send("credit", &shop.credit("early", "ada", 100));
+    let conflict = shop.ask("credit", &shop.credit("early", "ada", 101));
+    assert_eq!(conflict["rejection"]["code"], "idempotency_conflict", "{conflict}");
+    let spent = shop.send("redeem", &shop.redeem("spend", "ada", 30));
+    let never = shop.send("credit", &shop.credit("for-eve", "eve", 7));
+    for position in [&first, &again, &spent, &never] {
+        assert_eq!(parked(&mut events, position)["customer_id"], Value::Null);
+    }
+    assert_eq!(worker.metric("loyalty_lane_parked_commands{lane=\"0\"}"), 4.0);
+    assert_eq!(worker.metric("loyalty_parked_commands_total"), 5.0);
+    assert_eq!(explained(&installation, &shop, "early")["status"], "parked");
+    worker.finish();
+    installation.assert_audit_holds();
+    let growth = installation.call(&["lanes", "resize", "--to", "4"]);
+    assert!(growth.stderr.contains("4 commands that wait"), "{}{}", growth.stdout, growth.stderr);
+
+    // Nobody works when she comes; then several die over it.
+    let hello = shop.send("customer-upsert", &shop.customer("hello", "ada"));
+    for point in ["after-begin", "before-commit", "after-commit", "half-produced"] {
+        installation.worker_with(&[("LOYALTY_FAIL_POINT", point)]).await_end();
+    }
+    let worker = installation.worker();
+    let created = shop.answers.await_answer(&hello).json;
+    assert_eq!((&created["effect"], &created["customer_version"]), (&json!("created"), &json!(1)), "{created}");
+    let earned = shop.answers.await_answer(&first).json;
+    assert_eq!((&earned["customer_version"], &earned["duplicate"]), (&json!(2), &json!(false)), "{earned}");
+    assert_eq!(earned["customer_id"], created["customer_id"]);
+    let repeated = shop.answers.await_answer(&again).json;
+    assert_eq!((&repeated["customer_version"], &repeated["duplicate"]), (&json!(2), &json!(true)), "{repeated}");
+    let redeemed = shop.answers.await_answer(&spent).json;
+    assert_eq!((&redeemed["customer_version"], &redeemed["balances"][0]["available"]), (&json!(3), &json!(70)));
+    assert_eq!(explained(&installation, &shop, "early")["status"], "accepted");
+    worker.finish();
+    installation.assert_audit_holds();
+    let results = Published::of(&installation, &["results"]).all();
+    let answers = |position: &Position| {
+        results.iter().filter(|record| record.answers(&installation.prefix).as_ref() == Some(position)).count()
+    };
+    assert_eq!([&first, &again, &spent, &in_vain, &never].map(answers), [1, 1, 1, 1, 0]);
+
+    // One waits still, also in a database that was made anew of what was published.
+    let restored = from_nothing(&installation);
+    assert_eq!(restored.database().digests(), installation.database().digests());
+    let worker = restored.worker();
+    accepted(shop.ask("customer-upsert", &shop.customer("hello-eve", "eve")));
+    accepted(shop.answers.await_answer(&never).json);
+    assert_eq!(worker.metric("loyalty_lane_parked_commands{lane=\"0\"}"), 0.0);
+    worker.finish();
+    restored.assert_audit_holds();
+}
+
+/// Who sends and waits is told that the command waits, and does not wait with it.
+#[test]
+fn a_sender_is_told_that_a_command_waits() {
+    let installation = Installation::new("parking-sender");
+    let worker = installation.worker();
+    let mut shop = Shop::of_lane(&installation, 0);
+    shop.ask("merchant-config", &shop.points("unit"));
+    shop.ask("merchant-config", &parking(&shop, "for-a-day", 86_400));
+    let mut credit = shop.credit("early", "ada", 100);
+    credit["topic"] = json!("credit");
+    let file = installation.folder().join("early.jsonl");
+    std::fs::write(&file, credit.to_string()).expect("written");
+    let said = installation.must(&["send", file.to_str().expect("a path"), "--wait"]);
+    let said: Value = serde_json::from_str(&said).expect("one JSON line");
+    assert_eq!((&said["type"], &said["parked"]["idempotency_key"]), (&json!("command.parked"), &json!("early")));
+    worker.finish();
+    installation.assert_audit_holds();
+}
+
+fn parking(shop: &Shop, key: &str, park_s: i64) -> Value {
+    shop.command(key, None, json!({ "type": "settings", "unknown_customer": "park", "park_s": park_s }))
+}
+
+/// The event that says that a command waits.
+fn parked(events: &mut Published, position: &Position) -> Value {
+    let is_its = |record: &Record| {
+        let cause = &record.json["cause"];
+        record.json["type"] == "command.parked"
+            && cause["topic"].as_str().is_some_and(|topic| topic.ends_with(&position.topic))
+            && cause["partition"] == position.partition
+            && cause["offset"] == position.offset
+    };
+    events.await_record(&format!("that {position:?} waits"), is_its).json
+}
+
+fn explained(installation: &Installation, shop: &Shop, key: &str) -> Value {
+    let explained = installation.must(&["customer", shop.merchant, "--explain", key, "--json"]);
+    serde_json::from_str(&explained).expect("JSON")
+}

@@ -1,0 +1,137 @@
+//! Commands that wait, as rows.
+
+use std::sync::Arc;
+
+use loyalty_worker::batch::{BatchPlan, DueQuery, NewDecision, RowChanges};
+use loyalty_worker::domain::command::{
+    Body, Command, ContentHash, CreditAmount, CustomerRef, Envelope, RedeemAmount, RefKind,
+};
+use loyalty_worker::domain::customer::{Identifier, IdentifierKind};
+use loyalty_worker::domain::{
+    CommandTopic, Decision, IdempotencyKey, Instant, Parked, Position, Rejection, RejectionCode, Seed,
+};
+
+use super::fixtures::*;
+
+/// Under U+0000 too: an idempotency key may hold it.
+fn parked(place: i64, key: &str, awaits: &str, deadline: i64) -> Parked {
+    let is_credit = place % 2 == 0;
+    let topic = if is_credit { CommandTopic::Credit } else { CommandTopic::Redeem };
+    let body = if is_credit {
+        Body::CreditAmount(CreditAmount {
+            unit: unit("points"),
+            amount: i64::MAX,
+            order_id: Some(format!("o{place}")),
+            reason: Some("\"why\"".to_owned()),
+            title: None,
+            expires_at: Some(Instant::LATEST),
+            skip_notifications: true,
+        })
+    } else {
+        let (order_id, reason) = (None, Some("é".to_owned()));
+        Body::RedeemAmount(RedeemAmount {
+            unit: unit("points"),
+            amount: 1,
+            order_id,
+            reason,
+            skip_notifications: false,
+        })
+    };
+    let envelope = Envelope {
+        merchant_id: merchant("m"),
+        idempotency_key: IdempotencyKey::new(key),
+        customer: Some(CustomerRef { kind: RefKind::Identifier(IdentifierKind::Email), value: awaits.to_uppercase() }),
+        occurred_at: is_credit.then(|| at(1)),
+        source: is_credit.then(|| "till".to_owned()),
+        attributes: vec![("a".to_owned(), "\0".to_owned()), ("b".to_owned(), String::new())],
+    };
+    let content_hash = ContentHash([7; 16]);
+    let traceparent = is_credit.then(|| Arc::from("00-1-2-00"));
+    let original_time = (!is_credit).then(|| at(2));
+    let record_time = at(3);
+    Parked {
+        position: Position { topic, partition: LANE, offset: 100 + place },
+        seed: Seed::of_record("topic", LANE, 100 + place, record_time),
+        record_time,
+        place,
+        parked_at: at(4),
+        deadline: at(deadline),
+        config_version: is_credit.then_some(2),
+        awaits: email(awaits),
+        command: Box::new(Command { envelope, body, content_hash, traceparent, original_time }),
+    }
+}
+
+fn email(value: &str) -> Identifier {
+    Identifier { merchant_id: merchant("m"), kind: IdentifierKind::Email, value: value.to_owned() }
+}
+
+#[tokio::test]
+async fn what_waits_comes_back_by_its_identifier_its_key_and_its_deadline() {
+    let database = Database::new().await;
+    let (mut connection, state) = database.owner().await;
+    let rows = RowChanges {
+        parked: vec![
+            parked(4, "first", "a@example.com", 30),
+            parked(5, "k\0", "b@example.com", 20),
+            parked(6, "first", "a@example.com", 30),
+            parked(8, "last", "c@example.com", 40),
+        ],
+        earned_orders: vec![(order("o4"), loyalty_worker::domain::TransactionId(uuid::Uuid::nil()))],
+        ..RowChanges::default()
+    };
+    let state = apply(&mut connection, &state, &rows).await;
+    assert_eq!(connection.parked_count(LANE).await.unwrap(), 4);
+    assert_eq!(connection.parked_count(LANE + 1).await.unwrap(), 0);
+    let [first, other, again, last] = <[Parked; 4]>::try_from(rows.parked).unwrap();
+
+    // Found by its key as well, it is there once.
+    let keys = vec![again.key_hash()];
+    let plan = BatchPlan { parked: true, identifiers: vec![email("a@example.com")], keys, ..BatchPlan::default() };
+    let snapshot = load(&mut connection, &state, &plan).await;
+    assert_eq!(snapshot.parked, [first.clone(), again.clone()]);
+    assert_eq!(snapshot.parked_due, 0);
+    assert!(snapshot.earned_orders.contains_key(&order("o4")), "what it would earn for is known");
+    let unasked = BatchPlan { parked: false, ..plan };
+    assert!(load(&mut connection, &state, &unasked).await.parked.is_empty());
+    let plan = BatchPlan { parked: true, keys: vec![other.key_hash()], ..BatchPlan::default() };
+    assert_eq!(load(&mut connection, &state, &plan).await.parked, [other.clone()]);
+
+    let due = |until, limit| {
+        let query = DueQuery { until: at(until), limit, merchants: vec![merchant("m")] };
+        BatchPlan { parked: true, due: Some(query), ..BatchPlan::default() }
+    };
+    let snapshot = load(&mut connection, &state, &due(30, 2)).await;
+    assert_eq!((snapshot.parked, snapshot.parked_due), (vec![first.clone(), other.clone()], 2));
+    assert_eq!(load(&mut connection, &state, &due(19, 9)).await.parked_due, 0);
+
+    // The first delivery is refused before the second is looked at: the second finds that out.
+    let refused = Arc::new(Decision {
+        verdict: Err(Rejection::new(RejectionCode::UnknownCustomer, "Nobody.")),
+        customer_id: None,
+        customer_version: None,
+        config_version: None,
+        entries: Vec::new(),
+        occurred_at: at(1),
+        decided_at: at(30),
+    });
+    let rows = RowChanges {
+        unparked: vec![first.seed, other.seed],
+        decisions: vec![NewDecision {
+            key_hash: first.key_hash(),
+            content_hash: first.command.content_hash,
+            position: first.position,
+            decision: refused.clone(),
+        }],
+        ..RowChanges::default()
+    };
+    let state = apply(&mut connection, &state, &rows).await;
+    let snapshot = load(&mut connection, &state, &due(50, 9)).await;
+    assert_eq!(snapshot.parked, [again.clone(), last]);
+    assert_eq!(snapshot.remembered[&again.key_hash()].decision, refused);
+
+    // Nobody takes twice what has waited.
+    let rows = RowChanges { unparked: vec![first.seed], ..RowChanges::default() };
+    connection.begin(LANE, &state, &BatchPlan::default()).await.unwrap();
+    assert!(connection.write(&rows).await.is_err());
+}
