@@ -8,7 +8,7 @@ pub mod snapshot;
 
 pub use change_set::{ChangeSet, ChangedCustomer, LaneState, NewDecision, Outcome, RowChanges};
 pub use inbox::{Inbox, Taken};
-pub use plan::{BatchPlan, DueQuery, EarnedOrder};
+pub use plan::{BatchPlan, DueQuery, EarnedOrder, MOST_PARKED};
 pub use run::{Configs, plan, run};
 pub use snapshot::Snapshot;
 

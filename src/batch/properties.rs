@@ -9,13 +9,14 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
-use crate::domain::command::{Content, Delivery};
+use crate::domain::command::{Body, Content, CreditAmount, Delivery, RefKind};
+use crate::domain::customer::IdentifierKind;
 use crate::domain::tests::ledger::{self, Reply};
 use crate::domain::{
-    Account, CommandTopic, CustomerId, CustomerState, Effect, Event, EventId, Position, RejectionCode,
+    Account, CommandTopic, CustomerId, CustomerState, Effect, Event, EventId, Position, RejectionCode, UnitId,
 };
 use memory_lane::{Cut, MemoryLane};
-use streams::{Draft, again, cuts, deliveries, drafts, late_tick, preamble};
+use streams::{Draft, Named, What, again, cuts, deliveries, drafts, late_tick, preamble};
 
 /// The ledgers of the rules, over rows, in batches: what a rule says holds wherever a batch ends.
 #[test]
@@ -114,6 +115,38 @@ proptest! {
     }
 }
 
+/// Two deliveries of one command, and between them another that waits as long. Of those whose deadline has come a batch settles one; then a
+/// command names whom the two waited for.
+#[test]
+fn a_further_delivery_may_outlast_the_first() {
+    let credit = |customer: &str, key: &str, gap| {
+        let (order_id, reason, title, expires_at) = (None, None, None, None);
+        let skip_notifications = false;
+        let (unit, amount) = (UnitId::new("points"), 1);
+        let body = CreditAmount { unit, amount, order_id, reason, title, expires_at, skip_notifications };
+        let reference = Some(Named::By(RefKind::Identifier(IdentifierKind::ExternalId), customer.to_owned()));
+        let (merchant, key, body) = ("acme", Some(key.to_owned()), Box::new(Body::CreditAmount(body)));
+        let what = What::Send { merchant, key, reference, time: None, body };
+        Draft { topic: CommandTopic::Credit, gap, what }
+    };
+    let clock = |gap, what| Draft { topic: CommandTopic::Clock, gap, what };
+    let drafts = vec![
+        credit("eve", "k", 0),
+        credit("fay", "other", 0),
+        clock(0, What::Repeat(1)),
+        clock(2 * 86_400, What::Tick),
+        credit("eve", "later", 0),
+    ];
+    let stream = deliveries(&with_preamble(drafts), false);
+    let cut = |commands| Cut { commands, due: 1, restart: false };
+    let (whole, split) =
+        (lane_after(&stream, &[Cut::NONE]), lane_after(&stream, &[cut(stream.len() - 2), cut(1), cut(1)]));
+    same_replies(&whole, &split);
+    assert_eq!(whole.rows.parked.len(), 1, "the last waits");
+    let position = |back: usize| stream[stream.len() - back].position;
+    assert_eq!(reply_to(&split.outcomes, position(3)).original, Some(position(5)));
+}
+
 /// Else the properties would hold of little.
 #[test]
 fn the_streams_meet_every_answer() {
@@ -184,7 +217,7 @@ fn lane_after(stream: &[Delivery], cuts: &[Cut]) -> MemoryLane {
 /// Gives every customer an account that a few more credits overflow.
 fn rich(lane: &mut MemoryLane, available: i64) {
     use crate::domain::tests::ledger::Keeper;
-    use crate::domain::{Instant, Lot, LotId, UnitId};
+    use crate::domain::{Instant, Lot, LotId};
     let ids: Vec<CustomerId> = lane.rows.customers.keys().copied().collect();
     for id in ids {
         let mut account = Account::new(UnitId::new("points"));

@@ -11,7 +11,7 @@ use crate::domain::{CustomerId, CustomerState, IdMap, KeyHash, MerchantId, Parke
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
     pub configs: HashMap<MerchantId, MerchantConfig>,
-    /// Also of the keys of commands whose deadline has come.
+    /// Also of the keys of the commands that wait: a further delivery may outlast the first.
     pub remembered: IdMap<KeyHash, Remembered>,
     /// Of the identifiers that the plan names, whose they are.
     pub identities: HashMap<Identifier, CustomerId>,

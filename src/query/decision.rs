@@ -41,7 +41,7 @@ pub async fn parked(store: &Store, merchant: &MerchantId, key: &IdempotencyKey) 
     let client = store.client().await?;
     let key = Uuid::from_bytes(KeyHash::of(merchant, key).0);
     let statement = client.prepare_cached(include_str!("../store/sql/parked.sql")).await?;
-    let rows = client.query(&statement, &[&Vec::<Uuid>::new(), &vec![key]]).await?;
+    let rows = client.query(&statement, &[&Vec::<Uuid>::new(), &vec![key], &i64::MAX]).await?;
     let waiting = rows.iter().map(read_parked).collect::<Result<Vec<_>, _>>()?;
     Ok(waiting.into_iter().min_by_key(|parked| parked.place))
 }

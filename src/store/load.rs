@@ -17,7 +17,7 @@ use super::rows::{identity_key, order_key, read_customer, read_entry};
 use super::sql_types::{Columns, RowAt, Timestamptz};
 use super::statements::Statements;
 use super::{LaneConnection, StoreError, StoreErrorKind};
-use crate::batch::{BatchPlan, DueQuery, EarnedOrder, LaneState, Snapshot};
+use crate::batch::{BatchPlan, DueQuery, EarnedOrder, LaneState, MOST_PARKED, Snapshot};
 use crate::domain::config::{MerchantConfig, SettingsVersion, UnitVersion};
 use crate::domain::customer::{Identifier, IdentifierKind};
 use crate::domain::{
@@ -72,7 +72,8 @@ impl LaneConnection {
         let mut decisions = decisions?;
         let mut found = customers?;
         let due = due?;
-        let (parked, due_keys) = parked?;
+        let (parked, parked_due) = parked?;
+        let keys_of_parked: Vec<KeyHash> = parked.iter().map(Parked::key_hash).collect();
         let orders_of_parked: Vec<EarnedOrder> = parked.iter().filter_map(|it| it.command.earned_order()).collect();
 
         // What the duplicates wrote, who is due, and what those need who wait: most batches have none of it.
@@ -81,15 +82,15 @@ impl LaneConnection {
             by_ids(client, &statements.entries, &entries),
             self::customers(client, statements, &due, &[]),
             earned_orders(client, statements, &orders_of_parked),
-            self::decisions(client, statements, &due_keys),
+            self::decisions(client, statements, &keys_of_parked),
         );
         found.extend(due_customers?);
-        // Further deliveries whose first was refused at the same deadline, by a batch before. It wrote no entries.
+        // Of further deliveries whose first was refused at the same deadline, by a batch before: they wait still, and a command may name whom
+        // they wait for before they are due again. It wrote no entries.
         decisions.extend(refused?);
         let mut orders = orders?;
         orders.extend(more_orders?);
 
-        let parked_due = due_keys.len();
         let mut snapshot = Snapshot { configs, earned_orders: orders, due, parked, parked_due, ..Snapshot::default() };
         snapshot.customers.reserve(found.len());
         snapshot.identities.reserve(found.len());
@@ -209,31 +210,33 @@ async fn due(
     rows.iter().map(|row| Ok(CustomerId(row.try_get(0)?))).collect()
 }
 
-/// Commands that wait, in the order of their places, and the keys of those that wait until what is due.
+/// Commands that wait, in the order of their places, and how many of them wait until what is due.
 async fn parked(
     client: &Object,
     statements: &Statements,
     lane: i32,
     plan: &BatchPlan,
-) -> Result<(Vec<Parked>, Vec<KeyHash>), StoreError> {
+) -> Result<(Vec<Parked>, usize), StoreError> {
     if !plan.parked {
-        return Ok((Vec::new(), Vec::new()));
+        return Ok((Vec::new(), 0));
     }
     let awaited: Vec<Uuid> = plan.identifiers.iter().map(identity_key).collect();
     let keys: Vec<Uuid> = plan.keys.iter().map(|key| Uuid::from_bytes(key.0)).collect();
+    // Whoever is found twice counts twice. So where it cuts, more than the most have come.
+    let most = 2 * MOST_PARKED as i64 + 1;
     let due = async {
         let Some(query) = &plan.due else { return Ok(Vec::new()) };
         let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
         client.query(&statements.parked_due, &[&lane, &Timestamptz(query.until), &limit]).await
     };
-    let (due, named) = join!(due, client.query(&statements.parked, &[&awaited, &keys]));
+    let (due, named) = join!(due, client.query(&statements.parked, &[&awaited, &keys, &most]));
     let due = due?.iter().map(read_parked).collect::<Result<Vec<_>, _>>()?;
-    let due_keys = due.iter().map(Parked::key_hash).collect();
+    let parked_due = due.len();
     let mut parked = named?.iter().map(read_parked).collect::<Result<Vec<_>, _>>()?;
     parked.extend(due);
     parked.sort_by_key(|parked| parked.place);
     parked.dedup_by_key(|parked| parked.place);
-    Ok((parked, due_keys))
+    Ok((parked, parked_due))
 }
 
 async fn by_merchants(

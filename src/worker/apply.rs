@@ -7,7 +7,7 @@ use std::time::Instant as Clock;
 
 use super::Shared;
 use super::shared::RegistryPatience;
-use crate::batch::{self, BatchPlan, ChangeSet, Configs, DueQuery, LaneState};
+use crate::batch::{self, BatchPlan, ChangeSet, Configs, DueQuery, LaneState, MOST_PARKED};
 use crate::codec::decode::NeedsSchema;
 use crate::codec::encode::EncodeError;
 use crate::domain::command::{Content, DeadLetter, DeadLetterClass, Delivery};
@@ -48,9 +48,6 @@ pub(super) enum ApplyError {
     #[error("too many wait for those whom a batch of {} records names", .0.len())]
     TooMuch(Vec<Delivery>),
 }
-
-/// So many that wait are loaded for one batch. One record names few enough, since few may wait for one identifier.
-const MOST_PARKED: usize = 5_000;
 
 impl LaneMemory {
     pub async fn load(shared: &Shared, connection: &mut LaneConnection, lane: i32) -> Result<LaneMemory, StoreError> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use loyalty_worker::batch::{BatchPlan, DueQuery, NewDecision, RowChanges};
+use loyalty_worker::batch::{BatchPlan, DueQuery, MOST_PARKED, NewDecision, RowChanges};
 use loyalty_worker::domain::command::{
     Body, Command, ContentHash, CreditAmount, CustomerRef, Envelope, RedeemAmount, RefKind,
 };
@@ -129,9 +129,35 @@ async fn what_waits_comes_back_by_its_identifier_its_key_and_its_deadline() {
     let snapshot = load(&mut connection, &state, &due(50, 9)).await;
     assert_eq!(snapshot.parked, [again.clone(), last]);
     assert_eq!(snapshot.remembered[&again.key_hash()].decision, refused);
+    // So it does where it is named before it is due again.
+    let plan = BatchPlan { parked: true, identifiers: vec![email("a@example.com")], ..BatchPlan::default() };
+    let snapshot = load(&mut connection, &state, &plan).await;
+    assert_eq!((snapshot.parked, snapshot.parked_due), (vec![again.clone()], 0));
+    assert_eq!(snapshot.remembered[&again.key_hash()].decision, refused);
 
     // Nobody takes twice what has waited.
     let rows = RowChanges { unparked: vec![first.seed], ..RowChanges::default() };
     connection.begin(LANE, &state, &BatchPlan::default()).await.unwrap();
     assert!(connection.write(&rows).await.is_err());
+}
+
+/// However many wait for whom a batch names, so many are loaded that it is seen to be too large, and not many more.
+#[tokio::test]
+async fn what_is_loaded_has_an_end() {
+    let database = Database::new().await;
+    let (mut connection, state) = database.owner().await;
+    let waiting = 3 * MOST_PARKED as i64;
+    let rows = RowChanges {
+        parked: (0..waiting).map(|place| parked(place, &format!("k{place}"), "a@example.com", 30)).collect(),
+        ..RowChanges::default()
+    };
+    let state = apply(&mut connection, &state, &rows).await;
+    assert_eq!(connection.parked_count(LANE).await.unwrap(), waiting);
+    let mut keys: Vec<_> = rows.parked.iter().map(|parked| parked.key_hash()).collect();
+    keys.sort();
+    let plan = BatchPlan { parked: true, identifiers: vec![email("a@example.com")], ..BatchPlan::default() };
+    for plan in [BatchPlan { keys, ..plan.clone() }, plan] {
+        let snapshot = load(&mut connection, &state, &plan).await;
+        assert!((MOST_PARKED + 1..=2 * MOST_PARKED + 1).contains(&snapshot.parked.len()), "{}", snapshot.parked.len());
+    }
 }

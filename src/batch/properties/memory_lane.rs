@@ -158,10 +158,8 @@ impl Rows {
             for parked in self.parked.values() {
                 let is_named = plan.identifiers.contains(&parked.awaits) || plan.keys.contains(&parked.key_hash());
                 let is_due = due.contains(&parked.place);
-                if is_due {
-                    keys.push(parked.key_hash());
-                }
                 if is_named || is_due {
+                    keys.push(parked.key_hash());
                     orders.extend(parked.command.earned_order());
                     snapshot.parked.push(parked.clone());
                 }
