@@ -54,6 +54,8 @@ pub struct LaneFacts {
     pub outbox: Vec<i64>,
     /// Commands that wait for their customer.
     pub parked: BTreeSet<Position>,
+    /// Those of them whose customer is there.
+    pub forgotten: Vec<Position>,
     /// The group's committed offsets, in the order of [`CommandTopic::ALL`].
     pub committed: [Option<Committed>; CommandTopic::COUNT],
     pub commands: [CommandFacts; CommandTopic::COUNT],

@@ -30,8 +30,8 @@ pub struct Lanes {
     pub rows: Vec<(i32, LaneRow)>,
     /// Lane and batch.
     pub outbox: Vec<(i32, i64)>,
-    /// Lane and the place of a command that waits.
-    pub parked: Vec<(i32, Position)>,
+    /// Lane and the place of a command that waits, and whether its customer is there all the same.
+    pub parked: Vec<(i32, Position, bool)>,
 }
 
 impl Lanes {
@@ -70,7 +70,7 @@ pub async fn read_lanes(
     }
     for row in snapshot.query(include_str!("sql/parked.sql"), &[]).await? {
         let command = position(row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
-        lanes.parked.push((row.try_get(0)?, command));
+        lanes.parked.push((row.try_get(0)?, command, row.try_get(4)?));
     }
     Ok(lanes)
 }

@@ -125,9 +125,10 @@ async fn collect(settings: &Settings, options: &AuditOptions) -> Result<Facts, A
             facts.outbox.push(batch);
         }
     }
-    for (lane, command) in lanes.parked {
+    for (lane, command, is_met) in lanes.parked {
         if let Some(facts) = usize::try_from(lane).ok().and_then(|index| lane_facts.get_mut(index)) {
             facts.parked.insert(command);
+            facts.forgotten.extend(is_met.then_some(command));
         }
     }
 

@@ -46,6 +46,9 @@ pub fn answered(view: View<'_>) -> Check {
         for letter in &lane.dead_letters.records {
             sort_in(&mut check, lane, &mut answers, letter.record, Answer::DeadLetter(letter.offset));
         }
+        for command in &lane.forgotten {
+            check.fault(|| format!("{command:?} waits for a customer who is there"));
+        }
         for topic in CommandTopic::ALL {
             answers[topic.index()].sort_unstable();
             topic_answered(view, &mut check, lane, topic, floors.next(topic), &answers[topic.index()]);

@@ -1,2 +1,6 @@
--- What waits for its customer.
-select lane, topic, "partition", "offset" from parked;
+-- What waits for its customer, and whether somebody is there who has the identifier: then it should have been decided.
+select lane, topic, "partition", "offset",
+       exists (select from customer where external_key = awaited_key)
+       or exists (select from customer where phone_key = awaited_key)
+       or exists (select from customer where email_key = awaited_key) as is_met
+from parked;

@@ -96,6 +96,12 @@ fn a_command_that_waits_has_no_result() {
     });
     assert!(fails.is_empty());
     assert_eq!(failing(park), ["offsets"], "it is answered, and waits");
+    let fails = failing(|facts| {
+        park(facts);
+        facts.lanes[0].results.records.retain(|result| result.command != credit(3));
+        facts.lanes[0].forgotten.push(credit(3));
+    });
+    assert_eq!(fails, ["offsets"], "its customer is there");
     // A worker has decided it since the snapshot.
     let fails = failing_with(&LIVE, |facts| {
         park(facts);
