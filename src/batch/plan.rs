@@ -20,8 +20,8 @@ pub struct BatchPlan {
     pub due: Option<DueQuery>,
 }
 
-/// So many commands that wait are loaded for what a batch names; one that names more is too large. One record names few enough, since few may
-/// wait for one identifier.
+/// So many commands that wait are loaded for what a batch names; one that names more is too large. One record names few enough, since few
+/// may wait for one identifier.
 pub const MOST_PARKED: usize = 5_000;
 
 /// Customers with `next_due <= until`, in the order (next_due, customer_id), at most `limit`, of all merchants of the lane; and as many

@@ -178,7 +178,7 @@ pub const KEYS: [Key; 22] = [
         name: "max_due_per_batch",
         kind: Kind::Count { min: 1, max: 100_000 },
         default: Preset::Value("500"),
-        doc: "Customers with expired lots, whom nobody touched, that one batch settles at most beside its commands.",
+        doc: "Customers with expired lots, whom nobody touched, and commands that have waited in vain: so many of each one batch settles at most.",
         secret: false,
     },
     Key {

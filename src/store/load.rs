@@ -85,8 +85,8 @@ impl LaneConnection {
             self::decisions(client, statements, &keys_of_parked),
         );
         found.extend(due_customers?);
-        // Of further deliveries whose first was refused at the same deadline, by a batch before: they wait still, and a command may name whom
-        // they wait for before they are due again. It wrote no entries.
+        // Of further deliveries whose first was refused at the same deadline, by a batch before: they wait still, and a command may name
+        // whom they wait for before they are due again. It wrote no entries.
         decisions.extend(refused?);
         let mut orders = orders?;
         orders.extend(more_orders?);

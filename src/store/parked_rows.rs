@@ -45,7 +45,11 @@ pub(crate) fn read_parked(row: &Row) -> Result<Parked, StoreError> {
     let config_version = columns.take()?;
     let content_hash = ContentHash(columns.take::<Uuid>()?.into_bytes());
     let stored: StoredCommand = serde_json::from_slice(columns.take::<&[u8]>()?).map_err(|error| {
-        StoreError::corrupt(format!("the command at {position:?}, which waits, can't be read: {error}"))
+        // Where and not what: the error's own words may quote an identifier.
+        let (class, column) = (error.classify(), error.column());
+        StoreError::corrupt(format!(
+            "the command at {position:?}, which waits, can't be read: {class:?} at byte {column}"
+        ))
     })?;
     let (awaits, command) = stored.read(content_hash)?;
     let seed = Seed { digest, at: record_time };
