@@ -1,6 +1,6 @@
 //! Order: results stand in the order of application, and the journal's batches follow each other without gaps.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
@@ -10,18 +10,33 @@ use super::View;
 use crate::domain::{CommandTopic, Position};
 
 /// Within a lane, a topic's commands are answered in the order of their offsets, and batch by batch as the journal has them; of one
-/// customer, versions never go back, and neither do the entries of one account.
+/// customer, versions never go back, and neither do the entries of one account. Only what is said to wait may be answered out of turn.
 pub fn results(view: View<'_>) -> Check {
     let mut check = Check::new("order", "results stand in the order of application", "results");
     for lane in view.lanes() {
         let batches = Batches::of(&lane.journal.records);
+        let announced = announced(view, lane);
         let mut last = Last::default();
         for result in &lane.results.records {
             check.examined += 1;
+            let is_said = announced.as_ref().is_none_or(|announced| announced.contains(&result.command));
+            if result.was_parked && !is_said && !lane.is_beyond(result.command) {
+                let (lane, offset, command) = (lane.lane, result.offset, result.command);
+                check.fault(|| format!("results/{lane}/{offset} ({command:?}): has waited, and no event said so"));
+            }
             last.judge(lane, result, &batches, &mut check);
         }
     }
     check
+}
+
+/// The commands of which an event says that they wait; `None` where the event may be older than what is there.
+fn announced(view: View<'_>, lane: &LaneFacts) -> Option<HashSet<Position>> {
+    if view.since || lane.events.truncated {
+        return None;
+    }
+    let told = lane.events.records.iter().filter(|event| view.text(event.kind) == "command.parked");
+    Some(told.filter_map(|event| event.cause).collect())
 }
 
 #[derive(Default)]
