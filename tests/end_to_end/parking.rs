@@ -1,12 +1,14 @@
 //! Commands that come before their customer: they wait over crashes, restarts and the loss of the database, and are answered once.
 
+use loyalty_worker::batch::MOST_PARKED;
+use loyalty_worker::domain::parking::MOST_WAITING;
 use serde_json::{Value, json};
 
 use crate::recover::from_nothing;
-use crate::support::Installation;
 use crate::support::commands::Shop;
 use crate::support::published::{Published, Record};
 use crate::support::topics::Position;
+use crate::support::{Installation, eventually};
 
 #[test]
 fn what_waits_outlives_its_workers_and_is_answered_once() {
@@ -96,6 +98,49 @@ fn a_sender_is_told_that_a_command_waits() {
     assert_eq!((&said["type"], &said["parked"]["idempotency_key"]), (&json!("command.parked"), &json!("early")));
     worker.finish();
     installation.assert_audit_holds();
+}
+
+/// More wait for those who come at once than one batch decides: it is halved, and all are answered, once and in their order.
+#[test]
+fn a_crowd_that_waits_is_let_in_by_halves() {
+    const GUESTS: usize = 60;
+    let installation = Installation::new("parking-crowd");
+    let worker = installation.worker();
+    let mut shop = Shop::of_lane(&installation, 0);
+    shop.ask("merchant-config", &shop.points("unit"));
+    shop.ask("merchant-config", &parking(&shop, "for-a-day", 86_400));
+    let send = |name: &str, topic: &str, commands: Vec<Value>| {
+        let line = |mut command: Value| {
+            command["topic"] = json!(topic);
+            command.to_string() + "\n"
+        };
+        let file = installation.folder().join(name);
+        std::fs::write(&file, commands.into_iter().map(line).collect::<String>()).expect("written");
+        installation.must(&["send", file.to_str().expect("a path")]);
+    };
+    let waiting = GUESTS * MOST_WAITING;
+    assert!(waiting > MOST_PARKED);
+    let credit = |nth: usize| shop.credit(&format!("gift-{nth}"), &format!("guest-{}", nth % GUESTS), 1);
+    send("gifts.jsonl", "credit", (0..waiting).map(credit).collect());
+    eventually("all wait", || {
+        (worker.metric("loyalty_lane_parked_commands{lane=\"0\"}") == waiting as f64).then_some(())
+    });
+    worker.finish();
+
+    // Nobody works when they come, so that they are there together.
+    let hello = |nth: usize| shop.customer(&format!("hello-{nth}"), &format!("guest-{nth}"));
+    send("guests.jsonl", "customer-upsert", (0..GUESTS).map(hello).collect());
+    let last = shop.send("credit", &shop.credit("last", &format!("guest-{}", GUESTS - 1), 1));
+    let worker = installation.worker();
+    let answer = shop.answers.await_answer(&last).json;
+    assert_eq!(answer["balances"][0]["available"], MOST_WAITING + 1, "{answer}");
+    worker.finish();
+    installation.assert_audit_holds();
+    let results = Published::of(&installation, &["results"]).all();
+    let late = results.iter().filter(|result| !result.json["parked_at"].is_null());
+    assert_eq!(late.filter(|result| result.json["effect"] == "applied").count(), waiting);
+    let restored = from_nothing(&installation);
+    assert_eq!(restored.database().digests(), installation.database().digests());
 }
 
 fn parking(shop: &Shop, key: &str, park_s: i64) -> Value {
