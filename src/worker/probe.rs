@@ -10,7 +10,7 @@ use super::shared::RegistryPatience;
 use crate::batch::{LaneState, Taken};
 use crate::codec::encode::{EncodeInput, JournalBatch};
 use crate::record::InboundRecord;
-use crate::store::StoreErrorKind;
+use crate::store::{LaneConnection, StoreErrorKind};
 
 /// The failure that halts the lane, with the position of the record and what the operator can do.
 pub(super) async fn find_poison(
@@ -44,6 +44,8 @@ pub(super) async fn find_poison(
     }
 }
 
+/// Rolled back whatever becomes of it, and not by the connection's end: until the server sees that, the lane's row is locked, and why the
+/// lane halts can't be noted there.
 async fn try_beginning(
     shared: &Arc<Shared>,
     lane: i32,
@@ -52,10 +54,24 @@ async fn try_beginning(
     records: &[InboundRecord],
 ) -> Result<(), ApplyError> {
     let mut connection = shared.databases.of_lane(lane)?.lane_connection().await?;
-    let mut memory = LaneMemory::load(shared, &mut connection, lane).await?;
+    let tried = apply(&mut connection, shared, lane, state, taken, records).await;
+    let rolled_back = connection.rollback().await;
+    tried?;
+    Ok(rolled_back?)
+}
+
+async fn apply(
+    connection: &mut LaneConnection,
+    shared: &Arc<Shared>,
+    lane: i32,
+    state: &LaneState,
+    taken: &Taken,
+    records: &[InboundRecord],
+) -> Result<(), ApplyError> {
+    let mut memory = LaneMemory::load(shared, connection, lane).await?;
     let deliveries = memory.decode(shared, records, &mut RegistryPatience::new()).await;
     let limit = shared.settings.worker.max_due_per_batch;
-    let decided = memory.decide(&mut connection, state, deliveries, taken.after, limit).await?;
+    let decided = memory.decide(connection, state, deliveries, taken.after, limit).await?;
     let journal = JournalBatch {
         lane,
         batch: decided.next.batch,
@@ -76,9 +92,7 @@ async fn try_beginning(
         room: 0,
     })?;
     connection.write(&decided.changes.rows).await?;
-    connection.advance(lane, state, &decided.next, None, None).await?;
-    connection.rollback().await?;
-    Ok(())
+    Ok(connection.advance(lane, state, &decided.next, None, None).await?)
 }
 
 fn is_infrastructure(error: &ApplyError) -> bool {
