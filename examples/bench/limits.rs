@@ -116,7 +116,7 @@ async fn apply(
         let batch: Vec<Delivery> = deliveries.by_ref().take(BATCH).collect();
         let plan = batch::plan(&batch, &configs, None);
         let snapshot = connection.begin(lane, &state, &plan).await?;
-        let changes = batch::run(batch, snapshot, &mut configs, state.lane_time, DUE_LIMIT);
+        let changes = batch::run(batch, snapshot, &mut configs, state.lane_time, state.frontier, DUE_LIMIT);
         let next = LaneState { batch: state.batch + 1, lane_time: changes.lane_time, ..state.clone() };
         let journal = JournalBatch {
             lane,

@@ -11,7 +11,7 @@ use crate::domain::{self, command, config};
 
 pub use super::wire_out::{
     AccountState, BalanceRecord, ConfigChange, CustomerState, EntryRecord, EventRecord, FieldProblemRecord, Id,
-    Journal, JournalRange, LotShareRecord, LotState, MetricState, Micros, NotifyRecord, PositionRecord,
+    Journal, JournalRange, LotShareRecord, LotState, MetricState, Micros, NotifyRecord, ParkedRecord, PositionRecord,
     RejectionRecord, ResultRecord,
 };
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use deadpool_postgres::Object;
 use futures_util::{TryStreamExt, join};
+use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Statement};
 use uuid::Uuid;
 
@@ -229,7 +230,8 @@ async fn parked(
         let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
         client.query(&statements.parked_due, &[&lane, &Timestamptz(query.until), &limit]).await
     };
-    let (due, named) = join!(due, client.query(&statements.parked, &[&awaited, &keys, &most]));
+    let parameters: [&(dyn ToSql + Sync); 3] = [&awaited, &keys, &most];
+    let (due, named) = join!(due, client.query(&statements.parked, &parameters));
     let due = due?.iter().map(read_parked).collect::<Result<Vec<_>, _>>()?;
     let parked_due = due.len();
     let mut parked = named?.iter().map(read_parked).collect::<Result<Vec<_>, _>>()?;
