@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::{Installation, PATIENCE};
+use super::{Installation, PATIENCE, Worker};
 use crate::load::encode::{Encoder, Timeline};
 use crate::load::generate::{Plan, Week, week};
 use crate::load::observe::Observer;
@@ -94,6 +94,14 @@ impl Traffic {
             }
             self.tracker.wait(Duration::from_millis(100));
         }
+    }
+
+    /// The worker answers all, and stops. Then everything is as the model says, and the audit finds nothing.
+    pub fn ends_as_predicted(&mut self, installation: &Installation, worker: Worker) {
+        self.await_all();
+        worker.finish();
+        self.assert_as_predicted(installation);
+        installation.assert_audit_holds();
     }
 
     /// Each command came to what the generator predicts, once, and the databases hold what must be left.
