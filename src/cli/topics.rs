@@ -86,7 +86,7 @@ pub async fn run(command: Command, settings: Settings) -> Result<(), CliError> {
 
 async fn create(settings: &Settings, names: &TopicNames, lanes: i32, replication: Option<i32>) -> Result<(), CliError> {
     // First the database: topics whose start was written nowhere would be half an installation.
-    let databases = migrated(settings).await?;
+    let databases = Databases::connect_migrated(&settings.postgres).await.map_err(CliError::failed)?;
     databases.check_lanes(lanes).map_err(CliError::failed)?;
     let replication = replication.unwrap_or(if settings.kafka.development { 1 } else { 3 });
     let made = topics::create(&settings.kafka, names, lanes, replication).await.map_err(CliError::failed)?;
@@ -109,23 +109,11 @@ async fn create(settings: &Settings, names: &TopicNames, lanes: i32, replication
 }
 
 async fn adopt(settings: &Settings, names: &TopicNames, from: From) -> Result<(), CliError> {
-    let databases = migrated(settings).await?;
+    let databases = Databases::connect_migrated(&settings.postgres).await.map_err(CliError::failed)?;
     let (facts, problems) = topics::check(&settings.kafka, names).await.map_err(CliError::failed)?;
     report(&problems)?;
     databases.check_lanes(facts.lanes).map_err(CliError::failed)?;
     register_lanes(settings, names, &databases, facts, from).await
-}
-
-pub(super) async fn migrated(settings: &Settings) -> Result<Databases, CliError> {
-    let databases = Databases::connect(&settings.postgres).await.map_err(CliError::failed)?;
-    let pending = databases.pending_migrations().await.map_err(CliError::failed)?;
-    if pending.is_empty() {
-        return Ok(databases);
-    }
-    Err(CliError::Failed(
-        "the database is not migrated, and the lanes' start positions belong there: run `loyalty-worker migrate` first"
-            .to_owned(),
-    ))
 }
 
 /// Checks the topics once every broker knows of them, which takes moments after they were made.

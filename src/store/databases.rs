@@ -14,11 +14,19 @@ pub struct Databases(Vec<Store>);
 impl Databases {
     /// Connects to all of them. See [`Store::connect`].
     pub async fn connect(settings: &[PostgresSettings]) -> Result<Databases, StoreError> {
-        let databases = Databases::unasked(settings)?;
-        for store in databases.all() {
+        Databases::unasked(settings)?.each_answers().await
+    }
+
+    /// The same for what needs the tables of this version, and refuses others.
+    pub async fn connect_migrated(settings: &[PostgresSettings]) -> Result<Databases, StoreError> {
+        Databases::new(settings, true)?.each_answers().await
+    }
+
+    async fn each_answers(self) -> Result<Databases, StoreError> {
+        for store in self.all() {
             drop(store.client().await?);
         }
-        Ok(databases)
+        Ok(self)
     }
 
     /// For a worker, whose lanes in one database need not wait for another: connects to those that answer. One that is away is looked at
@@ -98,17 +106,6 @@ impl Databases {
             }
         }
         Ok(())
-    }
-
-    /// The migrations that one of them lacks.
-    pub async fn pending_migrations(&self) -> Result<Vec<String>, StoreError> {
-        for store in &self.0 {
-            let pending = store.pending_migrations().await?;
-            if !pending.is_empty() {
-                return Ok(pending);
-            }
-        }
-        Ok(Vec::new())
     }
 }
 

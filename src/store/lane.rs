@@ -120,8 +120,11 @@ impl LaneConnection {
         Ok(())
     }
 
-    /// Gives the batch up.
+    /// Gives the batch up, if there is one.
     pub async fn rollback(&mut self) -> Result<(), StoreError> {
+        if self.phase == Phase::Idle {
+            return Ok(());
+        }
         self.phase = Phase::Busy;
         let (client, _) = self.parts();
         client.batch_execute("rollback").await?;

@@ -111,7 +111,8 @@ impl Store {
             return Ok(());
         }
         let names: Vec<&str> = pending.into_iter().map(|(name, _)| name).collect();
-        let message = format!("the database lacks the migrations {}: run `loyalty-worker migrate`", names.join(", "));
+        let message =
+            format!("the database lacks the migrations {}: run `loyalty-worker migrate` first", names.join(", "));
         Err(StoreError::new(StoreErrorKind::Fatal, message))
     }
 

@@ -10,7 +10,7 @@ use super::shared::RegistryPatience;
 use crate::batch::{LaneState, Taken};
 use crate::codec::encode::{EncodeInput, JournalBatch};
 use crate::record::InboundRecord;
-use crate::store::{LaneConnection, StoreErrorKind};
+use crate::store::{LaneConnection, StoreError, StoreErrorKind};
 
 /// The failure that halts the lane, with the position of the record and what the operator can do.
 pub(super) async fn find_poison(
@@ -20,16 +20,10 @@ pub(super) async fn find_poison(
     taken: &Taken,
     error: &ApplyError,
 ) -> LaneFailure {
-    // A beginning of `passes` records is known to pass, one of `fails` to fail.
-    let (mut passes, mut fails) = (0, taken.records.len());
-    while fails - passes > 1 {
-        let middle = passes + (fails - passes) / 2;
-        match try_beginning(shared, lane, state, taken, &taken.records[..middle]).await {
-            Ok(()) => passes = middle,
-            Err(error) if is_infrastructure(&error) => return LaneFailure::Postgres(error.to_string()),
-            Err(_) => fails = middle,
-        }
-    }
+    let passes = match shortest_to_fail(shared, lane, state, taken).await {
+        Ok(passes) => passes,
+        Err(error) => return error.into(),
+    };
     match taken.records.get(passes) {
         Some(record) => {
             let position = record.position;
@@ -44,23 +38,31 @@ pub(super) async fn find_poison(
     }
 }
 
-/// Rolled back whatever becomes of it, and not by the connection's end: until the server sees that, the lane's row is locked, and why the
-/// lane halts can't be noted there.
-async fn try_beginning(
+/// How many records pass together, where one more does not.
+async fn shortest_to_fail(
     shared: &Arc<Shared>,
     lane: i32,
     state: &LaneState,
     taken: &Taken,
-    records: &[InboundRecord],
-) -> Result<(), ApplyError> {
+) -> Result<usize, StoreError> {
     let mut connection = shared.databases.of_lane(lane)?.lane_connection().await?;
-    let tried = apply(&mut connection, shared, lane, state, taken, records).await;
-    let rolled_back = connection.rollback().await;
-    tried?;
-    Ok(rolled_back?)
+    // A beginning of `passes` records is known to pass, one of `fails` to fail.
+    let (mut passes, mut fails) = (0, taken.records.len());
+    while fails - passes > 1 {
+        let middle = passes + (fails - passes) / 2;
+        let tried = try_beginning(&mut connection, shared, lane, state, taken, &taken.records[..middle]).await;
+        // Not left to the connection's end: until the server sees that, the lane's row is locked, and why it halts can't be noted there.
+        connection.rollback().await?;
+        match tried {
+            Ok(()) => passes = middle,
+            Err(ApplyError::Store(error)) if error.kind != StoreErrorKind::Data => return Err(error),
+            Err(_) => fails = middle,
+        }
+    }
+    Ok(passes)
 }
 
-async fn apply(
+async fn try_beginning(
     connection: &mut LaneConnection,
     shared: &Arc<Shared>,
     lane: i32,
@@ -93,11 +95,4 @@ async fn apply(
     })?;
     connection.write(&decided.changes.rows).await?;
     Ok(connection.advance(lane, state, &decided.next, None, None).await?)
-}
-
-fn is_infrastructure(error: &ApplyError) -> bool {
-    match error {
-        ApplyError::Store(error) => error.kind != StoreErrorKind::Data,
-        ApplyError::Panicked(_) | ApplyError::Encode(_) | ApplyError::TooMuch(_) => false,
-    }
 }

@@ -13,10 +13,7 @@ fn in_order(name: &str) -> Installation {
     let installation = Installation::new(name);
     let worker = installation.worker();
     let mut traffic = Traffic::start(&installation, 600, 10);
-    traffic.await_all();
-    worker.finish();
-    traffic.assert_as_predicted(&installation);
-    installation.assert_audit_holds();
+    traffic.ends_as_predicted(&installation, worker);
     installation
 }
 

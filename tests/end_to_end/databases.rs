@@ -22,10 +22,7 @@ fn a_worker_takes_the_lanes_of_both_databases() {
     traffic.await_answered(traffic.expected() / 4);
     first.kill();
 
-    traffic.await_all();
-    second.finish();
-    traffic.assert_as_predicted(&installation);
-    installation.assert_audit_holds();
+    traffic.ends_as_predicted(&installation, second);
     let databases = installation.databases();
     assert_each_has_its_own(&databases);
     asks_the_right_database(&installation, &databases);

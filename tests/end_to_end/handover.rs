@@ -20,10 +20,7 @@ fn a_second_worker_joins_and_the_first_leaves() {
     first.stop();
     second.await_all_lanes();
 
-    traffic.await_all();
-    second.finish();
-    traffic.assert_as_predicted(&installation);
-    installation.assert_audit_holds();
+    traffic.ends_as_predicted(&installation, second);
 }
 
 #[test]
@@ -67,8 +64,5 @@ fn a_worker_that_stops_while_its_lanes_recover_publishes_what_is_applied() {
     assert_eq!(installation.database().one::<i64>("select count(*) from outbox"), 0, "{before} waited");
 
     let successor = installation.worker();
-    traffic.await_all();
-    successor.finish();
-    traffic.assert_as_predicted(&installation);
-    installation.assert_audit_holds();
+    traffic.ends_as_predicted(&installation, successor);
 }

@@ -26,10 +26,7 @@ fn json_goes_out_once() {
     assert_eq!(worker.await_end().signal(), Some(Signal::SIGKILL as i32));
     assert!(traffic.answered() < traffic.expected(), "it died after the load and not under it");
     let worker = installation.worker_with(&[JSON]);
-    traffic.await_all();
-    worker.finish();
-    traffic.assert_as_predicted(&installation);
-    installation.assert_audit_holds();
+    traffic.ends_as_predicted(&installation, worker);
 
     for record in Published::of(&installation, &FOR_OTHERS).all() {
         assert!(is_json(&record), "{record:?}");
@@ -69,10 +66,7 @@ fn the_encoding_may_change_between_runs() {
     assert!(!installation.database().rows("select lane from outbox").is_empty());
     assert!(traffic.answered() < traffic.expected(), "it died after the load and not under it");
     let worker = installation.worker();
-    traffic.await_all();
-    worker.finish();
-    traffic.assert_as_predicted(&installation);
-    installation.assert_audit_holds();
+    traffic.ends_as_predicted(&installation, worker);
 
     for topic in FOR_OTHERS {
         let records = Published::of(&installation, &[topic]).all();

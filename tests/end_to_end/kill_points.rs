@@ -48,10 +48,7 @@ fn killed_before_the_first_publication() {
     assert!(!waiting.is_empty(), "a lane's first batch is applied and not published");
 
     let worker = installation.worker();
-    traffic.await_all();
-    worker.finish();
-    traffic.assert_as_predicted(&installation);
-    installation.assert_audit_holds();
+    traffic.ends_as_predicted(&installation, worker);
 }
 
 /// Batches before the one that is hit, so that there is something before it and something after it.
@@ -72,8 +69,5 @@ fn dies_at(point: &str) {
     assert!(traffic.answered() < traffic.expected(), "it died after the load and not under it");
 
     let worker = installation.worker();
-    traffic.await_all();
-    worker.finish();
-    traffic.assert_as_predicted(&installation);
-    installation.assert_audit_holds();
+    traffic.ends_as_predicted(&installation, worker);
 }

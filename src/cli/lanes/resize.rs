@@ -13,7 +13,7 @@ use crate::kafka::ends::TopicEnds;
 use crate::kafka::owners;
 use crate::kafka::topics::{self, ClusterFacts, MAX_LANES, TopicProblemKind};
 use crate::record::TopicNames;
-use crate::store::{LockedLane, LockedLanes};
+use crate::store::{Databases, LockedLane, LockedLanes};
 
 #[derive(Args)]
 #[command(
@@ -49,7 +49,7 @@ pub async fn run(options: Options, settings: Settings) -> Result<(), CliError> {
         ));
     }
     let names = TopicNames::new(settings.kafka.topic_prefix.as_str());
-    let databases = topics_command::migrated(&settings).await?;
+    let databases = Databases::connect_migrated(&settings.postgres).await.map_err(CliError::failed)?;
     let store = databases.of_lane(0).map_err(CliError::failed)?;
     let (facts, mut problems) = topics::check(&settings.kafka, &names).await.map_err(CliError::failed)?;
     // Counts that differ are what an interruption leaves.

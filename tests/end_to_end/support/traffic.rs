@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::{Installation, PATIENCE};
+use super::{Installation, PATIENCE, Worker};
 use crate::load::encode::{Encoder, Timeline};
 use crate::load::generate::{Plan, Week, week};
 use crate::load::observe::Observer;
@@ -83,17 +83,35 @@ impl Traffic {
         }
     }
 
-    /// Waits until every record is sent and answered.
+    /// Waits until every record is sent and answered, and every expiry is told. Results and events are read from different topics, so
+    /// that the last of one may be seen before the last of the other.
     pub fn await_all(&mut self) {
         self.await_sent();
         let deadline = Instant::now() + PATIENCE;
-        while self.answered() < self.expected() {
+        while !self.is_complete() {
             if Instant::now() >= deadline {
-                let (count, some) = self.tracker.lock().unanswered();
-                panic!("{count} records have no answer after {PATIENCE:?}, among them {some:?}");
+                let seen = self.tracker.lock();
+                let (count, some) = seen.unanswered();
+                panic!(
+                    "{count} records have no answer after {PATIENCE:?}, among them {some:?}; expiries: {} of {}",
+                    seen.expiries, self.week.prediction.expiries
+                );
             }
             self.tracker.wait(Duration::from_millis(100));
         }
+    }
+
+    fn is_complete(&self) -> bool {
+        let seen = self.tracker.lock();
+        seen.answered >= self.expected() && seen.expiries >= self.week.prediction.expiries
+    }
+
+    /// The worker answers all, and stops. Then everything is as the model says, and the audit finds nothing.
+    pub fn ends_as_predicted(&mut self, installation: &Installation, worker: Worker) {
+        self.await_all();
+        worker.finish();
+        self.assert_as_predicted(installation);
+        installation.assert_audit_holds();
     }
 
     /// Each command came to what the generator predicts, once, and the databases hold what must be left.
