@@ -197,7 +197,7 @@ fn a_batch_in_its_order() {
     let records: Vec<_> = encoded.iter().collect();
     let topics: Vec<OutTopic> = records.iter().map(|record| record.topic).collect();
     use OutTopic::{Customers, DeadLetters, Events, Results};
-    assert_eq!(topics, [Results, Results, Results, Events, Events, Customers, DeadLetters, OutTopic::Journal]);
+    assert_eq!(topics, [Results, Results, Results, Events, Events, Events, Customers, DeadLetters, OutTopic::Journal]);
     let value = |index: usize| records[index].value.as_deref().unwrap();
 
     let result: ResultRecord<'static> = reader.read(value(0)).unwrap();
@@ -255,15 +255,19 @@ fn a_batch_in_its_order() {
     assert_eq!(json["config"]["effective_from"], "1900-01-01T00:00:00Z");
     assert_eq!(json["occurred_at"], "2023-11-14T22:13:20Z");
 
-    let state: CustomerState<'static> = reader.read(value(5)).unwrap();
-    assert_eq!(*records[5].key, *b"m-1/00000000-0000-0000-0000-000000000001");
+    let waits: EventRecord<'static> = reader.read(value(5)).unwrap();
+    assert_eq!((waits.type_name.as_ref(), waits.version, waits.customer_id.is_none()), ("command.parked", 0, true));
+    assert_eq!(waits.parked.unwrap().idempotency_key, "k");
+
+    let state: CustomerState<'static> = reader.read(value(6)).unwrap();
+    assert_eq!(*records[6].key, *b"m-1/00000000-0000-0000-0000-000000000001");
     assert_eq!(state.birth_date.as_deref(), Some("2000-02-29"));
     assert_eq!(state.gender.as_deref(), Some("female"));
     assert_eq!(state.metrics["visits"], MetricState { value: 1276, scale: 1 });
     assert_eq!((state.accounts[0].lots.len(), state.accounts[0].lots_total), (64, 70));
     assert_eq!(state.accounts[0].lots[0].lot_id.0, Uuid::from_u128(69), "the earliest expiry first");
 
-    let dead = &records[6];
+    let dead = &records[7];
     assert_eq!((&*dead.key, dead.value.as_deref()), (b"m-1".as_slice(), Some(b"original".as_slice())));
     let partition = position(0).partition;
     assert_eq!(
@@ -281,8 +285,8 @@ fn a_batch_in_its_order() {
         ]
     );
 
-    let journal: Journal<'static> = reader.read(value(7)).unwrap();
-    assert_eq!(*records[7].key, *b"3");
+    let journal: Journal<'static> = reader.read(value(8)).unwrap();
+    assert_eq!(*records[8].key, *b"3");
     assert_eq!((journal.batch, journal.ranges[0].to, journal.due_settled), (12, 11, 2));
     assert_eq!(journal.outcomes_hash.len(), 64);
 }
@@ -364,7 +368,7 @@ fn a_dead_letter_of_a_record_that_was_sent_again_says_when_it_came_first() {
     let again = InboundRecord { headers: headers_of_again, ..original() };
     let encoded = encode(&encoder, &changes(), &[again]).unwrap();
     let records: Vec<_> = encoded.iter().collect();
-    let found = headers(&records[6]);
+    let found = headers(&records[7]);
     assert_eq!(found.first(), found.last(), "as the sender had it, and as the worker says it");
     assert_eq!(found.last().unwrap(), "loyalty.original-time=2020-02-29T12:00:00Z");
 }
@@ -380,7 +384,7 @@ fn a_dead_letter_that_no_broker_would_take_back_is_cut() {
     };
     let encoded = encode(&encoder, &changes(), &[big]).unwrap();
     let records: Vec<_> = encoded.iter().collect();
-    let dead = &records[6];
+    let dead = &records[7];
     assert_eq!((dead.key.len(), &dead.value), (0, &None));
     assert_eq!(headers(dead).last().unwrap(), "loyalty.omitted=headers,key,value");
 }
