@@ -57,12 +57,14 @@ fn json_goes_out_once() {
 #[test]
 fn the_encoding_may_change_between_runs() {
     let installation = Installation::new("json-then-avro");
-    // What it leaves is applied, and JSON in the outbox: the next one publishes that byte for byte, and goes on in Avro.
-    let small = [JSON, ("LOYALTY_WORKER__MAX_BATCH_COMMANDS", "50"), ("LOYALTY_FAIL_POINT", "after-commit:20")];
-    let mut worker = installation.worker_with(&small);
-    worker.await_all_lanes();
+    let first = installation.worker_with(&[JSON]);
+    first.await_all_lanes();
     let mut traffic = Traffic::start(&installation, 3_000, 30);
-    assert_eq!(worker.await_end().signal(), Some(Signal::SIGKILL as i32));
+    traffic.await_flow();
+    first.finish();
+    // What this one leaves is applied, and JSON in the outbox: the next one publishes that byte for byte, and goes on in Avro.
+    let mut killed = installation.worker_with(&[JSON, ("LOYALTY_FAIL_POINT", "after-commit")]);
+    assert_eq!(killed.await_end().signal(), Some(Signal::SIGKILL as i32));
     assert!(!installation.database().rows("select lane from outbox").is_empty());
     assert!(traffic.answered() < traffic.expected(), "it died after the load and not under it");
     let worker = installation.worker();
