@@ -111,7 +111,7 @@ pub fn run(
         settle::settle_customer(&mut book, *customer, changes.lane_time);
     }
     changes.due_settled = due.len();
-    changes.due_pending = due.len() == due_limit || parked_due == due_limit;
+    changes.due_pending = due.len() == due_limit || parked_due == DueQuery::parked_limit(due_limit);
     close_book(book, configs, &mut changes);
     changes
 }
