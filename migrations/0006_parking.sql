@@ -15,7 +15,9 @@ create table parked (
     content_hash   uuid        not null,
     merchant_id    text collate "C" not null,
     command        bytea       not null    -- as JSON: see src/store/parked_rows.rs
-);
+-- As of the outbox, rows come and go.
+) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000,
+        toast.autovacuum_vacuum_scale_factor = 0, toast.autovacuum_vacuum_threshold = 5000);
 create index parked_awaited on parked (awaited_key);
 create index parked_key on parked (key_hash);
 create index parked_due on parked (lane, deadline, place);

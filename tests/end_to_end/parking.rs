@@ -40,6 +40,8 @@ fn what_waits_outlives_its_workers_and_is_answered_once() {
     }
     assert_eq!(worker.metric("loyalty_lane_parked_commands{lane=\"0\"}"), 4.0);
     assert_eq!(worker.metric("loyalty_parked_commands_total"), 5.0);
+    let lanes: Value = serde_json::from_str(&installation.must(&["lanes", "--json"])).expect("JSON");
+    assert_eq!((&lanes[0]["parked_commands"], &lanes[1]["parked_commands"]), (&json!(4), &json!(0)), "{lanes}");
     assert_eq!(explained(&installation, &shop, "early")["status"], "parked");
     worker.finish();
     installation.assert_audit_holds();

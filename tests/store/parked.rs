@@ -90,7 +90,7 @@ async fn what_waits_comes_back_by_its_identifier_its_key_and_its_deadline() {
     let plan = BatchPlan { parked: true, identifiers: vec![email("a@example.com")], keys, ..BatchPlan::default() };
     let snapshot = load(&mut connection, &state, &plan).await;
     assert_eq!(snapshot.parked, [first.clone(), again.clone()]);
-    assert_eq!(snapshot.parked_due, 0);
+    assert_eq!((snapshot.parked_named, snapshot.parked_due), (2, 0));
     assert!(snapshot.earned_orders.contains_key(&order("o4")), "what it would earn for is known");
     let unasked = BatchPlan { parked: false, ..plan };
     assert!(load(&mut connection, &state, &unasked).await.parked.is_empty());
@@ -102,7 +102,8 @@ async fn what_waits_comes_back_by_its_identifier_its_key_and_its_deadline() {
         BatchPlan { parked: true, due: Some(query), ..BatchPlan::default() }
     };
     let snapshot = load(&mut connection, &state, &due(30, 2)).await;
-    assert_eq!((snapshot.parked, snapshot.parked_due), (vec![first.clone(), other.clone()], 2));
+    assert_eq!(snapshot.parked, [first.clone(), other.clone()]);
+    assert_eq!((snapshot.parked_named, snapshot.parked_due), (0, 2));
     assert_eq!(load(&mut connection, &state, &due(19, 9)).await.parked_due, 0);
 
     // The first delivery is refused before the second is looked at: the second finds that out.
@@ -157,7 +158,12 @@ async fn what_is_loaded_has_an_end() {
     keys.sort();
     let plan = BatchPlan { parked: true, identifiers: vec![email("a@example.com")], ..BatchPlan::default() };
     for plan in [BatchPlan { keys, ..plan.clone() }, plan] {
-        let snapshot = load(&mut connection, &state, &plan).await;
-        assert!((MOST_PARKED + 1..=2 * MOST_PARKED + 1).contains(&snapshot.parked.len()), "{}", snapshot.parked.len());
+        let named = load(&mut connection, &state, &plan).await.parked_named;
+        assert!((MOST_PARKED + 1..=2 * MOST_PARKED + 1).contains(&named), "{named}");
     }
+    // What is due is taken bit by bit, and makes no batch too large.
+    let due = DueQuery { until: at(30), limit: usize::MAX, merchants: Vec::new() };
+    let plan = BatchPlan { parked: true, due: Some(due), ..BatchPlan::default() };
+    let snapshot = load(&mut connection, &state, &plan).await;
+    assert_eq!((snapshot.parked.len(), snapshot.parked_named, snapshot.parked_due), (MOST_PARKED, 0, MOST_PARKED));
 }
