@@ -1,7 +1,7 @@
 -- Commands that wait for their customer: see src/domain/parking.rs. A row is deleted once its command is decided; `decision` has it then.
 create table parked (
     seed           uuid primary key,       -- a digest of the record's place: what it makes gets its ids from it, and from its time
-    lane           int         not null,
+    lane           int         not null,   -- of its merchant: that of its partition, until the lanes grow
     place          bigint      not null,   -- greater than that of every record that the lane had before
     "offset"       bigint      not null,
     "partition"    int         not null,

@@ -25,7 +25,8 @@ pub struct Parked {
     pub position: Position,
     pub seed: Seed,
     pub record_time: Instant,
-    /// Greater than that of every record that the lane had before.
+    /// Greater than that of every record that the lane had before; of one that came from another lane, when its merchant did, less than
+    /// those of all that came here.
     pub place: i64,
     /// Lane time at its coming.
     pub parked_at: Instant,

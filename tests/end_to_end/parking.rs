@@ -45,8 +45,6 @@ fn what_waits_outlives_its_workers_and_is_answered_once() {
     assert_eq!(explained(&installation, &shop, "early")["status"], "parked");
     worker.finish();
     installation.assert_audit_holds();
-    let growth = installation.call(&["lanes", "resize", "--to", "4"]);
-    assert!(growth.stderr.contains("4 commands that wait"), "{}{}", growth.stdout, growth.stderr);
 
     // Nobody works when she comes; then several die over it.
     let hello = shop.send("customer-upsert", &shop.customer("hello", "ada"));
