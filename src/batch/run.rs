@@ -118,6 +118,9 @@ pub fn run(
 
 fn tell(changes: &mut ChangeSet, decided: Decided) {
     let Decided { position, seed, command, parked_at, answer } = decided;
+    if parked_at.is_some() {
+        crate::fail_point::poison(command.envelope.idempotency_key.as_str());
+    }
     let is_remembered = match &answer.decision.verdict {
         Ok(_) => true,
         Err(rejection) => rejection.code.is_remembered(),

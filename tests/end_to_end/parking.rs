@@ -143,6 +143,41 @@ fn a_crowd_that_waits_is_let_in_by_halves() {
     assert_eq!(restored.database().digests(), installation.database().digests());
 }
 
+/// A defect that shows only where a command is decided that has waited: the record that makes its customer is given up, and sent again when
+/// the worker is mended.
+#[test]
+fn a_poisoned_command_that_waits_is_got_past() {
+    let installation = Installation::new("parking-poison");
+    let worker = installation.worker();
+    let mut shop = Shop::of_lane(&installation, 0);
+    shop.ask("merchant-config", &shop.points("unit"));
+    shop.ask("merchant-config", &parking(&shop, "for-a-day", 86_400));
+    let early = shop.send("credit", &shop.credit("poison", "ada", 5));
+    parked(&mut Published::of(&installation, &["events"]), &early);
+    worker.finish();
+
+    let worker = installation.worker_with(&[("LOYALTY_POISON_KEY", "poison")]);
+    let hello = shop.send("customer-upsert", &shop.customer("hello", "ada"));
+    let reason = worker.await_halt(0);
+    let place = format!("{}customer-upsert/0/{}", installation.prefix, hello.offset);
+    assert!(reason.contains(&place), "{reason}");
+    installation.must(&["skip", &place, "--reason", "defect 4712"]);
+    assert!(shop.answers.await_answer(&hello).is_dead_letter());
+    let other = shop.ask("customer-upsert", &shop.customer("hello-bob", "bob"));
+    assert_eq!(other["status"], "accepted", "{other}");
+    assert_eq!(explained(&installation, &shop, "poison")["status"], "parked");
+    worker.finish();
+
+    let worker = installation.worker();
+    installation.must(&["dead-letters", "replay", "--class", "skipped", "--wait", "60"]);
+    let earned = shop.answers.await_answer(&early).json;
+    assert_eq!((&earned["customer_version"], &earned["balances"][0]["available"]), (&json!(2), &json!(5)), "{earned}");
+    worker.finish();
+    installation.assert_audit_holds();
+    let restored = from_nothing(&installation);
+    assert_eq!(restored.database().digests(), installation.database().digests());
+}
+
 fn parking(shop: &Shop, key: &str, park_s: i64) -> Value {
     shop.command(key, None, json!({ "type": "settings", "unknown_customer": "park", "park_s": park_s }))
 }
