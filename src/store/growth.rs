@@ -11,7 +11,8 @@ use crate::record::lane_of;
 
 /// A batch that is under way is waited for. Kafka may take longer than a server allows a session to say nothing. All that waits is joined
 /// with the merchants at once, which are many, unlike what a batch names.
-const WHILE_TOPICS_GROW: &str = "set local lock_timeout = '10s'; set local idle_in_transaction_session_timeout = '180s';
+const WHILE_TOPICS_GROW: &str =
+    "set local lock_timeout = '10s'; set local idle_in_transaction_session_timeout = '180s';
     set local enable_hashjoin = on";
 
 /// All lanes of the database: nobody else can take or move one. Dropped, nothing has changed.

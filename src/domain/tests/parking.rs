@@ -139,8 +139,7 @@ ledgers! {
 
 /// There is an end to what waits for one identifier, and it is commands that are counted: neither does one that comes again take the place of
 /// another, nor is it kept for ever.
-#[test]
-fn so_many_wait_and_no_more() {
+pub(crate) fn crowd() -> String {
     use crate::domain::parking::MOST_WAITING;
     let mut text = String::from("settings unknown=park\nunit points\n");
     text += "credit ada points 1 key=k0       -> parked\n";
@@ -157,5 +156,10 @@ fn so_many_wait_and_no_more() {
     text += &format!("outcome k0#{}                -> applied, v2, again k0\n", MOST_WAITING + 1);
     text += "outcome k99                      -> applied, v101, available 100\n";
     text += "credit ada points 1 key=more     -> unknown_customer, again more\n";
-    super::ledger::check(&mut super::OneBook::default(), &text, 1);
+    text
+}
+
+#[test]
+fn so_many_wait_and_no_more() {
+    super::ledger::check(&mut super::OneBook::default(), &crowd(), 1);
 }
