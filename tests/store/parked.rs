@@ -8,7 +8,7 @@ use loyalty_worker::domain::command::{
 };
 use loyalty_worker::domain::customer::{Identifier, IdentifierKind};
 use loyalty_worker::domain::{
-    CommandTopic, Decision, IdempotencyKey, Instant, Parked, Position, Rejection, RejectionCode, Seed,
+    CommandTopic, Decision, Effect, IdempotencyKey, Instant, Parked, Position, Rejection, RejectionCode, Seed,
 };
 
 use super::fixtures::*;
@@ -140,6 +140,33 @@ async fn what_waits_comes_back_by_its_identifier_its_key_and_its_deadline() {
     let rows = RowChanges { unparked: vec![first.seed], ..RowChanges::default() };
     connection.begin(LANE, &state, &BatchPlan::default()).await.unwrap();
     assert!(connection.write(&rows).await.is_err());
+}
+
+/// As a worker of a version leaves it that does not know of commands that wait: it makes the customer, and applies the command when it comes
+/// again.
+#[tokio::test]
+async fn what_waits_may_have_been_applied_by_another_version() {
+    let database = Database::new().await;
+    let (mut connection, state) = database.owner().await;
+    let waiting = parked(4, "first", "a@example.com", 30);
+    let applied = accepted(Effect::Applied, Some(1), vec![entry(1, "points", 2)]);
+    let rows = RowChanges {
+        entries: applied.entries.clone(),
+        decisions: vec![NewDecision {
+            key_hash: waiting.key_hash(),
+            content_hash: waiting.command.content_hash,
+            position: position(9),
+            decision: Arc::new(applied.clone()),
+        }],
+        parked: vec![waiting.clone()],
+        ..RowChanges::default()
+    };
+    let state = apply(&mut connection, &state, &rows).await;
+    let due = DueQuery { until: at(30), limit: 1, merchants: Vec::new() };
+    let plan = BatchPlan { parked: true, due: Some(due), ..BatchPlan::default() };
+    let snapshot = load(&mut connection, &state, &plan).await;
+    assert_eq!(*snapshot.remembered[&waiting.key_hash()].decision, applied);
+    assert_eq!(snapshot.parked, [waiting]);
 }
 
 /// However many wait for whom a batch names, so many are loaded that it is seen to be too large, and not many more.
