@@ -22,7 +22,8 @@ pub struct BatchPlan {
 }
 
 /// So many commands that wait are loaded for what a batch names; one that names more is too large, and is halved. As many as a batch has
-/// records, so that neither their number nor their bytes are of another order than its own.
+/// records, so that neither their number nor their bytes are of another order than its own. It also cuts what is due, so that a replay needs
+/// the same: another number is another version of the rules.
 pub const MOST_PARKED: usize = 2_000;
 
 /// A record that is alone can't be halved, and must never be too large: it names three identifiers of a customer and a reference to
