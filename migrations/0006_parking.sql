@@ -1,7 +1,7 @@
 -- Commands that wait for their customer: see src/domain/parking.rs. A row is deleted once its command is decided; `decision` has it then.
 create table parked (
     seed           uuid primary key,       -- a digest of the record's place: what it makes gets its ids from it, and from its time
-    lane           int         not null,
+    lane           int         not null,   -- of its merchant: that of its partition, until the lanes grow
     place          bigint      not null,   -- greater than that of every record that the lane had before
     "offset"       bigint      not null,
     "partition"    int         not null,
@@ -15,7 +15,9 @@ create table parked (
     content_hash   uuid        not null,
     merchant_id    text collate "C" not null,
     command        bytea       not null    -- as JSON: see src/store/parked_rows.rs
-);
+-- As of the outbox, rows come and go.
+) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000,
+        toast.autovacuum_vacuum_scale_factor = 0, toast.autovacuum_vacuum_threshold = 5000);
 create index parked_awaited on parked (awaited_key);
 create index parked_key on parked (key_hash);
 create index parked_due on parked (lane, deadline, place);

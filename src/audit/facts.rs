@@ -52,7 +52,7 @@ pub struct LaneFacts {
     pub applied_at_end: i64,
     /// Batches that wait for their publication.
     pub outbox: Vec<i64>,
-    /// Commands that wait for their customer.
+    /// Commands that wait for their customer, also of another partition, from before the lanes grew.
     pub parked: BTreeSet<Position>,
     /// Those of them whose customer is there.
     pub forgotten: Vec<Position>,
@@ -423,8 +423,8 @@ impl LaneFacts {
 
     /// Whether a command was decided after the snapshot.
     pub fn is_beyond(&self, command: Position) -> bool {
-        let is_undecided = command.offset >= self.frontier().next(command.topic) || self.parked.contains(&command);
-        self.moved_on() && is_undecided
+        let is_ahead = command.partition == self.lane && command.offset >= self.frontier().next(command.topic);
+        self.moved_on() && (is_ahead || self.parked.contains(&command))
     }
 
     /// Whether an event came after the snapshot, in which its customer had this version. What time did has no command to tell by, and

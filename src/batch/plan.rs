@@ -2,6 +2,7 @@
 
 pub use crate::domain::EarnedOrder;
 use crate::domain::customer::Identifier;
+use crate::domain::parking::MOST_WAITING;
 use crate::domain::{CustomerId, Instant, KeyHash, MerchantId};
 
 /// The keys of all rows that the commands of a batch name. Each list is sorted and without duplicates. Customers that are found by
@@ -20,16 +21,29 @@ pub struct BatchPlan {
     pub due: Option<DueQuery>,
 }
 
-/// So many commands that wait are loaded for what a batch names; one that names more is too large. One record names few enough, since few
-/// may wait for one identifier.
-pub const MOST_PARKED: usize = 5_000;
+/// So many commands that wait are loaded for what a batch names; one that names more is too large, and is halved. As many as a batch has
+/// records, so that neither their number nor their bytes are of another order than its own. It also cuts what is due, so that a replay needs
+/// the same: another number is another version of the rules.
+pub const MOST_PARKED: usize = 2_000;
+
+/// A record that is alone can't be halved, and must never be too large: it names three identifiers of a customer and a reference to
+/// it, a phone in two forms each, and a key.
+const MOST_PARKED_OF_A_RECORD: usize = (3 + 1 + 2 + 1) * 2 * MOST_WAITING;
+const _: () = assert!(MOST_PARKED_OF_A_RECORD <= MOST_PARKED);
 
 /// Customers with `next_due <= until`, in the order (next_due, customer_id), at most `limit`, of all merchants of the lane; and as many
-/// commands that wait, by their deadlines.
+/// commands that wait, by their deadlines, but no more than [`MOST_PARKED`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DueQuery {
     pub until: Instant,
     pub limit: usize,
     /// All merchants of the lane.
     pub merchants: Vec<MerchantId>,
+}
+
+impl DueQuery {
+    /// How many commands that wait are loaded because they are due.
+    pub fn parked_limit(limit: usize) -> usize {
+        limit.min(MOST_PARKED)
+    }
 }

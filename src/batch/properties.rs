@@ -30,6 +30,15 @@ fn every_ledger_holds_in_any_batches() {
     }
 }
 
+/// How many wait is counted alike, whether they are rows or came in the same batch.
+#[test]
+fn a_crowd_that_waits_has_the_same_end_in_any_batches() {
+    let text = crate::domain::tests::parking::crowd();
+    for commands in [1, 7, usize::MAX] {
+        ledger::check(&mut MemoryLane::new(true), &text, commands);
+    }
+}
+
 proptest! {
     // A stream that fails is printed whole; it is kept as a ledger, not as a seed.
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]

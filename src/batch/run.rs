@@ -111,13 +111,16 @@ pub fn run(
         settle::settle_customer(&mut book, *customer, changes.lane_time);
     }
     changes.due_settled = due.len();
-    changes.due_pending = due.len() == due_limit || parked_due == due_limit;
+    changes.due_pending = due.len() == due_limit || parked_due == DueQuery::parked_limit(due_limit);
     close_book(book, configs, &mut changes);
     changes
 }
 
 fn tell(changes: &mut ChangeSet, decided: Decided) {
     let Decided { position, seed, command, parked_at, answer } = decided;
+    if parked_at.is_some() {
+        crate::fail_point::poison(command.envelope.idempotency_key.as_str());
+    }
     let is_remembered = match &answer.decision.verdict {
         Ok(_) => true,
         Err(rejection) => rejection.code.is_remembered(),

@@ -21,6 +21,8 @@ pub struct Snapshot {
     pub earned_orders: HashMap<EarnedOrder, TransactionId>,
     /// Commands that wait, in the order of their places: all that wait for an identifier of the plan, and others.
     pub parked: Vec<Parked>,
+    /// How many of them the plan names, by identifier or key.
+    pub parked_named: usize,
     /// How many of them wait until what is due; at most the query's limit.
     pub parked_due: usize,
     /// Whom something is due for, in order; see [`super::plan::DueQuery`]. At most its limit.

@@ -14,9 +14,11 @@ use crate::store::Databases;
 pub async fn run(merchant: &str, key: &str, as_json: bool, settings: &Settings) -> Result<(), CliError> {
     let (merchant, key) = (MerchantId::new(merchant), IdempotencyKey::new(key));
     let store = Databases::connect_merchant(&settings.postgres, &merchant).await.map_err(CliError::failed)?;
+    // In this order: one that is decided in between is found twice, in the other not at all.
+    let parked = query::parked(&store, &merchant, &key).await.map_err(CliError::failed)?;
     let found = query::decision(&store, &merchant, &key).await.map_err(CliError::failed)?;
     let Some(remembered) = found else {
-        if let Some(parked) = query::parked(&store, &merchant, &key).await.map_err(CliError::failed)? {
+        if let Some(parked) = parked {
             return if as_json { output::line(waiting_object(&parked)) } else { output::text(waiting_page(&parked)) };
         }
         return Err(CliError::Failed(format!(

@@ -20,10 +20,11 @@ use crate::store::{Databases, Store};
 #[derive(Args)]
 #[command(
     args_conflicts_with_subcommands = true,
-    long_about = "Shows each lane: which worker has it, the last batch that is applied in Postgres and published in Kafka, and how many \
-                  records wait before it. It only looks, and may be used at any time; `lanes resize` makes more of them.\n\nA lane that \
-                  has a worker and does not move has halted, or is being recovered: /ready of that worker says so, and why. Of several \
-                  databases each shows its own lanes; one that does not answer is named, and the exit code is 1.",
+    long_about = "Shows each lane: which worker has it, the last batch that is applied in Postgres and published in Kafka, how many \
+                  records wait before it, and how many of its commands are parked: read, and waiting for their customer. It only looks, \
+                  and may be used at any time; `lanes resize` makes more of them.\n\nA lane that has a worker and does not move has \
+                  halted, or is being recovered: /ready of that worker says so, and why. Of several databases each shows its own lanes; \
+                  one that does not answer is named, and the exit code is 1.",
     after_help = "Examples:\n  loyalty-worker lanes\n  loyalty-worker lanes --json | jq '.[] | select(.owner == null)'\n  \
                   loyalty-worker lanes resize --to 16"
 )]
@@ -50,6 +51,16 @@ struct Lane {
     /// `None`: nothing was ever published, or the group's offsets have expired.
     published: Option<i64>,
     waiting: [i64; CommandTopic::COUNT],
+    /// Commands that wait for their customer.
+    parked: i64,
+}
+
+/// What the database knows of a lane.
+struct Row {
+    number: i32,
+    state: LaneState,
+    halted: Option<String>,
+    parked: i64,
 }
 
 pub async fn run(options: Options, settings: Settings) -> Result<(), CliError> {
@@ -81,15 +92,15 @@ async fn look(settings: Settings) -> Result<(Vec<Lane>, Vec<String>), CliError> 
     databases.check_partitions(count).await.map_err(CliError::failed)?;
     let (mut lanes, mut away) = (Vec::new(), Vec::new());
     for store in databases.all() {
-        let states = match (states(store, count).await, store.lanes()) {
-            (Ok(states), _) => states,
+        let rows = match (rows(store, count).await, store.lanes()) {
+            (Ok(rows), _) => rows,
             (Err(error), None) => return Err(error),
             (Err(error), Some(range)) => {
                 away.push(format!("the lanes {range} are not shown: {error}"));
                 continue;
             }
         };
-        for (number, state, halted) in states {
+        for Row { number, state, halted, parked } in rows {
             let committed = committed(&consumer, number).await?;
             let ends = ends_of(&ends, number).await?;
             lanes.push(Lane {
@@ -103,17 +114,19 @@ async fn look(settings: Settings) -> Result<(Vec<Lane>, Vec<String>), CliError> 
                 // The database was asked first, so that what has been applied meanwhile is at most counted as waiting.
                 waiting: CommandTopic::ALL.map(|topic| (ends[topic.index()] - state.frontier.next(topic)).max(0)),
                 state,
+                parked,
             });
         }
     }
     Ok((lanes, away))
 }
 
-/// Each lane of a database, and why it stands still, if it does.
-async fn states(store: &Store, count: i32) -> Result<Vec<(i32, LaneState, Option<String>)>, CliError> {
+/// Each lane of a database.
+async fn rows(store: &Store, count: i32) -> Result<Vec<Row>, CliError> {
     let mut halted = store.halted_lanes().await.map_err(CliError::failed)?;
+    let parked = store.parked_by_lane().await.map_err(CliError::failed)?;
     let (first, last) = store.lanes().map_or((0, count - 1), |range| (range.first, range.last));
-    let mut states = Vec::new();
+    let mut rows = Vec::new();
     for number in first..=last {
         let found = store.lane(number).await.map_err(CliError::failed)?;
         let Some((_, state)) = found else {
@@ -121,9 +134,10 @@ async fn states(store: &Store, count: i32) -> Result<Vec<(i32, LaneState, Option
                 "lane {number} has no row in Postgres: run `loyalty-worker topics create`, which writes its start positions"
             )));
         };
-        states.push((number, state, halted.remove(&number)));
+        let parked = parked.get(&number).copied().unwrap_or(0);
+        rows.push(Row { number, state, halted: halted.remove(&number), parked });
     }
-    Ok(states)
+    Ok(rows)
 }
 
 async fn committed(consumer: &CommandConsumer, lane: i32) -> Result<Committed, CliError> {
@@ -141,20 +155,22 @@ fn table(lanes: &[Lane]) -> String {
         owner.as_ref().map_or_else(|| "nobody".to_owned(), |owner| format!("{} at {}", owner.client_id, owner.host))
     };
     let width = lanes.iter().map(|lane| shown(&lane.owner).len()).fold("owner".len(), usize::max);
+    let (applied, published, waiting, parked) = ("applied", "published", "waiting", "parked");
     let mut text =
-        format!("lane  {:<width$}  {:>12}  {:>12}  {:>10}  lane time\n", "owner", "applied", "published", "waiting");
+        format!("lane  {:<width$}  {applied:>12}  {published:>12}  {waiting:>10}  {parked:>10}  lane time\n", "owner");
     for lane in lanes {
         let published = lane.published.map_or_else(|| "never".to_owned(), |batch| batch.to_string());
         let lane_time = lane.state.lane_time;
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
-            "{:>4}  {:<width$}  {:>12}  {:>12}  {:>10}  {}",
+            "{:>4}  {:<width$}  {:>12}  {:>12}  {:>10}  {:>10}  {}",
             lane.number,
             shown(&lane.owner),
             lane.state.batch,
             published,
             lane.waiting.iter().sum::<i64>(),
+            lane.parked,
             if lane_time == Instant::EPOCH { "no record yet".to_owned() } else { lane_time.to_string() }
         );
     }
@@ -178,5 +194,6 @@ fn object(lane: &Lane) -> Value {
         "lane_time": lane.state.lane_time.to_string(),
         "next_offsets": by_topic(&|topic| lane.state.frontier.next(topic)),
         "waiting_records": by_topic(&|topic| lane.waiting[topic.index()]),
+        "parked_commands": lane.parked,
     })
 }

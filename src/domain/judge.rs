@@ -135,7 +135,10 @@ fn judge(book: &mut Book, command: &Command, moment: Moment, awaited: Option<&Id
         }
         return Judged::Answered(again(first));
     }
-    if let Some(first) = book.parking.first(&key_hash) {
+    // One that has waited is decided before its further deliveries, which wait still.
+    if awaited.is_none()
+        && let Some(first) = book.parking.first(&key_hash)
+    {
         return wait_beside(book, first, command).map_or_else(unremembered, Judged::Waits);
     }
 
@@ -204,7 +207,7 @@ fn wait(book: &Book, case: &Case<'_>, rejection: &Rejection, config_version: Opt
     }
     let awaits = case.identifier(kind, &reference.value)?;
     let deadline = case.moment.lane_time.saturating_add_seconds(settings.park_s);
-    (book.parking.count(&awaits) < MOST_WAITING).then_some(Wait { awaits, deadline, config_version })
+    (book.parking.commands(&awaits) < MOST_WAITING).then_some(Wait { awaits, deadline, config_version })
 }
 
 /// A further delivery of a command that waits: it is decided after the first, whose duplicate it is then.
@@ -212,10 +215,10 @@ fn wait_beside(book: &Book, first: &Parked, command: &Command) -> Result<Wait, R
     if first.command.content_hash != command.content_hash {
         return Err(conflict(first.position));
     }
-    if book.parking.count(&first.awaits) >= MOST_WAITING {
+    if book.parking.further_deliveries(&first.awaits) >= MOST_WAITING {
         return Err(Rejection::new(
             RejectionCode::IdempotencyConflict,
-            "This command waits for its customer, and with it as many as may wait: it will be decided, and this delivery is left out.",
+            "This very command waits for its customer and will be answered where it stood first. It came again too often to wait once more.",
         )
         .with("first", format!("{:?}", first.position)));
     }

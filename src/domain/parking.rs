@@ -15,7 +15,8 @@ use super::customer::Identifier;
 use super::judge::{self, Answer, Judged, Moment};
 use super::{IdMap, Instant, KeyHash, Position, Seed};
 
-/// For one identifier. Whatever makes its customer decides all of them at once, so there is an end to it; the next is `unknown_customer`.
+/// Commands for one identifier; the next is `unknown_customer`. Whatever makes their customer decides all of them at once, so there is an end
+/// to it. As many further deliveries of theirs may wait beside them, so that no command loses its place to one that comes again.
 pub const MOST_WAITING: usize = 100;
 
 /// A command that waits, with all that it takes to decide it later.
@@ -24,7 +25,8 @@ pub struct Parked {
     pub position: Position,
     pub seed: Seed,
     pub record_time: Instant,
-    /// Greater than that of every record that the lane had before.
+    /// Greater than that of every record that the lane had before; of one that came from another lane, when its merchant did, less than
+    /// those of all that came here.
     pub place: i64,
     /// Lane time at its coming.
     pub parked_at: Instant,
@@ -114,13 +116,21 @@ pub(crate) struct Parking {
     /// By place, and whether it is a row of the database.
     waiting: BTreeMap<i64, (Parked, bool)>,
     deadlines: BTreeSet<(Instant, i64)>,
-    awaited: HashMap<Identifier, BTreeSet<i64>>,
-    /// Of each key the first.
-    firsts: IdMap<KeyHash, i64>,
+    awaited: HashMap<Identifier, Awaited>,
+    /// Of each key the places of all deliveries.
+    deliveries: IdMap<KeyHash, BTreeSet<i64>>,
     /// Whose identifier has an owner by now.
     met: BTreeSet<i64>,
     /// Rows that wait no longer.
     left: Vec<Seed>,
+}
+
+/// Those who wait for one identifier.
+#[derive(Debug, Default)]
+struct Awaited {
+    places: BTreeSet<i64>,
+    /// How many of them are not deliveries of the same.
+    commands: usize,
 }
 
 impl Parking {
@@ -139,24 +149,32 @@ impl Parking {
 
     /// The command with this key that waits, in its first delivery.
     pub fn first(&self, key: &KeyHash) -> Option<&Parked> {
-        Some(&self.waiting.get(self.firsts.get(key)?)?.0)
+        Some(&self.waiting.get(self.deliveries.get(key)?.first()?)?.0)
     }
 
-    /// How many wait for an identifier.
-    pub fn count(&self, awaited: &Identifier) -> usize {
-        self.awaited.get(awaited).map_or(0, BTreeSet::len)
+    /// How many commands wait for an identifier.
+    pub fn commands(&self, awaited: &Identifier) -> usize {
+        self.awaited.get(awaited).map_or(0, |awaited| awaited.commands)
+    }
+
+    /// How many deliveries wait for an identifier beside the first of each command.
+    pub fn further_deliveries(&self, awaited: &Identifier) -> usize {
+        self.awaited.get(awaited).map_or(0, |awaited| awaited.places.len() - awaited.commands)
     }
 
     /// Somebody has this identifier now.
     pub fn meet(&mut self, identifier: &Identifier) {
-        self.met.extend(self.awaited.get(identifier).into_iter().flatten());
+        self.met.extend(self.awaited.get(identifier).into_iter().flat_map(|awaited| &awaited.places));
     }
 
     fn insert(&mut self, parked: Parked, is_stored: bool) {
         let place = parked.place;
         self.deadlines.insert((parked.deadline, place));
-        self.awaited.entry(parked.awaits.clone()).or_default().insert(place);
-        self.firsts.entry(parked.key_hash()).or_insert(place);
+        let deliveries = self.deliveries.entry(parked.key_hash()).or_default();
+        deliveries.insert(place);
+        let awaited = self.awaited.entry(parked.awaits.clone()).or_default();
+        awaited.places.insert(place);
+        awaited.commands += usize::from(deliveries.len() == 1);
         self.waiting.insert(place, (parked, is_stored));
     }
 
@@ -170,14 +188,22 @@ impl Parking {
         self.remove(place)
     }
 
-    /// All deliveries of a key go one after the other: they wait for the same, and for as long.
     fn remove(&mut self, place: i64) -> Option<Parked> {
         let (parked, is_stored) = self.waiting.remove(&place)?;
         self.deadlines.remove(&(parked.deadline, place));
-        if let Some(places) = self.awaited.get_mut(&parked.awaits) {
-            places.remove(&place);
+        let key = parked.key_hash();
+        let is_last = self.deliveries.get_mut(&key).is_some_and(|deliveries| {
+            deliveries.remove(&place);
+            deliveries.is_empty()
+        });
+        if is_last {
+            self.deliveries.remove(&key);
         }
-        self.firsts.remove(&parked.key_hash());
+        // All deliveries of a command wait for the same.
+        if let Some(awaited) = self.awaited.get_mut(&parked.awaits) {
+            awaited.places.remove(&place);
+            awaited.commands -= usize::from(is_last);
+        }
         if is_stored {
             self.left.push(parked.seed);
         }

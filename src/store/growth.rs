@@ -7,10 +7,13 @@ use super::lane::read_lane;
 use super::{LaneIdentity, StoreError, StoreErrorKind, register};
 use crate::batch::LaneState;
 use crate::domain::{CommandTopic, Frontier, Instant};
+use crate::record::lane_of;
 
-/// A batch that is under way is waited for. Kafka may take longer than a server allows a session to say nothing.
+/// A batch that is under way is waited for. Kafka may take longer than a server allows a session to say nothing. All that waits is joined
+/// with the merchants at once, which are many, unlike what a batch names.
 const WHILE_TOPICS_GROW: &str =
-    "set local lock_timeout = '10s'; set local idle_in_transaction_session_timeout = '180s'";
+    "set local lock_timeout = '10s'; set local idle_in_transaction_session_timeout = '180s';
+    set local enable_hashjoin = on";
 
 /// All lanes of the database: nobody else can take or move one. Dropped, nothing has changed.
 pub struct LockedLanes<'a> {
@@ -27,8 +30,6 @@ pub struct LockedLane {
     pub halted: Option<String>,
     /// Batches that are in the outbox.
     pub in_outbox: i64,
-    /// Commands that wait for their customer.
-    pub parked: i64,
 }
 
 impl<'a> LockedLanes<'a> {
@@ -38,7 +39,7 @@ impl<'a> LockedLanes<'a> {
         let mut lanes = Vec::new();
         for row in transaction.query(include_str!("sql/lanes_lock.sql"), &[]).await? {
             let (identity, state) = read_lane(row.try_get("lane")?, &row)?;
-            lanes.push(LockedLane { identity, state, halted: row.try_get("halted")?, in_outbox: 0, parked: 0 });
+            lanes.push(LockedLane { identity, state, halted: row.try_get("halted")?, in_outbox: 0 });
         }
         // A statement of its own: the one before may have waited for a batch, and did not see its row.
         let in_outbox = "select lane, count(*) from outbox group by lane";
@@ -47,10 +48,6 @@ impl<'a> LockedLanes<'a> {
             if let Some(lane) = lanes.iter_mut().find(|lane| lane.identity.lane == number) {
                 lane.in_outbox = batches;
             }
-        }
-        for lane in &mut lanes {
-            let parked = transaction.query_one(include_str!("sql/parked_count.sql"), &[&lane.identity.lane]).await?;
-            lane.parked = parked.try_get(0)?;
         }
         Ok(LockedLanes { transaction, lanes })
     }
@@ -66,8 +63,33 @@ impl<'a> LockedLanes<'a> {
                 return Err(unlike(to));
             }
         }
+        for lane in &self.lanes {
+            self.move_parked(lane, to).await?;
+        }
         let grown = self.transaction.execute(include_str!("sql/lanes_grow.sql"), &[&to]).await?;
         if i32::try_from(grown) == Ok(to) { Ok(()) } else { Err(unlike(to)) }
+    }
+
+    /// Commands that wait go with their merchants, each to a lane that is new.
+    async fn move_parked(&self, lane: &LockedLane, to: i32) -> Result<(), StoreError> {
+        let number = lane.identity.lane;
+        let (mut merchants, mut lanes) = (Vec::new(), Vec::new());
+        for row in self.transaction.query("select distinct merchant_id from parked where lane = $1", &[&number]).await?
+        {
+            let merchant: String = row.try_get(0)?;
+            let its = lane_of(merchant.as_bytes(), to);
+            if its != number {
+                merchants.push(merchant);
+                lanes.push(its);
+            }
+        }
+        if merchants.is_empty() {
+            return Ok(());
+        }
+        // No place in the lane was greater.
+        let passed: i64 = lane.state.frontier.0.iter().sum();
+        self.transaction.execute(include_str!("sql/parked_move.sql"), &[&number, &passed, &merchants, &lanes]).await?;
+        Ok(())
     }
 
     /// After an error it may have been done or not: who asks again finds out.

@@ -73,7 +73,7 @@ impl LaneConnection {
         let mut decisions = decisions?;
         let mut found = customers?;
         let due = due?;
-        let (parked, parked_due) = parked?;
+        let FoundParked { parked, named: parked_named, due: parked_due } = parked?;
         let keys_of_parked: Vec<KeyHash> = parked.iter().map(Parked::key_hash).collect();
         let orders_of_parked: Vec<EarnedOrder> = parked.iter().filter_map(|it| it.command.earned_order()).collect();
 
@@ -87,12 +87,18 @@ impl LaneConnection {
         );
         found.extend(due_customers?);
         // Of further deliveries whose first was refused at the same deadline, by a batch before: they wait still, and a command may name
-        // whom they wait for before they are due again. It wrote no entries.
-        decisions.extend(refused?);
+        // whom they wait for before they are due again. A refusal wrote no entries; what a worker decided that did not know of commands
+        // that wait may have.
+        let refused = refused?;
+        let more: Vec<Uuid> = refused.iter().flat_map(|found| found.entries.iter().map(|entry| entry.0)).collect();
+        let mut entries = entries?;
+        entries.extend(by_ids(client, &statements.entries, &more).await?);
+        decisions.extend(refused);
         let mut orders = orders?;
         orders.extend(more_orders?);
 
-        let mut snapshot = Snapshot { configs, earned_orders: orders, due, parked, parked_due, ..Snapshot::default() };
+        let mut snapshot =
+            Snapshot { configs, earned_orders: orders, due, parked, parked_named, parked_due, ..Snapshot::default() };
         snapshot.customers.reserve(found.len());
         snapshot.identities.reserve(found.len());
         let mut found_at = IdMap::default();
@@ -108,7 +114,7 @@ impl LaneConnection {
             snapshot.identities.extend(IdentifierKind::ALL.into_iter().filter_map(named).map(|found| (found, id)));
             snapshot.customers.insert(id, state);
         }
-        snapshot.remembered = remembered(decisions, &entries?)?;
+        snapshot.remembered = remembered(decisions, &entries)?;
         Ok((snapshot, found_at))
     }
 }
@@ -211,15 +217,25 @@ async fn due(
     rows.iter().map(|row| Ok(CustomerId(row.try_get(0)?))).collect()
 }
 
-/// Commands that wait, in the order of their places, and how many of them wait until what is due.
+/// Commands that wait.
+#[derive(Default)]
+struct FoundParked {
+    /// In the order of their places.
+    parked: Vec<Parked>,
+    /// How many of them the plan names.
+    named: usize,
+    /// How many of them wait until what is due.
+    due: usize,
+}
+
 async fn parked(
     client: &Object,
     statements: &Statements,
     lane: i32,
     plan: &BatchPlan,
-) -> Result<(Vec<Parked>, usize), StoreError> {
+) -> Result<FoundParked, StoreError> {
     if !plan.parked {
-        return Ok((Vec::new(), 0));
+        return Ok(FoundParked::default());
     }
     let awaited: Vec<Uuid> = plan.identifiers.iter().map(identity_key).collect();
     let keys: Vec<Uuid> = plan.keys.iter().map(|key| Uuid::from_bytes(key.0)).collect();
@@ -227,18 +243,25 @@ async fn parked(
     let most = 2 * MOST_PARKED as i64 + 1;
     let due = async {
         let Some(query) = &plan.due else { return Ok(Vec::new()) };
-        let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
+        let limit = DueQuery::parked_limit(query.limit) as i64;
         client.query(&statements.parked_due, &[&lane, &Timestamptz(query.until), &limit]).await
     };
     let parameters: [&(dyn ToSql + Sync); 3] = [&awaited, &keys, &most];
     let (due, named) = join!(due, client.query(&statements.parked, &parameters));
     let due = due?.iter().map(read_parked).collect::<Result<Vec<_>, _>>()?;
-    let parked_due = due.len();
-    let mut parked = named?.iter().map(read_parked).collect::<Result<Vec<_>, _>>()?;
-    parked.extend(due);
+    let mut found = FoundParked { parked: Vec::new(), named: 0, due: due.len() };
+    found.parked = named?.iter().map(read_parked).collect::<Result<Vec<_>, _>>()?;
+    in_order(&mut found.parked);
+    found.named = found.parked.len();
+    found.parked.extend(due);
+    in_order(&mut found.parked);
+    Ok(found)
+}
+
+/// By their places, each once.
+fn in_order(parked: &mut Vec<Parked>) {
     parked.sort_by_key(|parked| parked.place);
     parked.dedup_by_key(|parked| parked.place);
-    Ok((parked, parked_due))
 }
 
 async fn by_merchants(

@@ -210,6 +210,13 @@ impl Store {
         rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
     }
 
+    /// How many commands wait for their customer, in the lanes where any do.
+    pub async fn parked_by_lane(&self) -> Result<BTreeMap<i32, i64>, StoreError> {
+        let client = self.client().await?;
+        let rows = client.query(include_str!("sql/parked_by_lane.sql"), &[]).await?;
+        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+    }
+
     /// Gives a record up: it becomes a dead letter instead of a command. False when it was given up before.
     pub async fn skip(&self, topic: &str, partition: i32, offset: i64, reason: &str) -> Result<bool, StoreError> {
         let client = self.client().await?;

@@ -14,7 +14,7 @@ use crate::domain::{CommandTopic, IdempotencyKey, Instant, MerchantId, Parked, P
 impl AsRow for Parked {
     fn put(&self, row: &mut RowWriter<'_>) -> Result<(), SqlError> {
         row.value(&Uuid::from_bytes(self.seed.digest))?;
-        // A merchant's partition is its lane.
+        // The lane: a command that begins to wait stands in its partition. The row may move with the merchant later, its record stays.
         row.value(&self.position.partition)?;
         row.value(&self.place)?;
         row.value(&self.position.offset)?;

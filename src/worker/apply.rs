@@ -122,7 +122,7 @@ impl LaneMemory {
         let started = Clock::now();
         let snapshot = connection.begin(self.lane, state, &plan).await?;
         metrics::stage_seconds(Stage::Load, started.elapsed());
-        if snapshot.parked.len() > MOST_PARKED && deliveries.len() > 1 {
+        if snapshot.parked_named > MOST_PARKED && deliveries.len() > 1 {
             connection.rollback().await?;
             return Err(ApplyError::TooMuch(deliveries));
         }

@@ -40,11 +40,11 @@ fn what_waits_outlives_its_workers_and_is_answered_once() {
     }
     assert_eq!(worker.metric("loyalty_lane_parked_commands{lane=\"0\"}"), 4.0);
     assert_eq!(worker.metric("loyalty_parked_commands_total"), 5.0);
+    let lanes: Value = serde_json::from_str(&installation.must(&["lanes", "--json"])).expect("JSON");
+    assert_eq!((&lanes[0]["parked_commands"], &lanes[1]["parked_commands"]), (&json!(4), &json!(0)), "{lanes}");
     assert_eq!(explained(&installation, &shop, "early")["status"], "parked");
     worker.finish();
     installation.assert_audit_holds();
-    let growth = installation.call(&["lanes", "resize", "--to", "4"]);
-    assert!(growth.stderr.contains("4 commands that wait"), "{}{}", growth.stdout, growth.stderr);
 
     // Nobody works when she comes; then several die over it.
     let hello = shop.send("customer-upsert", &shop.customer("hello", "ada"));
@@ -139,6 +139,41 @@ fn a_crowd_that_waits_is_let_in_by_halves() {
     let results = Published::of(&installation, &["results"]).all();
     let late = results.iter().filter(|result| !result.json["parked_at"].is_null());
     assert_eq!(late.filter(|result| result.json["effect"] == "applied").count(), waiting);
+    let restored = from_nothing(&installation);
+    assert_eq!(restored.database().digests(), installation.database().digests());
+}
+
+/// A defect that shows only where a command is decided that has waited: the record that makes its customer is given up, and sent again when
+/// the worker is mended.
+#[test]
+fn a_poisoned_command_that_waits_is_got_past() {
+    let installation = Installation::new("parking-poison");
+    let worker = installation.worker();
+    let mut shop = Shop::of_lane(&installation, 0);
+    shop.ask("merchant-config", &shop.points("unit"));
+    shop.ask("merchant-config", &parking(&shop, "for-a-day", 86_400));
+    let early = shop.send("credit", &shop.credit("poison", "ada", 5));
+    parked(&mut Published::of(&installation, &["events"]), &early);
+    worker.finish();
+
+    let worker = installation.worker_with(&[("LOYALTY_POISON_KEY", "poison")]);
+    let hello = shop.send("customer-upsert", &shop.customer("hello", "ada"));
+    let reason = worker.await_halt(0);
+    let place = format!("{}customer-upsert/0/{}", installation.prefix, hello.offset);
+    assert!(reason.contains(&place), "{reason}");
+    installation.must(&["skip", &place, "--reason", "defect 4712"]);
+    assert!(shop.answers.await_answer(&hello).is_dead_letter());
+    let other = shop.ask("customer-upsert", &shop.customer("hello-bob", "bob"));
+    assert_eq!(other["status"], "accepted", "{other}");
+    assert_eq!(explained(&installation, &shop, "poison")["status"], "parked");
+    worker.finish();
+
+    let worker = installation.worker();
+    installation.must(&["dead-letters", "replay", "--class", "skipped", "--wait", "60"]);
+    let earned = shop.answers.await_answer(&early).json;
+    assert_eq!((&earned["customer_version"], &earned["balances"][0]["available"]), (&json!(2), &json!(5)), "{earned}");
+    worker.finish();
+    installation.assert_audit_holds();
     let restored = from_nothing(&installation);
     assert_eq!(restored.database().digests(), installation.database().digests());
 }

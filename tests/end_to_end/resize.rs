@@ -218,6 +218,43 @@ fn an_interruption_is_ended_by_running_it_again() {
     installation.assert_audit_holds();
 }
 
+/// And is decided before what begins to wait in the new lane.
+#[test]
+fn what_waits_for_a_customer_goes_with_its_merchant() {
+    let mut installation = Installation::new("resize-parked");
+    let parked = |lane: i32| format!("loyalty_lane_parked_commands{{lane=\"{lane}\"}}");
+    let worker = installation.worker();
+    let early = [STAYS, MOVES].map(|merchant| {
+        let mut shop = Shop::of(&installation, merchant);
+        let parking = shop.command("settings", None, json!({ "type": "settings", "unknown_customer": "park" }));
+        shop.ask("merchant-config", &parking);
+        shop.ask("merchant-config", &shop.points("unit"));
+        shop.send("credit", &shop.credit("early", "ada", 5))
+    });
+    eventually("both wait", || (worker.metric(&parked(0)) == 2.0).then_some(()));
+    worker.finish();
+
+    installation.must(&RESIZE);
+    installation.lanes = MORE;
+    installation.assert_audit_holds();
+    let worker = installation.worker();
+    worker.await_all_lanes();
+    assert_eq!([0, 1, 2, 3].map(|lane| worker.metric(&parked(lane))), [1.0, 0.0, 1.0, 0.0]);
+    for ((merchant, lane), early) in [(STAYS, 0), (MOVES, 2)].into_iter().zip(&early) {
+        let mut shop = Shop::of(&installation, merchant);
+        let later = shop.send("credit", &shop.credit("later", "ada", 6));
+        assert_eq!((early.partition, later.partition), (0, lane));
+        shop.ask("customer-upsert", &shop.customer("hello", "ada"));
+        for (position, version, available) in [(early, 2, 5), (&later, 3, 11)] {
+            let result = shop.answers.await_answer(position).json;
+            let came = (&result["customer_version"], &result["balances"][0]["available"]);
+            assert_eq!(came, (&json!(version), &json!(available)), "{result}");
+        }
+    }
+    worker.finish();
+    installation.assert_audit_holds();
+}
+
 /// Its session is over and its lanes have grown when it wakes: it has the old number in its memory, and may not work by it.
 #[test]
 fn a_worker_that_was_frozen_meanwhile_does_no_harm() {

@@ -8,7 +8,7 @@ use loyalty_worker::domain::command::{
 };
 use loyalty_worker::domain::customer::{Identifier, IdentifierKind};
 use loyalty_worker::domain::{
-    CommandTopic, Decision, IdempotencyKey, Instant, Parked, Position, Rejection, RejectionCode, Seed,
+    CommandTopic, Decision, Effect, IdempotencyKey, Instant, Parked, Position, Rejection, RejectionCode, Seed,
 };
 
 use super::fixtures::*;
@@ -90,7 +90,7 @@ async fn what_waits_comes_back_by_its_identifier_its_key_and_its_deadline() {
     let plan = BatchPlan { parked: true, identifiers: vec![email("a@example.com")], keys, ..BatchPlan::default() };
     let snapshot = load(&mut connection, &state, &plan).await;
     assert_eq!(snapshot.parked, [first.clone(), again.clone()]);
-    assert_eq!(snapshot.parked_due, 0);
+    assert_eq!((snapshot.parked_named, snapshot.parked_due), (2, 0));
     assert!(snapshot.earned_orders.contains_key(&order("o4")), "what it would earn for is known");
     let unasked = BatchPlan { parked: false, ..plan };
     assert!(load(&mut connection, &state, &unasked).await.parked.is_empty());
@@ -102,7 +102,8 @@ async fn what_waits_comes_back_by_its_identifier_its_key_and_its_deadline() {
         BatchPlan { parked: true, due: Some(query), ..BatchPlan::default() }
     };
     let snapshot = load(&mut connection, &state, &due(30, 2)).await;
-    assert_eq!((snapshot.parked, snapshot.parked_due), (vec![first.clone(), other.clone()], 2));
+    assert_eq!(snapshot.parked, [first.clone(), other.clone()]);
+    assert_eq!((snapshot.parked_named, snapshot.parked_due), (0, 2));
     assert_eq!(load(&mut connection, &state, &due(19, 9)).await.parked_due, 0);
 
     // The first delivery is refused before the second is looked at: the second finds that out.
@@ -141,6 +142,33 @@ async fn what_waits_comes_back_by_its_identifier_its_key_and_its_deadline() {
     assert!(connection.write(&rows).await.is_err());
 }
 
+/// As a worker of a version leaves it that does not know of commands that wait: it makes the customer, and applies the command when it comes
+/// again.
+#[tokio::test]
+async fn what_waits_may_have_been_applied_by_another_version() {
+    let database = Database::new().await;
+    let (mut connection, state) = database.owner().await;
+    let waiting = parked(4, "first", "a@example.com", 30);
+    let applied = accepted(Effect::Applied, Some(1), vec![entry(1, "points", 2)]);
+    let rows = RowChanges {
+        entries: applied.entries.clone(),
+        decisions: vec![NewDecision {
+            key_hash: waiting.key_hash(),
+            content_hash: waiting.command.content_hash,
+            position: position(9),
+            decision: Arc::new(applied.clone()),
+        }],
+        parked: vec![waiting.clone()],
+        ..RowChanges::default()
+    };
+    let state = apply(&mut connection, &state, &rows).await;
+    let due = DueQuery { until: at(30), limit: 1, merchants: Vec::new() };
+    let plan = BatchPlan { parked: true, due: Some(due), ..BatchPlan::default() };
+    let snapshot = load(&mut connection, &state, &plan).await;
+    assert_eq!(*snapshot.remembered[&waiting.key_hash()].decision, applied);
+    assert_eq!(snapshot.parked, [waiting]);
+}
+
 /// However many wait for whom a batch names, so many are loaded that it is seen to be too large, and not many more.
 #[tokio::test]
 async fn what_is_loaded_has_an_end() {
@@ -157,7 +185,12 @@ async fn what_is_loaded_has_an_end() {
     keys.sort();
     let plan = BatchPlan { parked: true, identifiers: vec![email("a@example.com")], ..BatchPlan::default() };
     for plan in [BatchPlan { keys, ..plan.clone() }, plan] {
-        let snapshot = load(&mut connection, &state, &plan).await;
-        assert!((MOST_PARKED + 1..=2 * MOST_PARKED + 1).contains(&snapshot.parked.len()), "{}", snapshot.parked.len());
+        let named = load(&mut connection, &state, &plan).await.parked_named;
+        assert!((MOST_PARKED + 1..=2 * MOST_PARKED + 1).contains(&named), "{named}");
     }
+    // What is due is taken bit by bit, and makes no batch too large.
+    let due = DueQuery { until: at(30), limit: usize::MAX, merchants: Vec::new() };
+    let plan = BatchPlan { parked: true, due: Some(due), ..BatchPlan::default() };
+    let snapshot = load(&mut connection, &state, &plan).await;
+    assert_eq!((snapshot.parked.len(), snapshot.parked_named, snapshot.parked_due), (MOST_PARKED, 0, MOST_PARKED));
 }

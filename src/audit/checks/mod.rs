@@ -87,6 +87,13 @@ impl<'a> View<'a> {
         floor.is_none_or(|floor| command.offset >= floor.next(command.topic))
     }
 
+    /// Whether a merchant of the first lane may be of the other by now: the lanes have grown, and it goes on by multiples of the first
+    /// number.
+    fn may_have_moved(self, from: i32, to: i32) -> bool {
+        let distance = to - from;
+        self.facts.grown_from.is_some_and(|first| distance > 0 && distance % first == 0)
+    }
+
     fn decision(self, position: Position) -> Option<(usize, &'a DecisionRow)> {
         let decisions = &self.facts.ledger.decisions;
         let index = decisions.binary_search_by_key(&position, |row| row.position).ok()?;

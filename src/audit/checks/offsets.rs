@@ -1,6 +1,8 @@
 //! Every offset below the frontier is exactly one of: result, dead letter, parked, tick, hole.
 
-use super::super::facts::LaneFacts;
+use std::collections::HashMap;
+
+use super::super::facts::{LaneFacts, ResultFact};
 use super::super::report::Check;
 use super::View;
 use crate::domain::{CommandTopic, Position};
@@ -20,15 +22,16 @@ pub fn readable(view: View<'_>) -> Check {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Answer {
     Result(i64),
-    /// Of a command that had waited: it may have come long before what is judged.
-    Late(i64),
+    /// Of a command that had waited, and its lane: it may have come long before what is judged, and in another lane.
+    Late(i32, i64),
     DeadLetter(i64),
 }
 
 impl Answer {
     fn describe(self, lane: i32) -> String {
         match self {
-            Answer::Result(offset) | Answer::Late(offset) => format!("results/{lane}/{offset}"),
+            Answer::Result(offset) => format!("results/{lane}/{offset}"),
+            Answer::Late(lane, offset) => format!("results/{lane}/{offset}"),
             Answer::DeadLetter(offset) => format!("dead-letters/{lane}/{offset}"),
         }
     }
@@ -37,11 +40,18 @@ impl Answer {
 pub fn answered(view: View<'_>) -> Check {
     let sentence = "every offset passed is one result, dead letter, parked, tick or hole";
     let mut check = Check::new("offsets", sentence, "offsets");
+    let waiting = view.lanes().iter().flat_map(|lane| lane.parked.iter().map(move |command| (*command, lane)));
+    let waiting: HashMap<Position, &LaneFacts> = waiting.collect();
+    let moved: Vec<(Position, Answer)> = view.lanes().iter().flat_map(|lane| moved(view, lane)).collect();
     for (lane, floors) in view.lanes().iter().zip(view.floors) {
         let mut answers: [Vec<(i64, Answer)>; CommandTopic::COUNT] = Default::default();
-        for result in &lane.results.records {
-            let answer = if result.was_parked { Answer::Late } else { Answer::Result };
-            sort_in(&mut check, lane, &mut answers, result.command, answer(result.offset));
+        for result in lane.results.records.iter().filter(|result| !has_moved(view, lane, result)) {
+            let answer =
+                if result.was_parked { Answer::Late(lane.lane, result.offset) } else { Answer::Result(result.offset) };
+            sort_in(&mut check, lane, &mut answers, result.command, answer);
+        }
+        for (command, answer) in moved.iter().filter(|(command, _)| command.partition == lane.lane) {
+            sort_in(&mut check, lane, &mut answers, *command, *answer);
         }
         for letter in &lane.dead_letters.records {
             sort_in(&mut check, lane, &mut answers, letter.record, Answer::DeadLetter(letter.offset));
@@ -51,10 +61,20 @@ pub fn answered(view: View<'_>) -> Check {
         }
         for topic in CommandTopic::ALL {
             answers[topic.index()].sort_unstable();
-            topic_answered(view, &mut check, lane, topic, floors.next(topic), &answers[topic.index()]);
+            topic_answered(view, &mut check, lane, topic, floors.next(topic), &answers[topic.index()], &waiting);
         }
     }
     check
+}
+
+/// Whether it answers a command that had begun to wait before the lanes grew, and went with its merchant.
+fn has_moved(view: View<'_>, lane: &LaneFacts, result: &ResultFact) -> bool {
+    result.was_parked && view.may_have_moved(result.command.partition, lane.lane)
+}
+
+fn moved<'a>(view: View<'a>, lane: &'a LaneFacts) -> impl Iterator<Item = (Position, Answer)> + 'a {
+    let moved = lane.results.records.iter().filter(move |result| has_moved(view, lane, result));
+    moved.map(move |result| (result.command, Answer::Late(lane.lane, result.offset)))
 }
 
 fn sort_in(
@@ -78,6 +98,7 @@ fn topic_answered(
     topic: CommandTopic,
     floor: i64,
     answers: &[(i64, Answer)],
+    waiting: &HashMap<Position, &LaneFacts>,
 ) {
     let position = |offset| Position { topic, partition: lane.lane, offset };
     let frontier = lane.frontier().next(topic);
@@ -112,10 +133,10 @@ fn topic_answered(
     } else {
         for offset in judged {
             let is_answered = answers.binary_search_by_key(&offset, |(answered, _)| *answered).is_ok();
-            let waits = lane.parked.contains(&position(offset));
-            if !is_answered && !waits {
+            let waits_in = waiting.get(&position(offset));
+            if !is_answered && waits_in.is_none() {
                 check.fault(|| format!("{:?} has neither a result nor a dead letter", position(offset)));
-            } else if is_answered && waits && !lane.is_beyond(position(offset)) {
+            } else if is_answered && waits_in.is_some_and(|lane| !lane.moved_on()) {
                 check.fault(|| format!("{:?} is answered, and waits for its customer", position(offset)));
             }
         }
@@ -128,7 +149,7 @@ fn topic_answered(
                     format!("{:?} is answered by {answer}, but the frontier is {frontier}", position(offset))
                 });
             }
-        } else if view.since && offset < floor && !matches!(answer, Answer::Late(_)) {
+        } else if view.since && offset < floor && !matches!(answer, Answer::Late(..)) {
             check.fault(|| {
                 format!("{:?} was answered before, and since by {}", position(offset), answer.describe(lane.lane))
             });

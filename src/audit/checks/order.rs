@@ -13,13 +13,15 @@ use crate::domain::{CommandTopic, Position};
 /// customer, versions never go back, and neither do the entries of one account. Only what is said to wait may be answered out of turn.
 pub fn results(view: View<'_>) -> Check {
     let mut check = Check::new("order", "results stand in the order of application", "results");
+    let announced: Vec<_> = view.lanes().iter().map(|lane| announced(view, lane)).collect();
     for lane in view.lanes() {
         let batches = Batches::of(&lane.journal.records);
-        let announced = announced(view, lane);
         let mut last = Last::default();
         for result in &lane.results.records {
             check.examined += 1;
-            let is_said = announced.as_ref().is_none_or(|announced| announced.contains(&result.command));
+            // Said where it began to wait, which another lane may have done.
+            let said = usize::try_from(result.command.partition).ok().and_then(|lane| announced.get(lane));
+            let is_said = said.is_some_and(|said| said.as_ref().is_none_or(|said| said.contains(&result.command)));
             if result.was_parked && !is_said && !lane.is_beyond(result.command) {
                 let (lane, offset, command) = (lane.lane, result.offset, result.command);
                 check.fault(|| format!("results/{lane}/{offset} ({command:?}): has waited, and no event said so"));

@@ -59,12 +59,9 @@ pub fn states(view: View<'_>) -> Check {
     check
 }
 
-/// Whether a state in an earlier lane was left behind when the lanes grew: a merchant goes on by multiples of the first number, and
-/// the next state is a later version.
+/// Whether a state in an earlier lane was left behind when the lanes grew: the next state is a later version.
 fn has_moved(view: View<'_>, older: (&LaneFacts, &StateFact), newer: (&LaneFacts, &StateFact)) -> bool {
-    let distance = newer.0.lane - older.0.lane;
-    let may_move = view.facts.grown_from.is_some_and(|first| distance > 0 && distance % first == 0);
-    may_move && older.1.profile.version < newer.1.profile.version
+    view.may_have_moved(older.0.lane, newer.0.lane) && older.1.profile.version < newer.1.profile.version
 }
 
 /// The customers whom the lane has changed since the snapshot: their last states are newer than their rows here.

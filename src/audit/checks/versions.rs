@@ -136,9 +136,13 @@ fn judge_customer(run: &[Seen<'_>], row_version: Option<i64>, first: Option<i64>
 /// command that waits, or is said to have waited.
 fn causes(view: View<'_>) -> Check {
     let mut check = Check::new("causes", "every event's cause is an accepted command of its customer", "events");
+    // Of all lanes: a command that waits goes with its merchant when the lanes grow.
+    let late = view.lanes().iter().flat_map(|lane| &lane.results.records).filter(|result| result.was_parked);
+    let late: HashSet<Position> = late.map(|result| result.command).collect();
+    let has_moved =
+        |cause: Position, lane: &LaneFacts| late.contains(&cause) && view.may_have_moved(cause.partition, lane.lane);
+    let has_gone = view.lanes().iter().any(|lane| lane.results.truncated);
     for lane in view.lanes() {
-        let late = lane.results.records.iter().filter(|result| result.was_parked);
-        let late: HashSet<Position> = late.map(|result| result.command).collect();
         for event in &lane.events.records {
             let Some(cause) = event.cause.filter(|cause| !lane.is_beyond(*cause)) else {
                 continue;
@@ -146,7 +150,8 @@ fn causes(view: View<'_>) -> Check {
             check.examined += 1;
             let problem = match view.decision(cause) {
                 _ if view.text(event.kind) == "command.parked" => {
-                    let is_known = lane.results.truncated || lane.parked.contains(&cause) || late.contains(&cause);
+                    let waits = || view.lanes().iter().any(|lane| lane.parked.contains(&cause));
+                    let is_known = has_gone || late.contains(&cause) || waits();
                     (!is_known).then_some("neither waits nor has a result that says so")
                 }
                 _ if view.since && !view.is_judgeable(cause) && !late.contains(&cause) => {
@@ -160,7 +165,7 @@ fn causes(view: View<'_>) -> Check {
                 Some((_, row)) if event.customer.is_some() && row.customer_version != Some(event.version) => {
                     Some("made another version")
                 }
-                Some(_) if cause.partition != lane.lane => Some("is of another lane"),
+                Some(_) if cause.partition != lane.lane && !has_moved(cause, lane) => Some("is of another lane"),
                 Some(_) => None,
             };
             if let Some(problem) = problem {

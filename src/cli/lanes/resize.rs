@@ -19,7 +19,8 @@ use crate::store::{Databases, LockedLane, LockedLanes};
 #[command(
     long_about = "Makes more lanes of those that there are: adds partitions to all ten topics, and writes in the database what lanes they \
                   are. The number must be a multiple of the one that there is, so that each merchant stays in its lane or goes to a new \
-                  one. Fewer lanes can't be had, nor more of them in several databases.\n\n\
+                  one, and with it those of its commands that wait for their customer. Fewer lanes can't be had, nor more of them in \
+                  several databases.\n\n\
                   It refuses, and changes nothing, while a worker is in the group or a command, a batch or a publication is left to do. \
                   Once the partitions are there, no worker starts until this has come to its end: if it was interrupted, run it again.",
     after_help = "Before: stop the senders, wait until `lanes` shows that nothing waits, stop all workers by SIGTERM.
@@ -186,13 +187,6 @@ fn left(lane: &LockedLane, committed: &Committed, records: i64) -> Option<String
             lane.in_outbox
         ));
     }
-    if lane.parked > 0 {
-        return Some(format!(
-            "has {} commands that wait for their customer, who may move to another lane: set `unknown_customer` of the merchants in the \
-             table parked to another word, and wait until the last deadline there has passed",
-            lane.parked
-        ));
-    }
     (records > 0).then(|| {
         format!("has {records} records that nobody has read: stop the senders, let the workers come to the end, and stop them")
     })
@@ -231,7 +225,7 @@ mod tests {
         };
         let frontier = Frontier([4; CommandTopic::COUNT]);
         let state = LaneState { epoch: 1, batch: 7, lane_time: Instant::EPOCH, due_pending: false, frontier };
-        LockedLane { identity, state, halted: halted.map(str::to_owned), in_outbox, parked: 0 }
+        LockedLane { identity, state, halted: halted.map(str::to_owned), in_outbox }
     }
 
     fn published(batch: i64) -> Committed {
@@ -247,7 +241,6 @@ mod tests {
             (left(&lane(1, None), &published(7), 0), "the outbox has 1"),
             (left(&lane(0, None), &Committed::Never, 0), "no offsets of the group"),
             (left(&lane(0, Some("a defect")), &published(7), 0), "is halted: a defect"),
-            (left(&LockedLane { parked: 2, ..lane(0, None) }, &published(7), 0), "2 commands that wait"),
             (left(&lane(0, None), &published(7), 3), "3 records that nobody has read"),
         ];
         for (fault, expected) in cases {

@@ -8,7 +8,7 @@ mod enrolment;
 mod expiry;
 mod idempotency;
 mod merchant_config;
-mod parking;
+pub(crate) mod parking;
 mod products;
 mod profile;
 mod schedules;

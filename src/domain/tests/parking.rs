@@ -137,18 +137,29 @@ ledgers! {
     ";
 }
 
-/// There is an end to what waits for one identifier; the next is refused, and a delivery of one that waits is not kept.
-#[test]
-fn so_many_wait_and_no_more() {
+/// There is an end to what waits for one identifier, and it is commands that are counted: neither does one that comes again take the place of
+/// another, nor is it kept for ever.
+pub(crate) fn crowd() -> String {
+    use crate::domain::parking::MOST_WAITING;
     let mut text = String::from("settings unknown=park\nunit points\n");
-    for number in 0..crate::domain::parking::MOST_WAITING {
+    text += "credit ada points 1 key=k0       -> parked\n";
+    text += &"credit ada points 1 key=k0       -> parked\n".repeat(MOST_WAITING);
+    text += "credit ada points 1 key=k0       -> idempotency_conflict\n";
+    for number in 1..MOST_WAITING {
         text += &format!("credit ada points 1 key=k{number} -> parked\n");
     }
     text += "credit ada points 1 key=more     -> unknown_customer\n";
-    text += "credit ada points 1 key=k0       -> idempotency_conflict\n";
+    text += "credit ada points 1 key=k7       -> idempotency_conflict\n";
     text += "credit bob points 1              -> parked\n";
     text += "upsert external_id=ada as=ada    -> created\n";
+    text += "outcome k0                       -> applied, v2\n";
+    text += &format!("outcome k0#{}                -> applied, v2, again k0\n", MOST_WAITING + 1);
     text += "outcome k99                      -> applied, v101, available 100\n";
     text += "credit ada points 1 key=more     -> unknown_customer, again more\n";
-    super::ledger::check(&mut super::OneBook::default(), &text, 1);
+    text
+}
+
+#[test]
+fn so_many_wait_and_no_more() {
+    super::ledger::check(&mut super::OneBook::default(), &crowd(), 1);
 }

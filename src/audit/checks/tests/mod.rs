@@ -137,6 +137,41 @@ fn a_command_that_has_waited_is_answered_out_of_turn_and_was_announced() {
 }
 
 #[test]
+fn a_command_that_waits_goes_with_its_merchant_when_the_lanes_grow() {
+    let moved = |grown_from: Option<i32>, is_answered: bool| {
+        failing(|facts| {
+            let kind = facts.names.keep("command.parked");
+            let told = event(facts, ANN, 2).clone();
+            let cause = Some(credit(3));
+            let told = EventFact {
+                event_id: Uuid::from_u128(0xF),
+                kind,
+                customer: None,
+                version: 0,
+                cause,
+                entry: None,
+                ..told
+            };
+            facts.lanes[0].events.records.push(told);
+            let results = &mut facts.lanes[0].results.records;
+            let place = results.iter().position(|result| result.command == credit(3)).expect("a result");
+            let late = ResultFact { was_parked: true, offset: 0, ..results.remove(place) };
+            let mut lane = LaneFacts { lane: 1, ..LaneFacts::default() };
+            if is_answered {
+                lane.results.records.push(late);
+            } else {
+                lane.parked.insert(credit(3));
+            }
+            facts.lanes.push(lane);
+            facts.grown_from = grown_from;
+        })
+    };
+    assert_eq!(moved(Some(1), true), Vec::<&str>::new(), "one lane grew to two");
+    assert_eq!(moved(Some(1), false), Vec::<&str>::new(), "it waits there");
+    assert_eq!(moved(None, true), ["offsets"], "nobody moves where lanes have not grown");
+}
+
+#[test]
 fn two_swapped_results() {
     let swap = |one, other| move |facts: &mut Facts| facts.lanes[0].results.records.swap(one, other);
     assert_eq!(failing(swap(3, 4)), ["order"], "of one topic");

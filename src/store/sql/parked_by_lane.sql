@@ -1,0 +1,1 @@
+select lane, count(*) from parked group by lane
