@@ -52,7 +52,7 @@ pub(super) struct Case<'a> {
     pub occurred_at: Instant,
     pub settings: Arc<Settings>,
     /// What its reference stands for, where it has waited for that.
-    pub awaited: Option<&'a Identifier>,
+    pub awaits: Option<&'a Identifier>,
 }
 
 /// Those of a merchant that has defined units only.
@@ -101,7 +101,7 @@ pub(super) fn give_up(book: &mut Book, parked: &Parked, at: Instant) -> Answer {
     Answer { original: None, decision, balances: Vec::new(), new_key: Some(key_hash) }
 }
 
-fn judge(book: &mut Book, command: &Command, moment: Moment, awaited: Option<&Identifier>) -> Judged {
+fn judge(book: &mut Book, command: &Command, moment: Moment, awaits: Option<&Identifier>) -> Judged {
     let envelope = &command.envelope;
     let occurred_at = command.occurred_at(moment.record_time);
     let unremembered = |rejection: Rejection| {
@@ -136,7 +136,7 @@ fn judge(book: &mut Book, command: &Command, moment: Moment, awaited: Option<&Id
         return Judged::Answered(again(first));
     }
     // One that has waited is decided before its further deliveries, which wait still.
-    if awaited.is_none()
+    if awaits.is_none()
         && let Some(first) = book.parking.first(&key_hash)
     {
         return wait_beside(book, first, command).map_or_else(unremembered, Judged::Waits);
@@ -147,7 +147,7 @@ fn judge(book: &mut Book, command: &Command, moment: Moment, awaited: Option<&Id
         return unremembered(Rejection::new(RejectionCode::InvalidIdempotencyKey, problem));
     }
     let settings_version = in_force.map(|version| version.version);
-    let case = Case { command, moment, occurred_at, settings, awaited };
+    let case = Case { command, moment, occurred_at, settings, awaits };
     let mut touched = Touched::default();
     let judged = check_merchant(&case).and_then(|()| check_business_time(&case)).and_then(|()| match &command.body {
         Body::CustomerUpsert(upsert) => customer_upsert::judge(book, &case, upsert, &mut touched),
@@ -297,7 +297,7 @@ impl<'a> Case<'a> {
                 let belongs = |customer: &&Customer| customer.merchant_id == *merchant_id;
                 book.customer(id).filter(belongs).map(|customer| customer.customer_id)
             }
-            RefKind::Identifier(kind) => match self.awaited {
+            RefKind::Identifier(kind) => match self.awaits {
                 Some(awaited) => book.holder(awaited),
                 None => book.holder(&self.identifier(kind, &reference.value)?),
             },

@@ -116,7 +116,7 @@ pub(crate) struct Parking {
     /// By place, and whether it is a row of the database.
     waiting: BTreeMap<i64, (Parked, bool)>,
     deadlines: BTreeSet<(Instant, i64)>,
-    awaited: HashMap<Identifier, Awaited>,
+    by_identifier: HashMap<Identifier, Awaited>,
     /// Of each key the places of all deliveries.
     deliveries: IdMap<KeyHash, BTreeSet<i64>>,
     /// Whose identifier has an owner by now.
@@ -154,17 +154,17 @@ impl Parking {
 
     /// How many commands wait for an identifier.
     pub fn commands(&self, awaited: &Identifier) -> usize {
-        self.awaited.get(awaited).map_or(0, |awaited| awaited.commands)
+        self.by_identifier.get(awaited).map_or(0, |awaited| awaited.commands)
     }
 
     /// How many deliveries wait for an identifier beside the first of each command.
     pub fn further_deliveries(&self, awaited: &Identifier) -> usize {
-        self.awaited.get(awaited).map_or(0, |awaited| awaited.places.len() - awaited.commands)
+        self.by_identifier.get(awaited).map_or(0, |awaited| awaited.places.len() - awaited.commands)
     }
 
     /// Somebody has this identifier now.
     pub fn meet(&mut self, identifier: &Identifier) {
-        self.met.extend(self.awaited.get(identifier).into_iter().flat_map(|awaited| &awaited.places));
+        self.met.extend(self.by_identifier.get(identifier).into_iter().flat_map(|awaited| &awaited.places));
     }
 
     fn insert(&mut self, parked: Parked, is_stored: bool) {
@@ -172,7 +172,7 @@ impl Parking {
         self.deadlines.insert((parked.deadline, place));
         let deliveries = self.deliveries.entry(parked.key_hash()).or_default();
         deliveries.insert(place);
-        let awaited = self.awaited.entry(parked.awaits.clone()).or_default();
+        let awaited = self.by_identifier.entry(parked.awaits.clone()).or_default();
         awaited.places.insert(place);
         awaited.commands += usize::from(deliveries.len() == 1);
         self.waiting.insert(place, (parked, is_stored));
@@ -200,7 +200,7 @@ impl Parking {
             self.deliveries.remove(&key);
         }
         // All deliveries of a command wait for the same.
-        if let Some(awaited) = self.awaited.get_mut(&parked.awaits) {
+        if let Some(awaited) = self.by_identifier.get_mut(&parked.awaits) {
             awaited.places.remove(&place);
             awaited.commands -= usize::from(is_last);
         }

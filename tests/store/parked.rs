@@ -95,7 +95,7 @@ async fn what_waits_comes_back_by_its_identifier_its_key_and_its_deadline() {
     let unasked = BatchPlan { parked: false, ..plan };
     assert!(load(&mut connection, &state, &unasked).await.parked.is_empty());
     let plan = BatchPlan { parked: true, keys: vec![other.key_hash()], ..BatchPlan::default() };
-    assert_eq!(load(&mut connection, &state, &plan).await.parked, [other.clone()]);
+    assert_eq!(load(&mut connection, &state, &plan).await.parked, std::slice::from_ref(&other));
 
     let due = |until, limit| {
         let query = DueQuery { until: at(until), limit, merchants: vec![merchant("m")] };
