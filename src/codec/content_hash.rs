@@ -155,6 +155,7 @@ impl Content {
                     profile_change_needs_active,
                     key_form,
                     unknown_customer,
+                    clear,
                 } = &**body;
                 self.optional_instant("effective_from", *effective_from);
                 self.optional_string("name", name);
@@ -181,6 +182,7 @@ impl Content {
                 self.optional_flag("profile_change_needs_active", *profile_change_needs_active);
                 self.word("key_form", key_form.map(KeyForm::name));
                 self.word("unknown_customer", unknown_customer.map(UnknownCustomer::name));
+                self.words("clear", clear.iter().map(|field| field.name()));
             }
             Body::Unit(body) => {
                 let UnitDefinition {

@@ -157,6 +157,7 @@ pub(super) fn merchant_config(
             profile_change_needs_active,
             key_form,
             unknown_customer,
+            clear,
         }) => Body::Settings(Box::new(SettingsPatch {
             effective_from,
             expected_version,
@@ -177,6 +178,7 @@ pub(super) fn merchant_config(
             profile_change_needs_active,
             key_form: key_form.map(Into::into),
             unknown_customer: unknown_customer.map(Into::into),
+            clear: clear.into_iter().map(Into::into).collect(),
         })),
         wire::ConfigBody::Unit(wire::Unit {
             unit_id: id,

@@ -161,6 +161,7 @@ pub struct Settings {
     pub profile_change_needs_active: Option<bool>,
     pub key_form: Option<KeyForm>,
     pub unknown_customer: Option<UnknownCustomer>,
+    pub clear: Vec<SettingsField>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -241,6 +242,7 @@ words! {
     PhoneFormat = config::PhoneFormat { E164, Any }
     KeyForm = config::KeyForm { Any, Token }
     UnknownCustomer = config::UnknownCustomer { Reject, Enrol }
+    SettingsField = config::SettingsField { Name, Email, Phone }
     UnitKind = config::UnitKind { Points, Money, Discount, Product }
     Rounding = config::Rounding { Floor, HalfUp, HalfEven, Ceiling }
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::config::{
-    KeyForm, MerchantStatus, MoneyValue, OnMatch, PhoneFormat, Preset, Rounding, UnitKind, UnknownCustomer,
+    KeyForm, MerchantStatus, MoneyValue, OnMatch, PhoneFormat, Preset, Rounding, SettingsField, UnitKind,
+    UnknownCustomer,
 };
 use super::customer::IdentifierKind;
 use super::words::words;
@@ -233,6 +234,7 @@ pub struct SettingsPatch {
     pub profile_change_needs_active: Option<bool>,
     pub key_form: Option<KeyForm>,
     pub unknown_customer: Option<UnknownCustomer>,
+    pub clear: Vec<SettingsField>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -90,7 +90,9 @@ fn a_file_makes_another_merchant_the_same() {
     let (merchant, other) = (Shop::of_lane(&installation, 0).merchant, Shop::of_lane(&installation, 1).merchant);
     let file = json!({
         "merchant_id": merchant,
-        "settings": { "preset": "stamp_cards", "status": "active", "social": { "web": "cafe.example" } },
+        "settings": {
+            "preset": "stamp_cards", "status": "active", "email": "hello@cafe.example", "social": { "web": "cafe.example" },
+        },
         "units": [{ "unit_id": "stamps", "name": "Stamps", "value": { "numerator": 1, "denominator": 10, "currency": "EUR" } }],
     });
     must(&apply(&installation, &file, &[]));
@@ -99,7 +101,7 @@ fn a_file_makes_another_merchant_the_same() {
         copy["settings"],
         json!({
             "match_by": ["email", "phone"], "on_match": "reject", "required_fields": ["first_name"],
-            "social": { "web": "cafe.example" },
+            "email": "hello@cafe.example", "social": { "web": "cafe.example" },
         })
     );
     assert_eq!(copy["units"][0]["value"], file["units"][0]["value"]);
@@ -109,6 +111,15 @@ fn a_file_makes_another_merchant_the_same() {
     copy.as_object_mut().expect("a document").remove("versions");
     must(&apply(&installation, &copy, &[]));
     assert_eq!(without_versions(export(&installation, other)), copy);
+
+    // What the copy should not have is emptied by name.
+    let emptied = json!({ "merchant_id": other, "settings": { "clear": ["email"] } });
+    let told = must(&apply(&installation, &emptied, &[]));
+    assert_eq!(told[0], "settings.email: hello@cafe.example -> null");
+    assert!(told.contains(&"settings: updated, version 2".to_owned()), "{told:?}");
+    copy["settings"].as_object_mut().expect("settings").remove("email");
+    assert_eq!(without_versions(export(&installation, other)), copy);
+    assert_eq!(must(&apply(&installation, &emptied, &[])).last().map(String::as_str), Some("Nothing to do."));
     worker.finish();
     installation.assert_audit_holds();
 }

@@ -26,8 +26,8 @@ use crate::store::{Databases, StoreError};
     long_about = "Makes a merchant's configuration what a file says, a document as `config export` prints it: shows the difference to what \
                   the database has, field by field, sends the commands that are needed (one for the settings, one for each unit that is new \
                   or differs), and waits for their results.\n\nWhat the file does not name stays, and is named: units, and settings that \
-                  it leaves out or has as null (a command can't take a name, an e-mail address or a phone away). `preset` in the settings \
-                  sets what it stands for; the fields beside it still count.\n\nThe file is judged by the worker's own rules before anything \
+                  it leaves out or has as null. `clear` in the settings, a list, empties `name`, `email` and `phone`; `preset` sets what \
+                  it stands for, and the fields beside it still count.\n\nThe file is judged by the worker's own rules before anything \
                   is sent. Each command names the version that the difference was made for (the file's, where it has `versions`), so what \
                   somebody else changes meanwhile is not overwritten. It can be run again at any time, also after it was interrupted: the \
                   same change of the same version is the same command, and is applied once.\n\nWorkers must be of this version or newer; \

@@ -74,7 +74,7 @@ pub fn difference(document: &Document, config: &MerchantConfig, decoder: &Decode
             lines: if patch.is_empty() { vec!["settings: new".to_owned()] } else { lines("settings", &before, &patch) },
             expected: document.versions.settings.unwrap_or(latest),
             latest,
-            command: tagged("settings", patch),
+            command: tagged("settings", clearing(patch)),
         });
     }
     let first = settings_fields(&MerchantConfig::default());
@@ -219,6 +219,15 @@ fn differing(before: &Fields, after: &Fields) -> Fields {
     differ.map(|(field, value)| (field.clone(), value.clone())).collect()
 }
 
+/// The settings' command that makes this difference: null would keep what it shall empty.
+fn clearing(patch: Fields) -> Fields {
+    let (emptied, mut fields): (Fields, Fields) = patch.into_iter().partition(|(_, value)| value.is_null());
+    if !emptied.is_empty() {
+        fields.insert("clear".to_owned(), emptied.into_iter().map(|(field, _)| Value::String(field)).collect());
+    }
+    fields
+}
+
 fn lines(object: &str, before: &Fields, patch: &Fields) -> Vec<String> {
     let old = |field: &str| before.get(field).map_or_else(|| "null".to_owned(), shown);
     patch.iter().map(|(field, value)| format!("{object}.{field}: {} -> {}", old(field), shown(value))).collect()
@@ -276,7 +285,7 @@ mod tests {
     #[test]
     fn the_difference_is_told_field_by_field() {
         // settings, units, what is told, what is left alone
-        let cases: [(Value, Value, &[&str], &[&str]); 9] = [
+        let cases: [(Value, Value, &[&str], &[&str]); 10] = [
             (json!(null), json!([]), &[], &["settings.email", "settings.time_zone", "unit gift", "unit points"]),
             (
                 json!({ "time_zone": "UTC" }),
@@ -290,6 +299,12 @@ mod tests {
                 json!([]),
                 &["settings.name: null -> Cafe"],
                 &["settings.email", "settings.time_zone", "unit gift", "unit points"],
+            ),
+            (
+                json!({ "clear": ["email", "phone"] }),
+                json!([]),
+                &["settings.email: hello@cafe.example -> null"],
+                &["settings.time_zone", "unit gift", "unit points"],
             ),
             // As it would be stored.
             (
@@ -415,6 +430,16 @@ mod tests {
         assert_eq!(again[0]["command"], first[0]["command"]);
         assert_eq!(again[0]["expected_version"], 3);
         assert_ne!(again[0]["envelope"]["idempotency_key"], first[0]["envelope"]["idempotency_key"]);
+    }
+
+    #[test]
+    fn what_is_emptied_is_cleared_by_the_command() {
+        let settings = json!({ "clear": ["email", "phone"], "name": "Cafe" });
+        let file = json!({ "merchant_id": "cafe", "settings": settings });
+        let found = against(&cafe(), &file).expect("it is right");
+        let commands: Vec<&Value> = found.changes.iter().map(|change| &change.command).collect();
+        assert_eq!(commands, [&json!({ "type": "settings", "clear": ["email"], "name": "Cafe" })]);
+        assert!(against(&applied(&cafe(), &file), &file).expect("it is right").changes.is_empty());
     }
 
     #[test]

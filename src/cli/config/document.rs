@@ -63,8 +63,9 @@ pub fn written(merchant: &MerchantId, config: &MerchantConfig) -> serde_json::Re
 pub fn settings_fields(config: &MerchantConfig) -> Fields {
     let latest = config.latest_settings().map(|latest| config_command::settings(&latest.settings));
     let mut fields = fields(&latest.unwrap_or_else(|| config_command::settings(&Settings::default())));
-    // It stands for other fields, and no version holds it.
+    // They say something of other fields, and no version holds them.
     fields.remove("preset");
+    fields.remove("clear");
     fields
 }
 

@@ -144,6 +144,7 @@ fn commands() {
         profile_change_needs_active: Some(false),
         key_form: Some(KeyForm::Token),
         unknown_customer: Some(UnknownCustomer::Enrol),
+        clear: vec![SettingsField::Phone, SettingsField::Name],
     };
     let unit = Unit {
         unit_id: "u".into(),
