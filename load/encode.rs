@@ -125,8 +125,8 @@ impl Encoder {
                     out.long(0);
                 });
                 out.option_long(*max_age_s).option_long(None);
-                // preset to key_form; unknown_customer, of whose words the second is `enrol`; park_s, expected_version
-                out.nulls(11).option_long(enrols.then_some(1)).nulls(2);
+                // preset to key_form; unknown_customer, of whose words the second is `enrol`; park_s; nothing to clear; expected_version
+                out.nulls(11).option_long(enrols.then_some(1)).nulls(1).long(0).nulls(1);
             }
             Body::Unit { unit, name, scale, effective_from, rules } => {
                 out.option_long(effective_from.map(|time| self.timeline.instant(time)));

@@ -6,7 +6,7 @@ use crate::domain::UnitId;
 use crate::domain::config::{Expiry, MoneyValue, Settings, UnitVersion};
 use crate::domain::customer::IdentifierKind;
 
-/// Every field of these settings; only `preset` says nothing.
+/// Every field of these settings; only `preset` and `clear` say nothing.
 pub fn settings(settings: &Settings) -> wire::Settings {
     let Settings {
         name,
@@ -46,6 +46,7 @@ pub fn settings(settings: &Settings) -> wire::Settings {
         key_form: Some((*key_form).into()),
         unknown_customer: Some((*unknown_customer).into()),
         park_s: Some(*park_s),
+        clear: Vec::new(),
     }
 }
 

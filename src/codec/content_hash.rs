@@ -156,6 +156,7 @@ impl Content {
                     key_form,
                     unknown_customer,
                     park_s,
+                    clear,
                 } = &**body;
                 self.optional_instant("effective_from", *effective_from);
                 self.optional_string("name", name);
@@ -183,6 +184,7 @@ impl Content {
                 self.word("key_form", key_form.map(KeyForm::name));
                 self.word("unknown_customer", unknown_customer.map(UnknownCustomer::name));
                 self.optional_number("park_s", *park_s);
+                self.words("clear", clear.iter().map(|field| field.name()));
             }
             Body::Unit(body) => {
                 let UnitDefinition {

@@ -158,6 +158,7 @@ pub(super) fn merchant_config(
             key_form,
             unknown_customer,
             park_s,
+            clear,
         }) => Body::Settings(Box::new(SettingsPatch {
             effective_from,
             expected_version,
@@ -179,6 +180,7 @@ pub(super) fn merchant_config(
             key_form: key_form.map(Into::into),
             unknown_customer: unknown_customer.map(Into::into),
             park_s,
+            clear: clear.into_iter().map(Into::into).collect(),
         })),
         wire::ConfigBody::Unit(wire::Unit {
             unit_id: id,

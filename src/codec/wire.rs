@@ -162,6 +162,7 @@ pub struct Settings {
     pub key_form: Option<KeyForm>,
     pub unknown_customer: Option<UnknownCustomer>,
     pub park_s: Option<i64>,
+    pub clear: Vec<SettingsField>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -242,6 +243,7 @@ words! {
     PhoneFormat = config::PhoneFormat { E164, Any }
     KeyForm = config::KeyForm { Any, Token }
     UnknownCustomer = config::UnknownCustomer { Reject, Enrol, Park }
+    SettingsField = config::SettingsField { Name, Email, Phone }
     UnitKind = config::UnitKind { Points, Money, Discount, Product }
     Rounding = config::Rounding { Floor, HalfUp, HalfEven, Ceiling }
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::config::{
-    KeyForm, MerchantStatus, MoneyValue, OnMatch, PhoneFormat, Preset, Rounding, UnitKind, UnknownCustomer,
+    KeyForm, MerchantStatus, MoneyValue, OnMatch, PhoneFormat, Preset, Rounding, SettingsField, UnitKind,
+    UnknownCustomer,
 };
 use super::customer::IdentifierKind;
 use super::words::words;
@@ -253,6 +254,7 @@ pub struct SettingsPatch {
     pub key_form: Option<KeyForm>,
     pub unknown_customer: Option<UnknownCustomer>,
     pub park_s: Option<i64>,
+    pub clear: Vec<SettingsField>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

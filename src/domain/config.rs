@@ -59,6 +59,15 @@ pub struct Settings {
 }
 
 words! {
+    /// The texts that a merchant may be without. What else may be empty is emptied by an empty value.
+    SettingsField {
+        Name = 1 "name",
+        Email = 2 "email",
+        Phone = 3 "phone",
+    }
+}
+
+words! {
     /// What becomes of a credit or a redeem whose reference leads to nobody.
     UnknownCustomer {
         Reject = 1 "reject",

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::book::Book;
 use super::command::{SettingsPatch, UnitDefinition};
-use super::config::{Expiry, MerchantConfig, Settings, SettingsVersion, UnitKind, UnitVersion, Zone};
+use super::config::{Expiry, MerchantConfig, Settings, SettingsField, SettingsVersion, UnitKind, UnitVersion, Zone};
 use super::customer::IdentifierKind;
 use super::fields::FieldCheck;
 use super::judge::{Accepted, Case};
@@ -112,6 +112,18 @@ fn patch_profile(settings: &mut Settings, patch: &SettingsPatch, check: &mut Fie
         settings.social.clone_from(social);
     }
     settings.status = patch.status.unwrap_or(settings.status);
+    // By the words that there are: a list may name each as often as it likes.
+    for field in SettingsField::ALL.into_iter().filter(|field| patch.clear.contains(field)) {
+        let (sent, text) = match field {
+            SettingsField::Name => (&patch.name, &mut settings.name),
+            SettingsField::Email => (&patch.email, &mut settings.email),
+            SettingsField::Phone => (&patch.phone, &mut settings.phone),
+        };
+        if sent.is_some() {
+            check.bad(format!("command.{}", field.name()), "can't be set and cleared at once");
+        }
+        *text = None;
+    }
 }
 
 /// How its customers are found, and what is asked of them.

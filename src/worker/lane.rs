@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::Shared;
 use super::recovery::{KAFKA_FENCE_PAUSE, LANE_FENCE_PAUSE, LaneFailure, recover};
-use super::session::{self, LaneOrder};
+use super::session::{self, LaneOrder, told_to_end};
 use crate::retry::Backoff;
 use crate::telemetry::metrics::{self, LaneState, RecoveryCause};
 
@@ -104,7 +104,7 @@ pub(super) async fn own(shared: Arc<Shared>, lane: i32, mut orders: watch::Recei
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = &mut ended => break,
-            () = told_to_end(&mut orders), if !may_finish => break,
+            _ = told_to_end(&mut orders), if !may_finish => break,
         }
     }
     metrics::lane_released(lane);
@@ -141,9 +141,4 @@ async fn ended(mut orders: watch::Receiver<LaneOrder>) {
         let _ = orders.wait_for(|order| matches!(order, LaneOrder::GiveUp)).await;
     };
     let _ = tokio::time::timeout(FINISH_PATIENCE, given_up).await;
-}
-
-/// An error means that the supervisor is gone, which ends the lane as well.
-async fn told_to_end(orders: &mut watch::Receiver<LaneOrder>) {
-    let _ = orders.wait_for(|order| matches!(order, LaneOrder::GiveUp | LaneOrder::Finish)).await;
 }

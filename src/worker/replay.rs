@@ -1,6 +1,10 @@
 //! Bringing a restored or empty database up to what was published: the journal's batches are applied again, from the topics, without
 //! publishing. Each must come to the outcomes whose hash the journal holds.
+//!
+//! What a record says may have become known since: the registry has learned its schema, or this program reads more. Then it became a dead
+//! letter, which lies in the topic of those, and becomes one again.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::apply::{ApplyError, LaneMemory};
@@ -12,10 +16,11 @@ use crate::codec::outcomes_hash;
 use crate::codec::outgoing::OutgoingReader;
 use crate::codec::wire::Journal;
 use crate::config::Settings;
+use crate::domain::command::{Content, DeadLetter, DeadLetterClass};
 use crate::domain::{CommandTopic, Frontier, Position, RULES_VERSION};
 use crate::kafka::commands::Committed;
 use crate::kafka::ranges::RangeReader;
-use crate::record::{InboundRecord, OutTopic};
+use crate::record::{Header, InboundRecord, OutTopic, TopicNames};
 use crate::store::{LaneConnection, StoreErrorKind};
 use crate::telemetry::health::Health;
 
@@ -65,11 +70,12 @@ async fn recover_lane(shared: &Arc<Shared>, lane: i32) -> Result<Replayed, LaneF
     let mut commands = 0;
     let (mut state, mut memory) = take_over(shared, &mut connection, lane).await?;
     let mut sources = Sources::open(shared, lane)?;
+    // Read only where a batch comes to something else without them.
+    let mut letters: Option<DeadLetters> = None;
     while state.batch < published {
-        let batch = sources.journaled_after(state.batch)?;
-        let (records, after) = sources.records(&state, &batch)?;
+        let batch = sources.batch_after(&state)?;
         commands += loop {
-            match apply_again(shared, &mut connection, &mut memory, &mut state, &batch, &records, after).await {
+            match apply_again(shared, &mut connection, &mut memory, &mut state, &batch, letters.as_ref()).await {
                 // A worker that has the lane halted takes it from time to time, to look at it again.
                 Err(LaneFailure::LaneLost(lost)) => {
                     let before = state.batch;
@@ -78,7 +84,14 @@ async fn recover_lane(shared: &Arc<Shared>, lane: i32) -> Result<Replayed, LaneF
                         return Err(LaneFailure::LaneLost(lost));
                     }
                 }
-                applied => break applied?,
+                Err(failure) => return Err(failure),
+                Ok(Again::Applied { commands }) => break commands,
+                Ok(Again::Differs(_)) if letters.is_none() => {
+                    connection.rollback().await?;
+                    letters = Some(sources.dead_letters()?);
+                    memory = LaneMemory::load(shared, &mut connection, lane).await?;
+                }
+                Ok(Again::Differs(how)) => return Err(LaneFailure::Halt(how)),
             }
         };
     }
@@ -99,15 +112,34 @@ fn no_row() -> LaneFailure {
     LaneFailure::Halt("no row in Postgres: run `loyalty-worker topics create` first".to_owned())
 }
 
+/// A batch as it was.
+struct PastBatch {
+    journal: Journal<'static>,
+    /// In the order of the merge.
+    records: Vec<InboundRecord>,
+    /// The frontier behind it.
+    after: Frontier,
+}
+
+/// Where records stood that could not be answered, and why they could not.
+type DeadLetters = HashMap<Position, DeadLetterClass>;
+
+enum Again {
+    Applied {
+        commands: u64,
+    },
+    /// It comes to something else, which is not committed. The memory is of no use any more.
+    Differs(String),
+}
+
 async fn apply_again(
     shared: &Arc<Shared>,
     connection: &mut LaneConnection,
     memory: &mut LaneMemory,
     state: &mut LaneState,
-    batch: &Journal<'_>,
-    records: &[InboundRecord],
-    after: Frontier,
-) -> Result<u64, LaneFailure> {
+    PastBatch { journal: batch, records, after }: &PastBatch,
+    letters: Option<&DeadLetters>,
+) -> Result<Again, LaneFailure> {
     let number = batch.batch;
     let halt = |what: String| LaneFailure::Halt(format!("batch {number}: {what}"));
     if batch.rules_version != RULES_VERSION {
@@ -132,17 +164,24 @@ async fn apply_again(
     memory.skip_exactly(
         batch.skipped.iter().filter_map(|position| Some((shared.names.command_of(&position.topic)?, position.offset))),
     );
-    let deliveries = memory.decode(shared, records, &mut RegistryPatience::new()).await;
+    let mut deliveries = memory.decode(shared, records, &mut RegistryPatience::new()).await;
+    for delivery in &mut deliveries {
+        if let Some(class) = letters.and_then(|letters| letters.get(&delivery.position)) {
+            // Why is told only where it is published.
+            let letter = DeadLetter { class: *class, message: String::new(), schema_id: None };
+            delivery.content = Content::DeadLetter(letter);
+        }
+    }
     let decided =
-        memory.decide(connection, state, deliveries, after, due_limit).await.map_err(|error| match error {
+        memory.decide(connection, state, deliveries, *after, due_limit).await.map_err(|error| match error {
             ApplyError::Store(lost) if lost.kind == StoreErrorKind::LaneLost => LaneFailure::from(lost),
             error => halt(error.to_string()),
         })?;
     let hash = hex(&outcomes_hash(&decided.changes));
     if hash != batch.outcomes_hash {
-        return Err(halt(format!(
-            "comes to other outcomes than those that were published ({hash} instead of {}): stop, and compare the binary and the topics \
-             with those of that time",
+        return Ok(Again::Differs(format!(
+            "batch {number}: comes to other outcomes than those that were published ({hash} instead of {}): stop, and compare the binary \
+             and the topics with those of that time",
             batch.outcomes_hash
         )));
     }
@@ -150,7 +189,22 @@ async fn apply_again(
     connection.advance(memory.lane, state, &decided.next, None, None).await?;
     connection.commit().await?;
     *state = decided.next;
-    Ok(decided.changes.outcomes.len() as u64)
+    Ok(Again::Applied { commands: decided.changes.outcomes.len() as u64 })
+}
+
+/// What a dead letter says of its record, by the last headers of each name: what the sender wrote stands before them.
+fn told_by(headers: &[Header], names: &TopicNames) -> Option<(Position, DeadLetterClass)> {
+    let text = |name: &str| {
+        let header = headers.iter().rev().find(|header| header.name == name)?;
+        std::str::from_utf8(&header.value).ok()
+    };
+    let position = Position {
+        topic: names.command_of(text("__connect.errors.topic")?)?,
+        partition: text("__connect.errors.partition")?.parse().ok()?,
+        offset: text("__connect.errors.offset")?.parse().ok()?,
+    };
+    let code = text("__connect.errors.class.name")?;
+    Some((position, DeadLetterClass::ALL.into_iter().find(|class| class.code() == code)?))
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -172,6 +226,23 @@ impl<'a> Sources<'a> {
         let journal = RangeReader::open_at_start(&shared.settings.kafka, &name, lane)?;
         let outgoing = OutgoingReader::new(shared.registry.clone());
         Ok(Sources { shared, lane, journal, outgoing, topics: Default::default() })
+    }
+
+    fn batch_after(&mut self, state: &LaneState) -> Result<PastBatch, LaneFailure> {
+        let journal = self.journaled_after(state.batch)?;
+        let (records, after) = self.records(state, &journal)?;
+        Ok(PastBatch { journal, records, after })
+    }
+
+    /// All of the lane's that are kept.
+    fn dead_letters(&self) -> Result<DeadLetters, LaneFailure> {
+        let name = self.shared.names.out(OutTopic::DeadLetters);
+        let mut reader = RangeReader::open_at_start(&self.shared.settings.kafka, &name, self.lane)?;
+        let mut letters = DeadLetters::new();
+        while let Some(record) = reader.read_next()? {
+            letters.extend(told_by(&record.headers, &self.shared.names));
+        }
+        Ok(letters)
     }
 
     /// The journal's record of the batch that follows `batch`; earlier ones are passed.

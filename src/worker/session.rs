@@ -68,7 +68,7 @@ pub(super) async fn work(
                 session.intake.read().map_err(|error| intake_failure(session.memory.lane, &error))?;
                 if session.unpublished() < shared.settings.worker.max_unpublished_batches as i64 {
                     if let Some((taken, deliveries)) = session.take(shared, orders).await? {
-                        session.apply(shared, taken, deliveries).await?;
+                        session.apply(shared, taken, deliveries, orders).await?;
                         continue;
                     }
                     session.forget_published().await?;
@@ -84,6 +84,11 @@ pub(super) async fn work(
             () = tokio::time::sleep_until(report_due.into()) => {}
         }
     }
+}
+
+/// Resolves when the lane is to end. False: the supervisor is gone, which ends the lane as well, and nobody will say so any more.
+pub(super) async fn told_to_end(orders: &mut watch::Receiver<LaneOrder>) -> bool {
+    orders.wait_for(|order| matches!(order, LaneOrder::GiveUp | LaneOrder::Finish)).await.is_ok()
 }
 
 async fn sleep_until(at: Option<Clock>) {
@@ -153,6 +158,7 @@ impl Session {
         shared: &Arc<Shared>,
         mut taken: Taken,
         mut deliveries: Vec<Delivery>,
+        orders: &mut watch::Receiver<LaneOrder>,
     ) -> Result<(), LaneFailure> {
         fail_point::reached("after-poll");
         let lane = self.memory.lane;
@@ -171,7 +177,11 @@ impl Session {
             Err(error) if is_poisoned(&error) => {
                 // The search takes the lane row's lock itself.
                 self.connection.rollback().await?;
-                return Err(probe::find_poison(shared, lane, &self.state, &taken, &error).await);
+                return tokio::select! {
+                    failure = probe::find_poison(shared, lane, &self.state, &taken, &error) => Err(failure),
+                    // Whoever has the lane next meets the record again. What is applied is still published, and nothing more is taken.
+                    true = told_to_end(orders) => Ok(()),
+                };
             }
             Err(ApplyError::Store(error)) => return Err(error.into()),
             Err(error) => return Err(LaneFailure::Halt(error.to_string())),

@@ -129,14 +129,14 @@ fn a_registry_that_is_slow_is_asked_once() {
 }
 
 /// A sender's new schema of credits; its id.
-fn register_credit_with(installation: &Installation, field: &str) -> u32 {
+pub fn register_credit_with(installation: &Installation, field: &str) -> u32 {
     let registry = RegistryClient::new(&RegistrySettings::at(&installation.stack.registry_url)).expect("a client");
     let subject = format!("{}credit-value", installation.prefix);
     registry.register(&subject, &credit_with(field)).expect("registers")
 }
 
 /// 70 points for ada, by such a schema.
-fn send_credit_with_more(shop: &Shop, id: u32, idempotency_key: &str) -> Position {
+pub fn send_credit_with_more(shop: &Shop, id: u32, idempotency_key: &str) -> Position {
     let mut value = framing::confluent(id, Vec::new(), |out| {
         out.extend(wire::datum(&credit_of_ada(shop.merchant, idempotency_key, None)))
     });

@@ -167,3 +167,42 @@ fn a_poisoned_record_until_it_is_skipped() {
     worker.finish();
     installation.assert_audit_holds();
 }
+
+/// The search asks Postgres, which may take long; whoever has the lane next meets the record again.
+#[test]
+fn the_search_for_a_poisoned_record_ends_when_the_worker_is_told_to_stop() {
+    let installation = Installation::new("poison-stopped");
+    let worker = installation.worker_with(&[("LOYALTY_POISON_KEY", "poison")]);
+    let mut shop = Shop::of_lane(&installation, 0);
+    shop.open("ada");
+    worker.await_all_lanes();
+
+    // One keeps a batch in Postgres until others have come behind it, the other one the search.
+    let (database, batch, search) = (installation.database(), installation.database(), installation.database());
+    batch.execute("begin; lock table customer in access exclusive mode");
+    search.execute("begin; lock table skipped_record in access exclusive mode");
+    let await_waiting = |table: &str| {
+        let waiting = format!(
+            "select count(*) from pg_locks where not granted and relation = '{table}'::regclass
+             and database = (select oid from pg_database where datname = current_database())"
+        );
+        eventually(&format!("the worker waits for {table}"), || (database.one::<i64>(&waiting) > 0).then_some(()));
+    };
+    let send = |key: String| shop.send("credit", &shop.credit(&key, "ada", 1));
+    let mut sent = vec![send("first".to_owned())];
+    await_waiting("customer");
+    sent.extend((0..20).map(|n| send(format!("before-{n}"))));
+    sent.push(send("poison".to_owned()));
+    sent.extend((0..20).map(|n| send(format!("after-{n}"))));
+    batch.execute("commit");
+    await_waiting("skipped_record");
+    worker.stop();
+    search.execute("commit");
+
+    let worker = installation.worker();
+    for position in &sent {
+        assert_eq!(shop.answers.await_answer(position).json["status"], "accepted");
+    }
+    worker.finish();
+    installation.assert_audit_holds();
+}

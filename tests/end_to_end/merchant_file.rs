@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::support::commands::Shop;
@@ -90,7 +91,9 @@ fn a_file_makes_another_merchant_the_same() {
     let (merchant, other) = (Shop::of_lane(&installation, 0).merchant, Shop::of_lane(&installation, 1).merchant);
     let file = json!({
         "merchant_id": merchant,
-        "settings": { "preset": "stamp_cards", "status": "active", "social": { "web": "cafe.example" } },
+        "settings": {
+            "preset": "stamp_cards", "status": "active", "email": "hello@cafe.example", "social": { "web": "cafe.example" },
+        },
         "units": [{ "unit_id": "stamps", "name": "Stamps", "value": { "numerator": 1, "denominator": 10, "currency": "EUR" } }],
     });
     must(&apply(&installation, &file, &[]));
@@ -99,7 +102,7 @@ fn a_file_makes_another_merchant_the_same() {
         copy["settings"],
         json!({
             "match_by": ["email", "phone"], "on_match": "reject", "required_fields": ["first_name"],
-            "social": { "web": "cafe.example" },
+            "email": "hello@cafe.example", "social": { "web": "cafe.example" },
         })
     );
     assert_eq!(copy["units"][0]["value"], file["units"][0]["value"]);
@@ -109,6 +112,15 @@ fn a_file_makes_another_merchant_the_same() {
     copy.as_object_mut().expect("a document").remove("versions");
     must(&apply(&installation, &copy, &[]));
     assert_eq!(without_versions(export(&installation, other)), copy);
+
+    // What the copy should not have is emptied by name.
+    let emptied = json!({ "merchant_id": other, "settings": { "clear": ["email"] } });
+    let told = must(&apply(&installation, &emptied, &[]));
+    assert_eq!(told[0], "settings.email: hello@cafe.example -> null");
+    assert!(told.contains(&"settings: updated, version 2".to_owned()), "{told:?}");
+    copy["settings"].as_object_mut().expect("settings").remove("email");
+    assert_eq!(without_versions(export(&installation, other)), copy);
+    assert_eq!(must(&apply(&installation, &emptied, &[])).last().map(String::as_str), Some("Nothing to do."));
     worker.finish();
     installation.assert_audit_holds();
 }
@@ -127,7 +139,7 @@ fn what_somebody_else_has_changed_is_not_overwritten() {
     file["units"][0]["min_amount"] = json!(10);
     let refused = apply(&installation, &file, &[]);
     assert_eq!(refused.code, Some(1), "{}", refused.stderr);
-    let sentence = "unit points: the file was made for version 1, and somebody else has made version 2";
+    let sentence = "unit points: the file was made for version 1, and version 2 is in force now";
     assert!(refused.stderr.contains(sentence), "{}", refused.stderr);
     assert!(refused.stdout.contains("unit points.name: Dots -> Points"), "{}", refused.stdout);
     file.as_object_mut().expect("a document").remove("versions");
@@ -150,6 +162,44 @@ fn what_somebody_else_has_changed_is_not_overwritten() {
     let again = must(&apply(&installation, &file, &[]));
     assert!(again.contains(&"unit points.name: Stars -> Points".to_owned()), "{again:?}");
     assert_eq!(export(&installation, merchant)["versions"]["units"]["points"], 5);
+    worker.finish();
+    installation.assert_audit_holds();
+}
+
+/// A file changes what is in force, and what is scheduled still comes.
+#[test]
+fn a_schedule_outlasts_what_a_file_changes() {
+    let installation = Installation::new("merchant-schedule");
+    let worker = installation.worker();
+    let mut shop = Shop::of_lane(&installation, 0);
+    let merchant = shop.merchant;
+    configure(&mut shop, "1", json!({ "type": "settings", "name": "Aurora" }));
+    let mut later = shop.command("2", None, json!({ "type": "settings", "time_zone": "Europe/Berlin" }));
+    later["effective_from"] = json!("2099-01-01T00:00:00Z");
+    assert_eq!(shop.ask("merchant-config", &later)["config_version"], 2);
+
+    let mut file = export(&installation, merchant);
+    assert_eq!((&file["settings"], &file["versions"]["settings"]), (&json!({ "name": "Aurora" }), &json!(1)));
+    let still = "Still to come, as it was scheduled: settings from 2099-01-01T00:00:00Z";
+    assert_eq!(must(&apply(&installation, &file, &[])), [still, "Nothing to do."]);
+    file["settings"]["name"] = json!("Borealis");
+    let told = ["settings.name: Aurora -> Borealis", still, "settings: updated, version 4"];
+    assert_eq!(must(&apply(&installation, &file, &[])), told);
+    assert_eq!(export(&installation, merchant)["versions"]["settings"], 3);
+    let versions = installation.database().rows("select time_zone, name from settings_version order by version");
+    let versions: Vec<(String, String)> = versions.iter().map(|row| (row.get(0), row.get(1))).collect();
+    let expected = [("UTC", "Aurora"), ("Europe/Berlin", "Aurora"), ("UTC", "Borealis"), ("Europe/Berlin", "Borealis")];
+    assert_eq!(versions, expected.map(|(zone, name)| (zone.to_owned(), name.to_owned())));
+
+    // About the time when it comes, nobody knows what will be in force when the broker has the command.
+    let soon = Timestamp::from_second(Timestamp::now().as_second() + 120).expect("an instant");
+    let mut later = shop.command("3", None, json!({ "type": "settings", "time_zone": "Europe/Paris" }));
+    later["effective_from"] = json!(soon.to_string());
+    assert_eq!(shop.ask("merchant-config", &later)["status"], "accepted");
+    file["versions"]["settings"] = json!(3);
+    file["settings"]["name"] = json!("Aurora");
+    let refused = apply(&installation, &file, &[]);
+    assert!(refused.code == Some(1) && refused.stderr.contains("comes into force about now"), "{}", refused.stderr);
     worker.finish();
     installation.assert_audit_holds();
 }

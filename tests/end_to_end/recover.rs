@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
+use crate::breakdowns::{register_credit_with, send_credit_with_more};
 use crate::support::commands::Shop;
+use crate::support::proxy::Proxy;
 use crate::support::{Installation, LANES, Traffic, eventually};
 
 #[test]
@@ -39,6 +41,32 @@ pub fn from_nothing(installation: &Installation) -> Installation {
     let said = restored.must(&["recover"]);
     assert!(said.contains(&format!("{LANES} lanes are up to date")), "{said}");
     restored
+}
+
+/// The registry did not have it when the record came, and has it when the database is brought back: the record stays a dead letter.
+#[test]
+fn a_schema_that_was_registered_later_changes_nothing() {
+    let installation = Installation::new("recover-schema");
+    let id = register_credit_with(&installation, "note");
+    let registry = Proxy::before(&installation.stack.registry_url);
+    registry.hide(&format!("/schemas/ids/{id} "));
+    let worker = installation.worker_with(&[("LOYALTY_REGISTRY__URL", &*registry.url)]);
+    let mut shop = Shop::of_lane(&installation, 0);
+    shop.open("ada");
+    for key in ["first", "second"] {
+        let position = send_credit_with_more(&shop, id, key);
+        let letter = shop.answers.await_answer(&position);
+        assert!(letter.is_dead_letter(), "{letter:?}");
+        assert_eq!(letter.headers["__connect.errors.class.name"], "unknown_schema");
+        let credit = shop.credit(&format!("after-the-{key}"), "ada", 5);
+        assert_eq!(shop.ask("credit", &credit)["status"], "accepted");
+    }
+    worker.finish();
+    let lost = installation.database().digests();
+
+    let restored = from_nothing(&installation);
+    assert_eq!(restored.database().digests(), lost);
+    goes_on(&restored);
 }
 
 #[test]

@@ -298,6 +298,7 @@ fn nothing_grows_while_something_is_left_to_do() {
     let mut shop = Shop::of_lane(&installation, 0);
     shop.open("ada");
     worker.await_all_lanes();
+    refused(&["lanes", "resize", "--to", "7"], 2, "two, three or more times as many");
     refused(&RESIZE, 1, "is in the group");
     worker.finish();
 

@@ -10,7 +10,9 @@ use crate::domain::command::{
     Body, Command, Content, CreditAmount, CustomerRef, CustomerUpsert, DeadLetter, DeadLetterClass, Delivery, Envelope,
     FieldProblem, Malformed, RedeemAmount, RefKind, SettingsPatch, UnitDefinition, UpsertMode,
 };
-use crate::domain::config::{KeyForm, MerchantStatus, OnMatch, PhoneFormat, Rounding, UnitKind, UnknownCustomer};
+use crate::domain::config::{
+    KeyForm, MerchantStatus, OnMatch, PhoneFormat, Rounding, SettingsField, UnitKind, UnknownCustomer,
+};
 use crate::domain::customer::IdentifierKind;
 use crate::domain::tests::ledger;
 use crate::domain::{CommandTopic, IdempotencyKey, Instant, MerchantId, Position, ProfileField, Seed, UnitId};
@@ -435,8 +437,9 @@ fn customers_settings() -> impl Strategy<Value = SettingsPatch> {
     let key_form = weighted(0.05, select(&KeyForm::ALL[..]));
     let unknown =
         (weighted(0.3, select(&UnknownCustomer::ALL[..])), weighted(0.2, select(&[0, 30, 3600, 3 * DAY][..])));
-    (status, phone_format, required_fields, flags, on_match, key_form, unknown).prop_map(
-        |(status, phone_format, required_fields, flags, on_match, key_form, unknown)| SettingsPatch {
+    let phone = (weighted(0.1, Just("+49301".to_owned())), prop::bool::weighted(0.1));
+    (status, phone_format, required_fields, flags, on_match, key_form, unknown, phone).prop_map(
+        |(status, phone_format, required_fields, flags, on_match, key_form, unknown, phone)| SettingsPatch {
             status,
             phone_format,
             required_fields,
@@ -447,6 +450,8 @@ fn customers_settings() -> impl Strategy<Value = SettingsPatch> {
             key_form,
             unknown_customer: unknown.0,
             park_s: unknown.1,
+            phone: phone.0,
+            clear: if phone.1 { vec![SettingsField::Phone] } else { vec![] },
             ..SettingsPatch::default()
         },
     )

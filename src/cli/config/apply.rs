@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio::runtime::Handle;
 
 use super::difference::{Change, Difference, difference};
-use super::document::Document;
+use super::document::{self, Document};
 use crate::cli::answers::{Answer, Answers};
 use crate::cli::{CliError, input, output};
 use crate::codec::{Decoder, RegistryClient};
@@ -21,17 +21,21 @@ use crate::query;
 use crate::record::TopicNames;
 use crate::store::{Databases, StoreError};
 
+/// More than a command takes to the broker, and more than two clocks commonly differ.
+const UNCERTAIN_S: i64 = 5 * 60;
+
 #[derive(Args)]
 #[command(
     long_about = "Makes a merchant's configuration what a file says, a document as `config export` prints it: shows the difference to what \
-                  the database has, field by field, sends the commands that are needed (one for the settings, one for each unit that is new \
-                  or differs), and waits for their results.\n\nWhat the file does not name stays, and is named: units, and settings that \
-                  it leaves out or has as null (a command can't take a name, an e-mail address or a phone away). `preset` in the settings \
-                  sets what it stands for; the fields beside it still count.\n\nThe file is judged by the worker's own rules before anything \
-                  is sent. Each command names the version that the difference was made for (the file's, where it has `versions`), so what \
-                  somebody else changes meanwhile is not overwritten. It can be run again at any time, also after it was interrupted: the \
-                  same change of the same version is the same command, and is applied once.\n\nWorkers must be of this version or newer; \
-                  an older one refuses fields that it does not know.",
+                  is in force, field by field, sends the commands that are needed (one for the settings, one for each unit that is new or \
+                  differs), and waits for their results.\n\nWhat the file does not name stays, and is named: units, and settings that it \
+                  leaves out or has as null. `clear` in the settings, a list, empties `name`, `email` and `phone`; `preset` sets what it \
+                  stands for, and the fields beside it still count. What is scheduled still comes, and is named: settings as they are then, \
+                  but for what the schedule changes; a unit whole, as it was put.\n\nThe file is judged by the worker's own rules before \
+                  anything is sent. What somebody else has changed is not overwritten: where the file has `versions`, they must be in \
+                  force, and each command names the latest version that the difference knows of. It can be run again at any time, also \
+                  after it was interrupted: the same change of the same version is the same command, and is applied once.\n\nWorkers must \
+                  be of this version or newer; an older one refuses fields that it does not know.",
     after_help = "Examples:
   loyalty-worker config export shop-1 > shop-1.json    # then change it
   loyalty-worker config apply shop-1.json --dry-run
@@ -64,12 +68,12 @@ pub fn run(options: &Options, settings: &Settings) -> Result<(), CliError> {
     let config = Handle::current().block_on(stored(settings, &merchant)).map_err(CliError::failed)?;
     // It reads JSON only, and so asks the registry nothing.
     let decoder = Decoder::new(1, RegistryClient::new(&settings.registry).map_err(CliError::failed)?);
-    let found = difference(&document, &config, &decoder)?;
+    let now = document::now(&config);
+    let found = difference(&document, &config, now, &decoder)?;
     show(&found)?;
     let changes = &found.changes;
-    let now = Instant::from_micros(jiff::Timestamp::now().as_microsecond());
-    if let Some(scheduled) = changes.iter().find_map(|change| scheduled(change, &config, now)) {
-        return Err(CliError::Failed(scheduled));
+    if let Some(uncertain) = changes.iter().find_map(|change| uncertain(change, &config, now)) {
+        return Err(CliError::Failed(uncertain));
     }
     let conflicts: Vec<String> = changes.iter().filter_map(Change::conflict).collect();
     if !conflicts.is_empty() {
@@ -88,19 +92,24 @@ pub fn run(options: &Options, settings: &Settings) -> Result<(), CliError> {
     send(changes, &merchant, Duration::from_secs(options.wait), settings)
 }
 
-/// A change is in force at once, and made of what is in force now; the difference is to the latest version.
-fn scheduled(change: &Change, config: &MerchantConfig, now: Instant) -> Option<String> {
-    let from = match change.object.strip_prefix("unit ") {
-        Some(unit) => config.latest_unit(&UnitId::new(unit)).map(|latest| latest.effective_from),
-        None => config.latest_settings().map(|latest| latest.effective_from),
+/// The worker changes what is in force when the broker has the command, by the broker's clock. About the time when a schedule comes into
+/// force, that may be another version than the one that this difference is to.
+fn uncertain(change: &Change, config: &MerchantConfig, now: Instant) -> Option<String> {
+    let times: Vec<(Instant, Instant)> = match change.object.strip_prefix("unit ") {
+        Some(unit) => {
+            let versions = config.units.get(&UnitId::new(unit)).into_iter().flatten();
+            versions.map(|version| (version.effective_from, version.recorded_at)).collect()
+        }
+        None => config.settings.iter().map(|version| (version.effective_from, version.recorded_at)).collect(),
     };
-    from.filter(|from| *from > now).map(|from| {
-        format!(
-            "{}: the latest version is scheduled for {from}, and this difference is to it, not to what is in force now. Nothing was \
-             sent. Send a merchant-config command of its own, with the effective_from that is meant",
-            change.object
-        )
-    })
+    let about_now = now.saturating_add_seconds(-UNCERTAIN_S)..=now.saturating_add_seconds(UNCERTAIN_S);
+    // What was in force when it was made was not scheduled.
+    let (from, _) = times.into_iter().find(|(from, made)| from > made && about_now.contains(from))?;
+    Some(format!(
+        "{}: what was scheduled for {from} comes into force about now, and by the brokers' clock it may have come or not. Nothing was \
+         sent. Run this again five minutes after that time",
+        change.object
+    ))
 }
 
 fn read(file: &Path) -> Result<Document, CliError> {
@@ -120,10 +129,15 @@ fn show(found: &Difference) -> Result<(), CliError> {
     for line in found.changes.iter().flat_map(|change| &change.lines) {
         output::line(line)?;
     }
-    match found.left_alone.as_slice() {
-        [] => Ok(()),
-        left => output::line(format_args!("Left alone, since the file does not name it: {}", left.join(", "))),
+    let left = &found.left_alone;
+    if !left.is_empty() {
+        output::line(format_args!("Left alone, since the file does not name it: {}", left.join(", ")))?;
     }
+    let scheduled = &found.scheduled;
+    if !scheduled.is_empty() {
+        output::line(format_args!("Still to come, as it was scheduled: {}", scheduled.join(", ")))?;
+    }
+    Ok(())
 }
 
 fn send(changes: &[Change], merchant: &MerchantId, patience: Duration, settings: &Settings) -> Result<(), CliError> {

@@ -1,7 +1,8 @@
 //! What must change for a merchant's configuration to be what a document says.
 //!
 //! A document is put before the worker's own decoder and rules, in memory, on top of what the database has. So it is read, refused and
-//! normalised as its commands would be, and the difference is between what is and what they would make.
+//! normalised as its commands would be, and the difference is between what is in force and what they would make. Like the commands, it
+//! leaves what is scheduled to its time.
 
 use std::collections::BTreeSet;
 
@@ -24,8 +25,10 @@ const SOURCE: &str = "config-apply";
 pub struct Difference {
     /// In the order in which they are to be sent.
     pub changes: Vec<Change>,
-    /// What the database has and the document does not name. It stays.
+    /// What is in force and the document does not name. It stays.
     pub left_alone: Vec<String>,
+    /// What waits for its time. It still comes.
+    pub scheduled: Vec<String>,
 }
 
 /// One command that is needed.
@@ -35,8 +38,10 @@ pub struct Change {
     pub object: String,
     /// Field by field, for people.
     pub lines: Vec<String>,
-    /// The version that the command is for: the document's word, or else the latest.
-    expected: i64,
+    /// The version that the change is made for: the document's word, or else the one in force.
+    made_for: i64,
+    in_force: i64,
+    /// What the command names. It is the one in force, unless others wait behind it.
     latest: i64,
     command: Value,
 }
@@ -44,40 +49,46 @@ pub struct Change {
 impl Change {
     /// Why it must not be sent: the document was made for another version.
     pub fn conflict(&self) -> Option<String> {
-        let Change { object, expected, latest, .. } = self;
-        (expected != latest).then(|| {
-            format!("{object}: the file was made for version {expected}, and somebody else has made version {latest}")
+        let Change { object, made_for, in_force, .. } = self;
+        (made_for != in_force).then(|| {
+            format!("{object}: the file was made for version {made_for}, and version {in_force} is in force now")
         })
     }
 
     /// The record's value. The same change of the same version has the same idempotency key, so that it can be sent again at any time.
     pub fn record(&self, merchant: &MerchantId) -> Vec<u8> {
-        let content = json!([self.command, self.expected]).to_string();
+        let content = json!([self.command, self.latest]).to_string();
         let key = format!("apply-{}", Uuid::from_bytes(lookup_key(&[content.as_str()])).simple());
-        value(merchant, &key, &self.command, Some(self.expected))
+        value(merchant, &key, &self.command, Some(self.latest))
     }
 }
 
-/// Compares a document with what its merchant has. The error names every field that is not right; nothing has been sent.
-pub fn difference(document: &Document, config: &MerchantConfig, decoder: &Decoder) -> Result<Difference, CliError> {
+/// Compares a document with what its merchant has now. The error names every field that is not right; nothing has been sent.
+pub fn difference(
+    document: &Document,
+    config: &MerchantConfig,
+    now: Instant,
+    decoder: &Decoder,
+) -> Result<Difference, CliError> {
     let merchant = MerchantId::new(document.merchant_id.as_str());
-    let (units, made) = tried(document, &merchant, config, decoder)?;
-    let mut difference = Difference::default();
+    let (units, made) = tried(document, &merchant, config, now, decoder)?;
+    let mut difference = Difference { scheduled: scheduled(config, now), ..Difference::default() };
 
-    let (before, after) = (settings_fields(config), settings_fields(&made));
+    let (before, after) = (settings_fields(config, now), settings_fields(&made, now));
     let patch = differing(&before, &after);
     let is_first = config.is_empty() && document.settings.is_some();
     if !patch.is_empty() || is_first {
-        let latest = settings_version(config);
+        let in_force = settings_version(config, now);
         difference.changes.push(Change {
             object: "settings".to_owned(),
             lines: if patch.is_empty() { vec!["settings: new".to_owned()] } else { lines("settings", &before, &patch) },
-            expected: document.versions.settings.unwrap_or(latest),
-            latest,
-            command: tagged("settings", patch),
+            made_for: document.versions.settings.unwrap_or(in_force),
+            in_force,
+            latest: config.latest_settings().map_or(0, |latest| latest.version),
+            command: tagged("settings", clearing(patch)),
         });
     }
-    let first = settings_fields(&MerchantConfig::default());
+    let first = settings_fields(&MerchantConfig::default(), now);
     let names = |field: &str| {
         let settings = document.settings.as_ref();
         settings.and_then(|settings| settings.get(field)).is_some_and(|value| !value.is_null())
@@ -88,10 +99,10 @@ pub fn difference(document: &Document, config: &MerchantConfig, decoder: &Decode
     difference.left_alone.extend(stay.map(|(field, _)| format!("settings.{field}")));
 
     for unit in &units {
-        let Some(after) = made.latest_unit(unit).map(|version| unit_fields(unit, version)) else { continue };
-        let latest = config.latest_unit(unit);
+        let Some(after) = made.unit_at(unit, now).map(|version| unit_fields(unit, version)) else { continue };
+        let in_force = config.unit_at(unit, now);
         let object = format!("unit {unit}");
-        let lines = match latest {
+        let lines = match in_force {
             Some(version) => {
                 let before = unit_fields(unit, version);
                 lines(&object, &before, &differing(&before, &after))
@@ -101,13 +112,24 @@ pub fn difference(document: &Document, config: &MerchantConfig, decoder: &Decode
         if lines.is_empty() {
             continue;
         }
-        let latest = latest.map_or(0, |version| version.version);
-        let expected = document.versions.units.get(unit.as_str()).copied().unwrap_or(latest);
-        difference.changes.push(Change { object, lines, expected, latest, command: tagged("unit", after) });
+        let in_force = in_force.map_or(0, |version| version.version);
+        let made_for = document.versions.units.get(unit.as_str()).copied().unwrap_or(in_force);
+        let latest = config.latest_unit(unit).map_or(0, |latest| latest.version);
+        difference.changes.push(Change { object, lines, made_for, in_force, latest, command: tagged("unit", after) });
     }
     let others = config.units.keys().filter(|unit| !units.contains(unit));
     difference.left_alone.extend(others.map(|unit| format!("unit {unit}")));
     Ok(difference)
+}
+
+fn scheduled(config: &MerchantConfig, now: Instant) -> Vec<String> {
+    let settings = config.settings_after(now);
+    let settings = settings.iter().map(|version| format!("settings from {}", version.effective_from));
+    let units = config.units.keys().flat_map(|unit| {
+        let waiting = config.unit_after(unit, now);
+        waiting.into_iter().map(move |version| format!("unit {unit} from {}", version.effective_from))
+    });
+    settings.chain(units).collect()
 }
 
 /// The document's commands, applied to a copy of what there is: the units that they name, in their order, and what they make.
@@ -115,9 +137,10 @@ fn tried(
     document: &Document,
     merchant: &MerchantId,
     config: &MerchantConfig,
+    now: Instant,
     decoder: &Decoder,
 ) -> Result<(Vec<UnitId>, MerchantConfig), CliError> {
-    let mut trial = Trial { decoder, merchant, book: Book::default(), tried: 0 };
+    let mut trial = Trial { decoder, merchant, now, book: Book::default(), tried: 0 };
     trial.book.configs.insert(merchant.clone(), config.clone());
     let settings = document.settings.iter().map(|settings| ("settings".to_owned(), "settings", settings));
     let units = document.units.iter().enumerate().map(|(index, unit)| (format!("units[{index}]"), "unit", unit));
@@ -143,6 +166,7 @@ fn tried(
 struct Trial<'a> {
     decoder: &'a Decoder,
     merchant: &'a MerchantId,
+    now: Instant,
     book: Book,
     tried: i64,
 }
@@ -160,8 +184,7 @@ impl Trial<'_> {
         let record = InboundRecord {
             // The decoder knows of one lane, so every merchant's is this.
             position: Position { topic: CommandTopic::MerchantConfig, partition: 0, offset: self.tried },
-            // Behind every schedule: what would change is the latest version.
-            timestamp: Instant::LATEST,
+            timestamp: self.now,
             key: Some(self.merchant.as_str().as_bytes().to_vec()),
             value: Some(value(self.merchant, &format!("trial-{}", self.tried), &command, None)),
             headers: Vec::new(),
@@ -223,6 +246,15 @@ fn differing(before: &Fields, after: &Fields) -> Fields {
     differ.map(|(field, value)| (field.clone(), value.clone())).collect()
 }
 
+/// The settings' command that makes this difference: null would keep what it shall empty.
+fn clearing(patch: Fields) -> Fields {
+    let (emptied, mut fields): (Fields, Fields) = patch.into_iter().partition(|(_, value)| value.is_null());
+    if !emptied.is_empty() {
+        fields.insert("clear".to_owned(), emptied.into_iter().map(|(field, _)| Value::String(field)).collect());
+    }
+    fields
+}
+
 fn lines(object: &str, before: &Fields, patch: &Fields) -> Vec<String> {
     let old = |field: &str| before.get(field).map_or_else(|| "null".to_owned(), shown);
     patch.iter().map(|(field, value)| format!("{object}.{field}: {} -> {}", old(field), shown(value))).collect()
@@ -237,226 +269,4 @@ fn shown(value: &Value) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::cli::config::document::written;
-    use crate::codec::RegistryClient;
-    use crate::config::RegistrySettings;
-
-    fn decoder() -> Decoder {
-        Decoder::new(1, RegistryClient::new(&RegistrySettings::at("http://127.0.0.1:1")).unwrap())
-    }
-
-    fn document(value: &Value) -> Document {
-        serde_json::from_value(value.clone()).unwrap_or_else(|error| panic!("{value}: {error}"))
-    }
-
-    fn against(config: &MerchantConfig, file: &Value) -> Result<Difference, CliError> {
-        difference(&document(file), config, &decoder())
-    }
-
-    /// What a merchant has when this file's commands were accepted.
-    fn applied(config: &MerchantConfig, file: &Value) -> MerchantConfig {
-        let made = tried(&document(file), &MerchantId::new("cafe"), config, &decoder());
-        made.unwrap_or_else(|error| panic!("{file}: {error}")).1
-    }
-
-    fn cafe() -> MerchantConfig {
-        let file = json!({
-            "merchant_id": "cafe",
-            "settings": { "time_zone": "Europe/Berlin", "email": "hello@cafe.example" },
-            "units": [
-                { "unit_id": "points", "name": "Points", "expiry_days": 180 },
-                { "unit_id": "gift", "name": "Gift card", "kind": "money", "currency": "EUR", "scale": 2 },
-            ],
-        });
-        applied(&MerchantConfig::default(), &file)
-    }
-
-    fn points(expiry_days: Value) -> Value {
-        json!({ "unit_id": "points", "name": "Points", "expiry_days": expiry_days })
-    }
-
-    #[test]
-    fn the_difference_is_told_field_by_field() {
-        // settings, units, what is told, what is left alone
-        let cases: [(Value, Value, &[&str], &[&str]); 9] = [
-            (json!(null), json!([]), &[], &["settings.email", "settings.time_zone", "unit gift", "unit points"]),
-            (
-                json!({ "time_zone": "UTC" }),
-                json!([points(json!(180))]),
-                &["settings.time_zone: Europe/Berlin -> UTC"],
-                &["settings.email", "unit gift"],
-            ),
-            // Null keeps.
-            (
-                json!({ "email": null, "name": "Cafe" }),
-                json!([]),
-                &["settings.name: null -> Cafe"],
-                &["settings.email", "settings.time_zone", "unit gift", "unit points"],
-            ),
-            // As it would be stored.
-            (
-                json!({ "email": " Hello@CAFE.example" }),
-                json!([]),
-                &[],
-                &["settings.time_zone", "unit gift", "unit points"],
-            ),
-            (
-                json!({ "max_age_s": 60, "social": { "web": "cafe.example" }, "required_fields": ["name"] }),
-                json!([]),
-                &[
-                    "settings.max_age_s: 259200 -> 60",
-                    "settings.required_fields: [] -> [\"name\"]",
-                    "settings.social: {} -> {\"web\":\"cafe.example\"}",
-                ],
-                &["settings.email", "settings.time_zone", "unit gift", "unit points"],
-            ),
-            // What a preset stands for, and what stands beside it.
-            (
-                json!({ "preset": "rewrd", "key_form": "any" }),
-                json!([]),
-                &[
-                    "settings.match_by: [\"external_id\",\"phone\",\"email\"] -> [\"phone\"]",
-                    "settings.profile_change_needs_active: false -> true",
-                ],
-                &["settings.email", "settings.time_zone", "unit gift", "unit points"],
-            ),
-            (
-                json!({ "email": "hello@cafe.example", "time_zone": "Europe/Berlin" }),
-                json!([points(json!(365))]),
-                &["unit points.expiry_days: 180 -> 365"],
-                &["unit gift"],
-            ),
-            // A unit is whole: what is left out is at its default.
-            (
-                json!({ "email": "hello@cafe.example", "time_zone": "Europe/Berlin" }),
-                json!([{ "unit_id": "points", "name": "Dots" }]),
-                &["unit points.expiry_days: 180 -> null", "unit points.name: Points -> Dots"],
-                &["unit gift"],
-            ),
-            (
-                json!({ "email": "hello@cafe.example", "time_zone": "Europe/Berlin" }),
-                json!([{ "unit_id": "stars", "name": "Stars" }, points(json!(180))]),
-                &["unit stars: new"],
-                &["unit gift"],
-            ),
-        ];
-        let config = cafe();
-        for (settings, units, told, left) in cases {
-            let file = json!({ "merchant_id": "cafe", "settings": settings, "units": units });
-            let found = against(&config, &file).unwrap_or_else(|error| panic!("{file}: {error}"));
-            let lines: Vec<&str> = found.changes.iter().flat_map(|change| &change.lines).map(String::as_str).collect();
-            assert_eq!(lines, told, "{file}");
-            assert_eq!(found.left_alone, left, "{file}");
-        }
-    }
-
-    #[test]
-    fn what_is_not_right_is_named_where_it_stands() {
-        let gift = json!({ "unit_id": "gift", "name": "Gift card", "kind": "money", "currency": "EUR", "scale": 3 });
-        // settings, units, exit code, what is told
-        let cases: [(Value, Value, u8, &[&str]); 9] = [
-            (json!({ "tme_zone": "UTC" }), json!([]), 2, &["settings.tme_zone: is not a field"]),
-            (json!({ "max_age_s": "60" }), json!([]), 2, &["settings.max_age_s: must be an integer"]),
-            (json!({ "time_zone": "Asia/Kobe" }), json!([]), 2, &["settings.time_zone: must be an IANA time zone"]),
-            (json!({ "type": "settings" }), json!([]), 2, &["settings.type: is not a field"]),
-            (json!([]), json!([]), 2, &["settings: must be an object"]),
-            (json!({}), json!([{ "unit_id": "points" }]), 2, &["units[0].name: is required"]),
-            // All of it is told at once.
-            (
-                json!({ "match_by": [] }),
-                json!([points(json!(0)), points(json!("x"))]),
-                2,
-                &[
-                    "settings.match_by: must name at least one identifier",
-                    "units[0].expiry_days: must be from 1 to 3650",
-                    "units[1].expiry_days: must be an integer",
-                ],
-            ),
-            (json!({}), json!([points(json!(1)), points(json!(2))]), 2, &["units[1].unit_id: points is there twice"]),
-            (json!({}), json!([gift]), 1, &["units[0]: protected_field: A unit's scale can't change"]),
-        ];
-        let config = cafe();
-        for (settings, units, code, told) in cases {
-            let file = json!({ "merchant_id": "cafe", "settings": settings, "units": units });
-            let error = against(&config, &file).expect_err("it is not right");
-            let text = error.to_string();
-            assert_eq!(error.code(), code, "{file}: {text}");
-            assert!(told.iter().all(|part| text.contains(part)), "{file}: {text}");
-            assert!(text.to_lowercase().contains("nothing was sent"), "{text}");
-        }
-        let nobody = against(&config, &json!({ "merchant_id": "", "settings": {} })).expect_err("nobody");
-        assert!(nobody.to_string().contains("merchant_id of 1 to 64 bytes"), "{nobody}");
-    }
-
-    #[test]
-    fn the_same_change_of_the_same_version_is_the_same_command() {
-        let file = json!({ "merchant_id": "cafe", "settings": { "time_zone": "UTC" }, "units": [points(json!(365))] });
-        let merchant = MerchantId::new("cafe");
-        let records = |config: &MerchantConfig| -> Vec<Value> {
-            let found = against(config, &file).expect("it is right");
-            let records = found.changes.iter().map(|change| change.record(&merchant));
-            records.map(|record| serde_json::from_slice(&record).expect("JSON")).collect()
-        };
-        let config = cafe();
-        let first = records(&config);
-        assert_eq!(first[0]["command"], json!({ "type": "settings", "time_zone": "UTC" }));
-        assert_eq!((&first[0]["expected_version"], &first[1]["expected_version"]), (&json!(1), &json!(1)));
-        assert_eq!(
-            (&first[1]["command"]["type"], &first[1]["command"]["expiry_days"], &first[1]["command"]["step"]),
-            (&json!("unit"), &json!(365), &json!(1))
-        );
-        assert_eq!(records(&config), first);
-
-        // The same change once more, after it was made and taken back.
-        let there = applied(&config, &file);
-        let mut back = file.clone();
-        back["settings"]["time_zone"] = json!("Europe/Berlin");
-        back["units"][0] = points(json!(180));
-        assert_eq!(records(&there), Vec::<Value>::new());
-        let again = records(&applied(&there, &back));
-        assert_eq!(again[0]["command"], first[0]["command"]);
-        assert_eq!(again[0]["expected_version"], 3);
-        assert_ne!(again[0]["envelope"]["idempotency_key"], first[0]["envelope"]["idempotency_key"]);
-    }
-
-    #[test]
-    fn a_file_of_another_version_is_a_conflict_only_where_it_changes_something() {
-        let conflicts = |settings: Value, days: i64| -> Vec<String> {
-            let mut file = json!({ "merchant_id": "cafe", "settings": settings, "units": [points(json!(days))] });
-            file["versions"] = json!({ "settings": 0, "units": { "points": 1 } });
-            let found = against(&cafe(), &file).expect("it is right");
-            found.changes.iter().filter_map(Change::conflict).collect()
-        };
-        let told = conflicts(json!({ "time_zone": "UTC" }), 365);
-        assert_eq!(told, ["settings: the file was made for version 0, and somebody else has made version 1"]);
-        assert_eq!(conflicts(json!({ "time_zone": "Europe/Berlin" }), 365), Vec::<String>::new());
-    }
-
-    #[test]
-    fn what_is_written_says_all_that_the_merchant_has() {
-        let config = cafe();
-        let merchant = MerchantId::new("cafe");
-        let text = written(&merchant, &config).expect("it can be written");
-        let file: Value = serde_json::from_str(&text).expect("JSON");
-        assert_eq!(file["settings"], json!({ "email": "hello@cafe.example", "time_zone": "Europe/Berlin" }));
-        assert_eq!(file["versions"], json!({ "settings": 1, "units": { "gift": 1, "points": 1 } }));
-        assert!(text.find("unit_id") < text.find("expiry_days"), "the schema's order: {text}");
-        let found = against(&config, &file).expect("it is right");
-        assert!(found.changes.is_empty() && found.left_alone.is_empty(), "{found:?}");
-        assert_eq!(applied(&MerchantConfig::default(), &file), config);
-    }
-
-    #[test]
-    fn a_merchants_first_settings_need_no_fields() {
-        let file = json!({ "merchant_id": "cafe", "settings": {} });
-        let lines = |config: &MerchantConfig| -> Vec<String> {
-            let found = against(config, &file).expect("it is right");
-            found.changes.into_iter().flat_map(|change| change.lines).collect()
-        };
-        assert_eq!(lines(&MerchantConfig::default()), ["settings: new"]);
-        let units = json!({ "merchant_id": "cafe", "units": [points(json!(1))] });
-        assert_eq!(lines(&applied(&MerchantConfig::default(), &units)), Vec::<String>::new());
-    }
-}
+mod tests;

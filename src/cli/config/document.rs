@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::codec::{config_command, wire};
 use crate::domain::config::{MerchantConfig, Settings, UnitVersion};
-use crate::domain::{MerchantId, UnitId};
+use crate::domain::{Instant, MerchantId, UnitId};
 
 /// The fields of a command, by their names.
 pub type Fields = Map<String, Value>;
@@ -25,7 +25,7 @@ pub struct Document {
     pub versions: Versions,
 }
 
-/// The versions that a document was made from; 0 for settings that nobody has sent.
+/// The versions that were in force when a document was made; 0 for settings that nobody has sent.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Versions {
@@ -43,33 +43,46 @@ struct Written<'a> {
     versions: Versions,
 }
 
-/// The latest versions of a merchant's settings and units. Settings that are as they are at first are left out.
-pub fn written(merchant: &MerchantId, config: &MerchantConfig) -> serde_json::Result<String> {
-    let first = settings_fields(&MerchantConfig::default());
-    let latest = config.units.keys().filter_map(|unit| Some((unit, config.latest_unit(unit)?)));
-    let latest: Vec<(&UnitId, &Arc<UnitVersion>)> = latest.collect();
+/// What time it is for a configuration: by this machine's clock, or later, if the brokers' has been ahead of it. What was made without an
+/// `effective_from` is in force.
+pub fn now(config: &MerchantConfig) -> Instant {
+    let settings = config.settings.iter().map(|version| version.recorded_at);
+    let units = config.units.values().flatten().map(|version| version.recorded_at);
+    let clock = Instant::from_micros(jiff::Timestamp::now().as_microsecond());
+    settings.chain(units).fold(clock, Ord::max)
+}
+
+/// A merchant's settings and units that are in force. Settings that are as they are at first are left out.
+pub fn written(merchant: &MerchantId, config: &MerchantConfig, now: Instant) -> serde_json::Result<String> {
+    let first = settings_fields(&MerchantConfig::default(), now);
+    let in_force = config.units.keys().filter_map(|unit| Some((unit, config.unit_at(unit, now)?)));
+    let in_force: Vec<(&UnitId, &Arc<UnitVersion>)> = in_force.collect();
     serde_json::to_string_pretty(&Written {
         merchant_id: merchant.as_str(),
-        settings: settings_fields(config).into_iter().filter(|(name, value)| first.get(name) != Some(value)).collect(),
-        units: latest.iter().map(|(unit, version)| config_command::unit(unit, version)).collect(),
+        settings: settings_fields(config, now)
+            .into_iter()
+            .filter(|(name, value)| first.get(name) != Some(value))
+            .collect(),
+        units: in_force.iter().map(|(unit, version)| config_command::unit(unit, version)).collect(),
         versions: Versions {
-            settings: Some(settings_version(config)),
-            units: latest.iter().map(|(unit, version)| (unit.to_string(), version.version)).collect(),
+            settings: Some(settings_version(config, now)),
+            units: in_force.iter().map(|(unit, version)| (unit.to_string(), version.version)).collect(),
         },
     })
 }
 
-/// The latest settings, or those that hold while there are none, as the fields of a command.
-pub fn settings_fields(config: &MerchantConfig) -> Fields {
-    let latest = config.latest_settings().map(|latest| config_command::settings(&latest.settings));
-    let mut fields = fields(&latest.unwrap_or_else(|| config_command::settings(&Settings::default())));
-    // It stands for other fields, and no version holds it.
+/// The settings in force, or those that hold while there are none, as the fields of a command.
+pub fn settings_fields(config: &MerchantConfig, now: Instant) -> Fields {
+    let in_force = config.settings_at(now).map(|version| config_command::settings(&version.settings));
+    let mut fields = fields(&in_force.unwrap_or_else(|| config_command::settings(&Settings::default())));
+    // They say something of other fields, and no version holds them.
     fields.remove("preset");
+    fields.remove("clear");
     fields
 }
 
-pub fn settings_version(config: &MerchantConfig) -> i64 {
-    config.latest_settings().map_or(0, |latest| latest.version)
+pub fn settings_version(config: &MerchantConfig, now: Instant) -> i64 {
+    config.settings_at(now).map_or(0, |version| version.version)
 }
 
 /// A unit as the fields of a command.

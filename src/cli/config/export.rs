@@ -11,8 +11,8 @@ use crate::store::Databases;
 
 #[derive(Args)]
 #[command(
-    long_about = "Prints a merchant's configuration as one JSON document: the latest settings and units that the database has, also where \
-                  they come into force later.\n\n`settings` and `units` have the fields of the commands (schemas/merchant-config.avsc). \
+    long_about = "Prints a merchant's configuration as one JSON document: the settings and units that are in force, as the database has \
+                  them. What is scheduled is not in it, and stays scheduled whatever is applied.\n\n`settings` and `units` have the fields of the commands (schemas/merchant-config.avsc). \
                   Settings that are as they are at first are left out; units are whole. `versions` says which versions these are: `config \
                   apply` refuses to change what somebody else has changed since. Take it out of the file, and it doesn't ask.",
     after_help = "Examples:
@@ -34,5 +34,5 @@ pub async fn run(options: Options, settings: Settings) -> Result<(), CliError> {
     let config = found.ok_or_else(|| {
         CliError::Failed(format!("there is no merchant {merchant}: no merchant-config command of it was ever applied"))
     })?;
-    output::line(document::written(&merchant, &config).map_err(CliError::failed)?)
+    output::line(document::written(&merchant, &config, document::now(&config)).map_err(CliError::failed)?)
 }

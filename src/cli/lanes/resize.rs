@@ -56,6 +56,12 @@ pub async fn run(options: Options, settings: Settings) -> Result<(), CliError> {
     // Counts that differ are what an interruption leaves.
     problems.retain(|problem| problem.kind != TopicProblemKind::PartitionCounts);
     topics_command::report(&problems)?;
+    // Before anybody is asked to stop the workers for a number that can't be had.
+    if let Some((lane, _)) = store.lane(0).await.map_err(CliError::failed)?
+        && lane.lanes != to
+    {
+        check_number(lane.lanes, to)?;
+    }
     nobody_works(&settings).await?;
 
     let counts = topics::partitions(&settings.kafka, &names).await.map_err(CliError::failed)?;
@@ -70,12 +76,7 @@ pub async fn run(options: Options, settings: Settings) -> Result<(), CliError> {
     if from == to && counts.iter().all(|(_, count)| *count == to) {
         return output::line(format_args!("There are {to} lanes."));
     }
-    if to <= from || to % from != 0 {
-        return Err(CliError::Usage(format!(
-            "there are {from} lanes, and --to says {to}: it must be two, three or more times as many, or merchants would change \
-             between the lanes that there are"
-        )));
-    }
+    check_number(from, to)?;
     if let Some((name, count)) = counts.iter().find(|(_, count)| *count != from && *count != to) {
         return Err(CliError::Usage(format!(
             "the topic {name} has {count} partitions, there are {from} lanes, and --to says {to}: say as many as were begun with, or as \
@@ -110,6 +111,16 @@ pub async fn run(options: Options, settings: Settings) -> Result<(), CliError> {
         ))?;
     }
     Ok(())
+}
+
+fn check_number(from: i32, to: i32) -> Result<(), CliError> {
+    if to > from && to % from == 0 {
+        return Ok(());
+    }
+    Err(CliError::Usage(format!(
+        "there are {from} lanes, and --to says {to}: it must be two, three or more times as many, or merchants would change between the \
+         lanes that there are"
+    )))
 }
 
 async fn nobody_works(settings: &Settings) -> Result<(), CliError> {

@@ -129,6 +129,8 @@ fn every_field_of_a_configuration_is_content() {
         json!({"unknown_customer": "reject"}),
         json!({"unknown_customer": "park"}),
         json!({"park_s": 1}),
+        json!({"clear": ["name"]}),
+        json!({"clear": ["name", "email"]}),
     ];
     let units = [
         json!({}),
@@ -164,6 +166,7 @@ fn settings() {
     let settings = wire::Settings {
         match_by: Some(vec![wire::Identifier::Email, wire::Identifier::ExternalId]),
         max_age_s: Some(60),
+        clear: vec![wire::SettingsField::Phone, wire::SettingsField::Email],
         ..Default::default()
     };
     let wire = wire::MerchantConfigCommand {
@@ -172,7 +175,8 @@ fn settings() {
         command: wire::ConfigBody::Settings(settings),
         expected_version: None,
     };
-    let json = json!({"type": "settings", "match_by": ["email", "external_id"], "max_age_s": 60});
+    let json =
+        json!({"type": "settings", "match_by": ["email", "external_id"], "max_age_s": 60, "clear": ["phone", "email"]});
     let more = json!({"effective_from": "2023-11-14T22:13:20Z"});
     assert_same(&avro(CommandTopic::MerchantConfig, &wire), &json_record(CommandTopic::MerchantConfig, json, more));
 }

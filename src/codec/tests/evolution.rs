@@ -170,7 +170,7 @@ fn single_objects_of_this_schema_and_of_the_released_ones_are_understood() {
         expected_version: None,
     };
     let mut datum = wire::datum(&command_of_config);
-    datum.truncate(datum.len() - 2); // two nulls since; that of expected_version is as one of them
+    datum.truncate(datum.len() - 3); // what has been appended since; a null of it takes the place of expected_version's
     let [_, second] = schemas::released(CommandTopic::MerchantConfig);
     let now = command(&avro(CommandTopic::MerchantConfig, &command_of_config));
     let then = command(&record(CommandTopic::MerchantConfig, framed(second, &datum)));

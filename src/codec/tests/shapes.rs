@@ -145,6 +145,7 @@ fn commands() {
         key_form: Some(KeyForm::Token),
         unknown_customer: Some(UnknownCustomer::Enrol),
         park_s: Some(-12),
+        clear: vec![SettingsField::Phone, SettingsField::Name],
     };
     let unit = Unit {
         unit_id: "u".into(),

@@ -130,6 +130,27 @@ ledgers! {
         settings social=                        -> updated, config 3
         settings email=nonsense phone=*21 social=@21 -> invalid_fields, fields command.phone + command.email + command.social
     ";
+
+    a_merchants_texts_are_emptied_by_name: "
+        settings name=Acme email=shop@example.com phone=+49301          -> created, config 1
+        settings clear=phone+email+phone        -> updated, config 2
+        settings clear=email zone=UTC           -> unchanged, config 2
+        settings name=Acme                      -> unchanged, config 2
+        settings name=Miles phone=1 clear=phone+name+email -> invalid_fields, fields command.name + command.phone
+        settings phone=+49301                   -> updated, config 3
+        settings clear=name+phone               -> updated, config 4
+        settings email=shop@example.com         -> updated, config 5
+    ";
+
+    /// What a schedule does not change follows.
+    what_is_emptied_stays_so_when_a_schedule_comes: "
+        settings name=Acme phone=+49301         -> created, config 1
+        settings phone=+49302 from=+1h          -> updated, config 2
+        settings clear=name+phone               -> updated, config 4
+        after  2h
+        settings phone=+49302                   -> unchanged, config 4
+        settings name=Acme                      -> updated, config 5
+    ";
 }
 
 #[test]

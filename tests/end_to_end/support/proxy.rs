@@ -1,4 +1,4 @@
-//! Stands before a server that answers questions, and keeps its answers back for as long as a test wants.
+//! Stands before a server that answers questions, and keeps its answers back, or knows less than it, for as long as a test wants.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -16,6 +16,8 @@ pub struct Proxy {
 #[derive(Default)]
 struct State {
     holds: bool,
+    /// What the server is not asked.
+    hidden: Option<String>,
     /// What came in, by connection.
     asked: Vec<String>,
 }
@@ -39,10 +41,24 @@ impl Proxy {
                     state.asked.len() - 1
                 };
                 let (from, to) = (client.try_clone().expect("a handle"), server.try_clone().expect("a handle"));
+                let (state, back) = (shared.clone(), client.try_clone().expect("a handle"));
+                std::thread::spawn(move || {
+                    pass(from, to, |bytes| {
+                        let is_hidden = note(&state, number, bytes);
+                        if is_hidden {
+                            // Who asks may have gone away.
+                            let _ = (&back).write_all(NOT_FOUND);
+                        }
+                        !is_hidden
+                    });
+                });
                 let state = shared.clone();
-                std::thread::spawn(move || pass(from, to, |bytes| note(&state, number, bytes)));
-                let state = shared.clone();
-                std::thread::spawn(move || pass(server, client, |_| await_open(&state)));
+                std::thread::spawn(move || {
+                    pass(server, client, |_| {
+                        await_open(&state);
+                        true
+                    });
+                });
             }
         });
         Proxy { url, state }
@@ -55,6 +71,11 @@ impl Proxy {
     pub fn let_go(&self) {
         locked(&self.state.0).holds = false;
         self.state.1.notify_all();
+    }
+
+    /// From now on it is as if a registry of schemas did not have what is asked.
+    pub fn hide(&self, question: &str) {
+        locked(&self.state.0).hidden = Some(question.to_owned());
     }
 
     /// How often this was asked.
@@ -79,9 +100,17 @@ impl State {
     }
 }
 
-fn note(state: &(Mutex<State>, Condvar), connection: usize, bytes: &[u8]) {
-    locked(&state.0).asked[connection].push_str(&String::from_utf8_lossy(bytes));
+/// As a registry says that it has no such schema.
+const NOT_FOUND: &[u8] =
+    b"HTTP/1.1 404 Not Found\r\ncontent-type: application/json\r\ncontent-length: 20\r\n\r\n{\"error_code\":40403}";
+
+/// Whether this is hidden. A question is small and comes in one piece.
+fn note(state: &(Mutex<State>, Condvar), connection: usize, bytes: &[u8]) -> bool {
+    let said = String::from_utf8_lossy(bytes);
+    let mut noted = locked(&state.0);
+    noted.asked[connection].push_str(&said);
     state.1.notify_all();
+    noted.hidden.as_ref().is_some_and(|hidden| said.contains(hidden))
 }
 
 fn await_open(state: &(Mutex<State>, Condvar)) {
@@ -89,12 +118,11 @@ fn await_open(state: &(Mutex<State>, Condvar)) {
     drop(open.unwrap_or_else(PoisonError::into_inner));
 }
 
-/// Until either side goes away.
-fn pass(mut from: TcpStream, mut to: TcpStream, before: impl Fn(&[u8])) {
+/// What shall go on, until either side goes away.
+fn pass(mut from: TcpStream, mut to: TcpStream, goes_on: impl Fn(&[u8]) -> bool) {
     let mut bytes = [0; 16 * 1024];
     while let Ok(count @ 1..) = from.read(&mut bytes) {
-        before(&bytes[..count]);
-        if to.write_all(&bytes[..count]).is_err() {
+        if goes_on(&bytes[..count]) && to.write_all(&bytes[..count]).is_err() {
             break;
         }
     }

@@ -9,7 +9,8 @@ use crate::domain::command::{
     Malformed, RedeemAmount, RefKind, SettingsPatch, UnitDefinition, UpsertMode,
 };
 use crate::domain::config::{
-    KeyForm, MerchantStatus, MoneyValue, OnMatch, PhoneFormat, Preset, Rounding, UnitKind, UnknownCustomer,
+    KeyForm, MerchantStatus, MoneyValue, OnMatch, PhoneFormat, Preset, Rounding, SettingsField, UnitKind,
+    UnknownCustomer,
 };
 use crate::domain::customer::{Identifier, IdentifierKind};
 use crate::domain::ids::first_16;
@@ -201,6 +202,7 @@ impl Parser {
                 key_form: options.word("keys", &KeyForm::ALL, |form| form.name()),
                 unknown_customer: options.word("unknown", &UnknownCustomer::ALL, |unknown| unknown.name()),
                 park_s: options.number("park"),
+                clear: options.text("clear").map(|names| settings_fields_of(&names)).unwrap_or_default(),
             })),
             "unit" => Body::Unit(Box::new(UnitDefinition {
                 effective_from: options.text("from").map(|time| self.time(&time)),
@@ -295,6 +297,11 @@ impl Parser {
 fn fields_of(names: &str) -> Vec<ProfileField> {
     let field = |name: &str| ProfileField::ALL.iter().copied().find(|field| field.name() == name).expect("a field");
     names.split('+').filter(|name| !name.is_empty()).map(field).collect()
+}
+
+fn settings_fields_of(names: &str) -> Vec<SettingsField> {
+    let field = |name: &str| SettingsField::ALL.into_iter().find(|field| field.name() == name).expect("a field");
+    names.split('+').map(field).collect()
 }
 
 /// `key:value+key:value`; `@n` stands for n keys.
