@@ -6,7 +6,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicRe
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, FutureProducer, FutureRecord, Producer};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryFuture, FutureProducer, FutureRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::runtime::Runtime;
 
@@ -98,6 +98,33 @@ impl Topics {
         let sent = self.runtime.block_on(self.producer.send(outgoing, Duration::from_secs(30)));
         let delivery = sent.unwrap_or_else(|(error, _)| panic!("writing to {name}: {error}"));
         Position { topic: topic.to_owned(), partition: delivery.partition, offset: delivery.offset }
+    }
+
+    /// Writes them in one transaction: who reads what is committed gets none of them before all.
+    pub fn write_together(&self, topic: &str, key: &str, values: &[Vec<u8>]) -> Vec<Position> {
+        let (name, partition) = (self.name(topic), partition_of(key.as_bytes(), self.lanes));
+        let patience = Duration::from_secs(30);
+        let producer: FutureProducer = self
+            .config
+            .clone()
+            .set("transactional.id", format!("{}together", self.prefix))
+            .create()
+            .expect("a transactional producer");
+        producer.init_transactions(patience).expect("the id");
+        producer.begin_transaction().expect("a transaction");
+        let send = |value: &Vec<u8>| {
+            let record = FutureRecord::<[u8], [u8]>::to(&name).partition(partition);
+            let sent = producer.send_result(record.key(key.as_bytes()).payload(value.as_slice()));
+            sent.map_err(|(error, _)| error).expect("room in the queue")
+        };
+        let sent: Vec<_> = values.iter().map(send).collect();
+        producer.commit_transaction(patience).expect("a commit");
+        let position = |delivery: DeliveryFuture| {
+            let delivery = self.runtime.block_on(delivery).expect("the producer is there");
+            let delivery = delivery.map_err(|(error, _)| error).expect("it is written");
+            Position { topic: topic.to_owned(), partition: delivery.partition, offset: delivery.offset }
+        };
+        sent.into_iter().map(position).collect()
     }
 
     pub fn create(&self, topic: &str, configuration: &[(&str, &str)]) {
