@@ -23,7 +23,7 @@ pub(super) struct LaneMemory {
     /// All merchants of the lane: whose accounts time settles.
     merchants: BTreeSet<MerchantId>,
     /// How many of the lane's commands wait for their customer. While none do, nobody looks for any.
-    parked: i64,
+    pub parked: i64,
     /// What the operator gave up, and why.
     skipped: HashMap<Position, String>,
 }
@@ -141,7 +141,6 @@ impl LaneMemory {
         let configured = rows.settings_versions.iter().map(|(merchant, _)| merchant);
         self.merchants.extend(configured.chain(rows.unit_versions.iter().map(|(merchant, _, _)| merchant)).cloned());
         self.parked += rows.parked.len() as i64 - rows.unparked.len() as i64;
-        metrics::parked_commands(self.lane, self.parked);
         let next = LaneState {
             epoch: state.epoch,
             batch: state.batch + 1,

@@ -172,11 +172,13 @@ async fn apply_again(
             delivery.content = Content::DeadLetter(letter);
         }
     }
-    let decided =
-        memory.decide(connection, state, deliveries, *after, due_limit).await.map_err(|error| match error {
-            ApplyError::Store(lost) if lost.kind == StoreErrorKind::LaneLost => LaneFailure::from(lost),
-            error => halt(error.to_string()),
-        })?;
+    let decided = match memory.decide(connection, state, deliveries, *after, due_limit).await {
+        Ok(decided) => decided,
+        Err(ApplyError::Store(lost)) if lost.kind == StoreErrorKind::LaneLost => return Err(lost.into()),
+        Err(ApplyError::Store(error)) => return Err(halt(error.to_string())),
+        // What was a dead letter may be more than the batch could do.
+        Err(error) => return Ok(Again::Differs(format!("batch {number}: {error}"))),
+    };
     let hash = hex(&outcomes_hash(&decided.changes));
     if hash != batch.outcomes_hash {
         return Ok(Again::Differs(format!(

@@ -256,6 +256,7 @@ impl Session {
         connection.commit().await?;
         metrics::stage_seconds(Stage::Commit, started.elapsed());
         shared.count(&changes);
+        metrics::parked_commands(lane, memory.parked);
         Ok((next, records))
     }
 
