@@ -46,8 +46,8 @@ pub struct Options {
     /// Send at most so many commands per second
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     rate: Option<u32>,
-    /// Wait until every command has its result, print the results as JSON lines (and the positions to standard error), and exit with 1
-    /// if some have none after so many seconds
+    /// Wait until every command has its result, or waits for its customer; print the results, and the events that say so, as JSON lines
+    /// (and the positions to standard error); exit with 1 if some have none after so many seconds
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "30")]
     wait: Option<u64>,
 }

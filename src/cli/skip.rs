@@ -12,8 +12,8 @@ use crate::store::Databases;
 #[command(
     long_about = "Gives up one record that halts its lane: when the lane is recovered next, the record becomes a dead letter of the class \
                   `skipped` instead of being applied. Which record it is says /ready, and the log.\n\nThe lane goes on by itself within \
-                  moments, or when its worker is started again. Nothing else can be skipped this way: a record that was applied already \
-                  stays applied.",
+                  moments, or when its worker is started again. Nothing else can be skipped this way: a record that its lane has passed is \
+                  refused, be it answered or a command that waits for its customer.",
     after_help = "Example:\n  loyalty-worker skip credit/3/81211 --reason \"defect 4711: panics on a leap second\""
 )]
 pub struct Options {
@@ -33,6 +33,12 @@ pub async fn run(options: Options, settings: Settings) -> Result<(), CliError> {
     }
     let Position { topic, partition, offset } = position;
     let store = Databases::connect_lane(&settings.postgres, partition).await.map_err(CliError::failed)?;
+    let lane = store.lane(partition).await.map_err(CliError::failed)?;
+    if lane.is_some_and(|(_, state)| offset < state.frontier.next(topic)) {
+        return Err(CliError::Failed(format!(
+            "{position:?} can't be given up any more: its lane has passed it. It has its answer, or waits for its customer"
+        )));
+    }
     let reason = options.reason.trim();
     if store.skip(&names.command(topic), partition, offset, reason).await.map_err(CliError::failed)? {
         output::line(format_args!("{position:?} will become a dead letter."))

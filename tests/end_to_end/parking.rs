@@ -155,6 +155,8 @@ fn a_poisoned_command_that_waits_is_got_past() {
     let early = shop.send("credit", &shop.credit("poison", "ada", 5));
     parked(&mut Published::of(&installation, &["events"]), &early);
     worker.finish();
+    let refused = installation.call(&["skip", &format!("credit/0/{}", early.offset), "--reason", "impatience"]);
+    assert!(refused.code == Some(1) && refused.stderr.contains("waits for its customer"), "{}", refused.stderr);
 
     let worker = installation.worker_with(&[("LOYALTY_POISON_KEY", "poison")]);
     let hello = shop.send("customer-upsert", &shop.customer("hello", "ada"));

@@ -123,7 +123,7 @@ fn each_with_its_own_rights() {
         let refused = secured.call(user, "worker", arguments);
         assert_eq!(refused.code, Some(1), "{user} may {arguments:?}: {}{}", refused.stdout, refused.stderr);
     }
-    let refused = secured.call("operator", "reader", &["skip", "credit/0/0", "--reason", "none"]);
+    let refused = secured.call("operator", "reader", &["skip", "credit/0/1000000", "--reason", "none"]);
     assert!(refused.code == Some(1) && refused.stderr.contains("permission denied"), "{}", refused.stderr);
 
     let log = worker.log().concat();

@@ -63,8 +63,8 @@ pub struct Options {
     /// Judge them by the time of the replay, as commands that come now: for those that are older than the merchant's max_age_s allows
     #[arg(long)]
     as_of_now: bool,
-    /// Wait until each has its result, print the results as JSON lines (and the positions to standard error), and exit with 1 if some have
-    /// none after so many seconds, or became dead letters again
+    /// Wait until each has its result, or waits for its customer; print the results, and the events that say so, as JSON lines (and the
+    /// positions to standard error); exit with 1 if some have none after so many seconds, or became dead letters again
     #[arg(long, value_name = "SECONDS")]
     wait: Option<u64>,
 }
