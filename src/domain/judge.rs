@@ -91,10 +91,11 @@ pub(super) fn decide_parked(book: &mut Book, parked: &Parked, now: Instant) -> A
 /// Answers a command that has waited in vain.
 pub(super) fn give_up(book: &mut Book, parked: &Parked, at: Instant) -> Answer {
     let key_hash = parked.key_hash();
-    if let Some(first) = book.remembered.get(&key_hash) {
-        return again(first);
-    }
     let occurred_at = parked.command.occurred_at(parked.record_time);
+    // By the first delivery, or by a worker that does not know of commands that wait.
+    if let Some(first) = book.remembered.get(&key_hash) {
+        return known(first, &parked.command, occurred_at, at);
+    }
     let config_version = parked.config_version;
     let decision = Arc::new(Decision { config_version, ..refusal(unknown_customer(), occurred_at, at) });
     remember(book, key_hash, &parked.command, parked.position, &decision);
@@ -104,14 +105,7 @@ pub(super) fn give_up(book: &mut Book, parked: &Parked, at: Instant) -> Answer {
 fn judge(book: &mut Book, command: &Command, moment: Moment, awaits: Option<&Identifier>) -> Judged {
     let envelope = &command.envelope;
     let occurred_at = command.occurred_at(moment.record_time);
-    let unremembered = |rejection: Rejection| {
-        Judged::Answered(Answer {
-            original: None,
-            decision: Arc::new(refusal(rejection, occurred_at, moment.lane_time)),
-            balances: Vec::new(),
-            new_key: None,
-        })
-    };
+    let unremembered = |rejection| Judged::Answered(unremembered(rejection, occurred_at, moment.lane_time));
 
     let config = book.config(&envelope.merchant_id);
     // A malformed merchant-config command is told what is wrong with it, not to send one.
@@ -130,10 +124,7 @@ fn judge(book: &mut Book, command: &Command, moment: Moment, awaits: Option<&Ide
 
     let key_hash = KeyHash::of(&envelope.merchant_id, &envelope.idempotency_key);
     if let Some(first) = book.remembered.get(&key_hash) {
-        if first.content_hash != command.content_hash {
-            return unremembered(conflict(first.position));
-        }
-        return Judged::Answered(again(first));
+        return Judged::Answered(known(first, command, occurred_at, moment.lane_time));
     }
     // One that has waited is decided before its further deliveries, which wait still.
     if awaits.is_none()
@@ -188,9 +179,18 @@ fn remember(book: &mut Book, key: KeyHash, command: &Command, position: Position
     book.remembered.insert(key, Remembered { position, content_hash, decision });
 }
 
-fn again(first: &Remembered) -> Answer {
+/// The answer under a key that was decided before.
+fn known(first: &Remembered, command: &Command, occurred_at: Instant, decided_at: Instant) -> Answer {
+    if first.content_hash != command.content_hash {
+        return unremembered(conflict(first.position), occurred_at, decided_at);
+    }
     let decision = first.decision.clone();
     Answer { original: Some(first.position), decision, balances: Vec::new(), new_key: None }
+}
+
+fn unremembered(rejection: Rejection, occurred_at: Instant, decided_at: Instant) -> Answer {
+    let decision = Arc::new(refusal(rejection, occurred_at, decided_at));
+    Answer { original: None, decision, balances: Vec::new(), new_key: None }
 }
 
 /// What a command waits for that is refused because nobody has its identifier.

@@ -1,6 +1,7 @@
 //! Ledgers of commands that wait for their customer.
 
-use super::ledgers;
+use super::{OneBook, ledger, ledgers, waiting};
+use crate::domain::{IdempotencyKey, Instant, KeyHash, MerchantId, RejectionCode};
 
 ledgers! {
     /// Decided right after the command that makes the customer, in the order in which they came, each as its own command.
@@ -161,5 +162,21 @@ pub(crate) fn crowd() -> String {
 
 #[test]
 fn so_many_wait_and_no_more() {
-    super::ledger::check(&mut super::OneBook::default(), &crowd(), 1);
+    ledger::check(&mut OneBook::default(), &crowd(), 1);
+}
+
+/// A worker of a version that does not know of commands that wait has used the key for something else.
+#[test]
+fn who_waits_under_a_key_that_was_used_meanwhile_is_no_duplicate() {
+    let mut keeper = OneBook::default();
+    ledger::check(&mut keeper, "settings unknown=park\nunit points\ncredit ada points 1 key=k -> parked", 1);
+    let book = &mut keeper.book;
+    let other = book.remembered.values().next().cloned().expect("the settings");
+    book.remembered.insert(KeyHash::of(&MerchantId::new("acme"), &IdempotencyKey::new("k")), other);
+    let mut codes = Vec::new();
+    waiting::expire(book, Instant::LATEST, |decided| {
+        codes.push(decided.answer.decision.verdict.as_ref().err().map(|rejection| rejection.code));
+        assert_eq!((decided.answer.original, decided.answer.new_key), (None, None));
+    });
+    assert_eq!(codes, [Some(RejectionCode::IdempotencyConflict)]);
 }
