@@ -133,8 +133,11 @@ fn judge(book: &mut Book, command: &Command, moment: Moment, awaits: Option<&Ide
         return wait_beside(book, first, command).map_or_else(unremembered, Judged::Waits);
     }
 
-    // The merchant's own form is asked of new keys only: a command from before the setting is still the same command.
-    if let Err(problem) = check_key(key, settings.key_form) {
+    // The merchant's own form is asked of new keys only: a command from before the setting is still the same command, and so
+    // is one that has waited.
+    if awaits.is_none()
+        && let Err(problem) = check_key(key, settings.key_form)
+    {
         return unremembered(Rejection::new(RejectionCode::InvalidIdempotencyKey, problem));
     }
     let settings_version = in_force.map(|version| version.version);

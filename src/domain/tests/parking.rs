@@ -121,6 +121,17 @@ ledgers! {
         lots   bob points                        -> b 1 until 2026-01-12T00:00Z, maker 5 until 2026-01-12T00:00Z
     ";
 
+    /// The merchant's form of keys is asked of a command that comes, and not again of one that has waited.
+    a_key_is_looked_at_once: "
+        settings unknown=park
+        unit   points
+        credit ada points 1 key=a.b              -> parked
+        settings keys=token from=-1h             -> updated
+        credit bob points 1 key=c.d              -> invalid_idempotency_key
+        upsert external_id=ada as=ada            -> created
+        outcome a.b                              -> applied, v2, config 2
+    ";
+
     /// What the lot would have been is over before its customer came: issued and expired in one command.
     a_lot_may_have_expired_meanwhile: "
         settings unknown=park park=259200
