@@ -30,7 +30,7 @@ create type parked_row as (
 -- Of `unknown_customer`, 3 is park.
 alter table settings_version
     add column park_s bigint not null default 86400;  -- how long a command waits
--- Beside that of 0004, which a worker of the version before still uses.
+-- Instead of that of 0004, which no release has used.
 create type settings_version_row_4 as (
     merchant_id text, version bigint, effective_from timestamptz, recorded_at timestamptz, name text, time_zone text,
     match_by smallint[], max_age_s bigint, max_future_s bigint, email text, phone text, social jsonb, status smallint,
