@@ -103,7 +103,7 @@ fn a_sender_is_told_that_a_command_waits() {
 /// More wait for those who come at once than one batch decides: it is halved, and all are answered, once and in their order.
 #[test]
 fn a_crowd_that_waits_is_let_in_by_halves() {
-    const GUESTS: usize = 60;
+    const GUESTS: usize = 25;
     let installation = Installation::new("parking-crowd");
     let worker = installation.worker();
     let mut shop = Shop::of_lane(&installation, 0);
