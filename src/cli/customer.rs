@@ -31,7 +31,8 @@ pub struct Options {
     /// A customer's id, or KIND:VALUE with the kind external_id, phone or email
     #[arg(value_parser = reference, required_unless_present = "explain", conflicts_with = "explain")]
     reference: Option<CustomerRef>,
-    /// Show what became of the command with this idempotency key instead: where it stood, its entries and lots, what judged it
+    /// Show what became of the command with this idempotency key instead: where it stood, its entries and lots, what judged it; or for whom
+    /// it waits, and until when
     #[arg(long, value_name = "KEY")]
     explain: Option<String>,
     /// Print one JSON object

@@ -22,8 +22,8 @@ pub async fn run(merchant: &str, key: &str, as_json: bool, settings: &Settings) 
             return if as_json { output::line(waiting_object(&parked)) } else { output::text(waiting_page(&parked)) };
         }
         return Err(CliError::Failed(format!(
-            "no command of merchant {merchant} with the idempotency key {key} has been decided. It may still wait (`loyalty-worker \
-             lanes`), be a dead letter, or have been rejected in a way that is not remembered (unknown_merchant, \
+            "no command of merchant {merchant} with the idempotency key {key} has been decided. It may not have been read yet \
+             (`loyalty-worker lanes`), be a dead letter, or have been rejected in a way that is not remembered (unknown_merchant, \
              invalid_idempotency_key, idempotency_conflict)"
         )));
     };

@@ -15,10 +15,11 @@ use crate::store::{Part, Store};
                   exist already; grant again after every upgrade, since new tables have no rights yet."
 )]
 pub struct Options {
-    /// Give this role of Postgres the rights of `run`, `skip`, `recover` and `dead-letters replay`, and no other
+    /// Give this role of Postgres the rights of `run`, `skip`, `recover`, `dead-letters replay` and all that reads, and no other
     #[arg(long, value_name = "ROLE")]
     grant_to: Option<String>,
-    /// Give this role the rights of `customer`, `lanes`, `audit` and `dead-letters list`, and no other
+    /// Give this role the rights of what only reads, and no other: `customer`, `lanes`, `audit`, `trial-balance`, `config export` and
+    /// `apply`, `dead-letters list` and `show`
     #[arg(long, value_name = "ROLE")]
     grant_read_to: Option<String>,
 }

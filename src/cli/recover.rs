@@ -10,9 +10,11 @@ use crate::worker;
 #[command(
     long_about = "Brings a database that was restored from a backup up to what was published: the batches that it lacks are applied again, \
                   from the command topics, as the journal says they were cut, without publishing anything. Each must come to the \
-                  outcomes whose hash the journal holds; it stops at one that does not.\n\nA restored database without this halts its \
-                  lanes, since Kafka is ahead of it. A lane that lacks nothing is left alone. Stop all workers first; where one \
-                  database out of several was restored, docs/upgrades.md says how they may go on with the lanes of the others.",
+                  outcomes whose hash the journal holds; it stops at one that does not. A record that became a dead letter, since the \
+                  registry did not know its schema then, becomes one again, as long as the topic of the dead letters has \
+                  it.\n\nA restored database without this halts its lanes, since Kafka is ahead of it. A lane that lacks nothing is left \
+                  alone. Stop all workers first; where one database out of several was restored, docs/upgrades.md says how they may go \
+                  on with the lanes of the others.",
     after_help = "Restoring into an empty database is the same:
   loyalty-worker migrate
   loyalty-worker topics create --lanes 8     # as many as there are; it leaves the topics as they are

@@ -12,8 +12,8 @@ use crate::store::Databases;
 #[command(
     long_about = "Gives up one record that halts its lane: when the lane is recovered next, the record becomes a dead letter of the class \
                   `skipped` instead of being applied. Which record it is says /ready, and the log.\n\nThe lane goes on by itself within \
-                  moments, or when its worker is started again. Nothing else can be skipped this way: a record that its lane has passed is \
-                  refused, be it answered or a command that waits for its customer.",
+                  moments, or when its worker is started again. A record that its lane has passed is refused: it has its answer, or is a \
+                  command that waits for its customer.",
     after_help = "Example:\n  loyalty-worker skip credit/3/81211 --reason \"defect 4711: panics on a leap second\""
 )]
 pub struct Options {

@@ -45,8 +45,9 @@ const UNCERTAIN_S: i64 = 5 * 60;
 The least file: {\"merchant_id\":\"shop-1\",\"units\":[{\"unit_id\":\"points\",\"name\":\"Points\",\"expiry_days\":365}]}
 
 Exit codes:
-  0  every command was accepted, or there was nothing to do, or --dry-run
-  1  a command was rejected, by the worker or before it was sent: the message says which and why; or a result did not come
+  0  every command was accepted, or there was nothing to do; with --dry-run: nothing speaks against sending
+  1  a command was rejected, by the worker or before it was sent: the message says which and why; or a result did not come; or a
+     schedule comes into force about now: run it again later
   2  the file is not right; the message names the fields"
 )]
 pub struct Options {

@@ -23,7 +23,7 @@ use crate::store::{Databases, LockedLane, LockedLanes};
                   several databases.\n\n\
                   It refuses, and changes nothing, while a worker is in the group or a command, a batch or a publication is left to do. \
                   Once the partitions are there, no worker starts until this has come to its end: if it was interrupted, run it again.",
-    after_help = "Before: stop the senders, wait until `lanes` shows that nothing waits, stop all workers by SIGTERM.
+    after_help = "Before: stop the senders, wait until `lanes` shows nothing that is waiting (what is parked may stay), stop all workers by SIGTERM.
 After: take a backup at once, since `recover` brings none that was made before over this; give postgres.pool_size the lanes and two
 more; start the workers, then the senders. What one of those still sent by the old number of partitions becomes a dead letter of the class
 wrong_partition, and `dead-letters replay` sends it where it belongs.

@@ -1,4 +1,5 @@
--- What a role needs that only looks: `customer`, `lanes`, `audit`, `dead-letters list`, reports. See grant_worker.sql.
+-- What a role needs that only looks: `customer`, `lanes`, `audit`, `trial-balance`, `config export` and `apply`,
+-- `dead-letters list` and `show`, reports. See grant_worker.sql.
 grant connect on database :"database" to :"role";
 grant usage on schema :"schema" to :"role";
 revoke all on schema_migration, lane, outbox, skipped_record, settings_version, unit_version, customer, entry, decision, earned_order,
