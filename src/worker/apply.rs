@@ -152,7 +152,7 @@ impl LaneMemory {
     }
 
     /// Time moves with ticks; what one batch leaves over goes on with the next.
-    fn due_query(&self, state: &LaneState, deliveries: &[Delivery], limit: usize) -> Option<DueQuery> {
+    pub fn due_query(&self, state: &LaneState, deliveries: &[Delivery], limit: usize) -> Option<DueQuery> {
         let moves_time = deliveries.iter().any(|delivery| matches!(delivery.content, Content::Tick));
         if !moves_time && !state.due_pending {
             return None;

@@ -1,5 +1,6 @@
 //! Finding the record that a batch can't be applied with. The batch's beginnings are tried, each in a transaction that is rolled back,
-//! halving the distance: the shortest beginning that fails ends with the record.
+//! halving the distance: the shortest beginning that fails ends with the record. The first that is tried has no record, and settles what is
+//! due with the whole batch: where that fails by itself, no record is to blame, and giving one up would mend nothing.
 
 use std::sync::Arc;
 
@@ -20,11 +21,11 @@ pub(super) async fn find_poison(
     taken: &Taken,
     error: &ApplyError,
 ) -> LaneFailure {
-    let passes = match shortest_to_fail(shared, lane, state, taken).await {
-        Ok(passes) => passes,
+    let found = match last_of_shortest_to_fail(shared, lane, state, taken).await {
+        Ok(found) => found,
         Err(error) => return error.into(),
     };
-    match taken.records.get(passes) {
+    match found {
         Some(record) => {
             let position = record.position;
             let name = shared.names.command(position.topic);
@@ -34,32 +35,74 @@ pub(super) async fn find_poison(
                 position.partition, position.offset, position.partition, position.offset
             ))
         }
-        None => LaneFailure::Halt(format!("lane {lane} can't settle what is due: {error}")),
+        None => LaneFailure::Halt(format!(
+            "lane {lane} can't settle what is due: {error}. Correct the worker and start it again; there is no record to give up"
+        )),
     }
 }
 
-/// How many records pass together, where one more does not.
-async fn shortest_to_fail(
+/// The record that fails where those before it pass together. `None` where what is due fails without any.
+async fn last_of_shortest_to_fail<'a>(
+    shared: &Arc<Shared>,
+    lane: i32,
+    state: &LaneState,
+    taken: &'a Taken,
+) -> Result<Option<&'a InboundRecord>, StoreError> {
+    let records = taken.records.as_slice();
+    if records.is_empty() {
+        return Ok(None);
+    }
+    let mut connection = shared.databases.of_lane(lane)?.lane_connection().await?;
+    let due = at_its_end(&mut connection, shared, lane, state, records).await?;
+    if !passes(&mut connection, shared, lane, &due, taken, &[]).await? {
+        return Ok(None);
+    }
+    // A beginning of `passing` records is known to pass, one of `failing` to fail.
+    let (mut passing, mut failing) = (0, records.len());
+    while failing - passing > 1 {
+        let middle = passing + (failing - passing) / 2;
+        if passes(&mut connection, shared, lane, state, taken, &records[..middle]).await? {
+            passing = middle;
+        } else {
+            failing = middle;
+        }
+    }
+    Ok(records.get(passing))
+}
+
+/// The lane as a batch without records would have to find it, to settle what is due with these.
+async fn at_its_end(
+    connection: &mut LaneConnection,
+    shared: &Arc<Shared>,
+    lane: i32,
+    state: &LaneState,
+    records: &[InboundRecord],
+) -> Result<LaneState, StoreError> {
+    let memory = LaneMemory::load(shared, connection, lane).await?;
+    let deliveries = memory.decode(shared, records, &mut RegistryPatience::new()).await;
+    let due = memory.due_query(state, &deliveries, shared.settings.worker.max_due_per_batch);
+    Ok(match due {
+        Some(due) => LaneState { lane_time: due.until, due_pending: true, ..state.clone() },
+        None => state.clone(),
+    })
+}
+
+async fn passes(
+    connection: &mut LaneConnection,
     shared: &Arc<Shared>,
     lane: i32,
     state: &LaneState,
     taken: &Taken,
-) -> Result<usize, StoreError> {
-    let mut connection = shared.databases.of_lane(lane)?.lane_connection().await?;
-    // A beginning of `passes` records is known to pass, one of `fails` to fail.
-    let (mut passes, mut fails) = (0, taken.records.len());
-    while fails - passes > 1 {
-        let middle = passes + (fails - passes) / 2;
-        let tried = try_beginning(&mut connection, shared, lane, state, taken, &taken.records[..middle]).await;
-        // Not left to the connection's end: until the server sees that, the lane's row is locked, and why it halts can't be noted there.
-        connection.rollback().await?;
-        match tried {
-            Ok(()) => passes = middle,
-            Err(ApplyError::Store(error)) if error.kind != StoreErrorKind::Data => return Err(error),
-            Err(_) => fails = middle,
-        }
+    records: &[InboundRecord],
+) -> Result<bool, StoreError> {
+    let tried = try_beginning(connection, shared, lane, state, taken, records).await;
+    // Not left to the connection's end: until the server sees that, the lane's row is locked, and why it halts can't be noted there.
+    connection.rollback().await?;
+    match tried {
+        Ok(()) => Ok(true),
+        Err(ApplyError::Store(error)) if error.kind != StoreErrorKind::Data => Err(error),
+        Err(_) => Ok(false),
     }
-    Ok(passes)
 }
 
 async fn try_beginning(

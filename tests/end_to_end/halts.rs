@@ -180,7 +180,7 @@ fn the_search_for_a_poisoned_record_ends_when_the_worker_is_told_to_stop() {
     // The search reads it; lanes that are held have done so.
     let (database, search) = (installation.database(), installation.database());
     search.execute("begin; lock table skipped_record in access exclusive mode");
-    // They come together, since of a record by itself there is nothing to search.
+    // They come together, so that there are beginnings to try.
     let keys = (0..20).map(|n| format!("before-{n}")).chain(["poison".to_owned()]);
     let keys = keys.chain((0..20).map(|n| format!("after-{n}")));
     let credits: Vec<_> = keys.map(|key| shop.credit(&key, "ada", 1).to_string().into_bytes()).collect();

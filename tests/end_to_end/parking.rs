@@ -4,10 +4,11 @@ use loyalty_worker::batch::MOST_PARKED;
 use loyalty_worker::domain::parking::MOST_WAITING;
 use serde_json::{Value, json};
 
+use crate::load::now_micros;
 use crate::recover::from_nothing;
 use crate::support::commands::Shop;
 use crate::support::published::{Published, Record};
-use crate::support::topics::Position;
+use crate::support::topics::{ByHand, Position};
 use crate::support::{Installation, eventually};
 
 #[test]
@@ -178,6 +179,44 @@ fn a_poisoned_command_that_waits_is_got_past() {
     installation.assert_audit_holds();
     let restored = from_nothing(&installation);
     assert_eq!(restored.database().digests(), installation.database().digests());
+}
+
+/// The same defect where nobody comes: it shows at the deadline, whatever record is there beside it, and that record is not blamed.
+#[test]
+fn a_poisoned_command_that_waits_in_vain_is_no_records_fault() {
+    let installation = Installation::new("parking-poison-due");
+    // Without ticks nothing is due yet.
+    let worker = installation.worker_with(&[("LOYALTY_WORKER__TICK_INTERVAL_MS", "60000")]);
+    let mut shop = Shop::of_lane(&installation, 0);
+    shop.open("ada");
+    shop.ask("merchant-config", &parking(&shop, "for-a-second", 1));
+    let first = shop.send("credit", &shop.credit("first", "nobody", 5));
+    let second = shop.send("credit", &shop.credit("poison", "nobody", 5));
+    let told = parked(&mut Published::of(&installation, &["events"]), &second);
+    worker.finish();
+
+    // One batch settles the first, and leaves the second to a batch that has a record of its own.
+    let deadline: jiff::Timestamp = told["parked"]["deadline"].as_str().expect("an instant").parse().expect("RFC 3339");
+    eventually("the deadlines have come", || (now_micros() > deadline.as_microsecond()).then_some(()));
+    shop.topics.write("clock", ByHand { value: Some(b"{}"), partition: Some(0), ..ByHand::default() });
+    let innocent = shop.send("credit", &shop.credit("innocent", "ada", 7));
+    let worker = installation.worker_with(&[
+        ("LOYALTY_POISON_KEY", "poison"),
+        ("LOYALTY_WORKER__MAX_DUE_PER_BATCH", "1"),
+        ("LOYALTY_WORKER__MAX_BATCH_COMMANDS", "1"),
+    ]);
+    let reason = worker.await_halt(0);
+    assert!(reason.contains("can't settle what is due: the rules panicked"), "{reason}");
+    worker.stop();
+
+    let worker = installation.worker();
+    for position in [&first, &second] {
+        let refused = shop.answers.await_answer(position).json;
+        assert_eq!(refused["rejection"]["code"], "unknown_customer", "{refused}");
+    }
+    assert_eq!(shop.answers.await_answer(&innocent).json["status"], "accepted");
+    worker.finish();
+    installation.assert_audit_holds();
 }
 
 fn parking(shop: &Shop, key: &str, park_s: i64) -> Value {
