@@ -26,8 +26,11 @@ pub struct Facts {
 pub struct DatabaseFacts {
     pub lanes: LaneRange,
     pub decisions: usize,
+    pub entries: usize,
     pub customers: usize,
+    pub orders: usize,
     pub configs: usize,
+    pub parked: usize,
 }
 
 /// One snapshot of each database, but for the lanes' own rows.
@@ -40,6 +43,7 @@ pub struct Ledger {
     pub identifiers: Vec<IdentifierRow>,
     pub orders: Vec<OrderRow>,
     pub configs: Vec<ConfigVersion>,
+    pub parked: Vec<ParkedRow>,
 }
 
 /// One lane: its row, and what partition `lane` of every topic holds.
@@ -54,8 +58,6 @@ pub struct LaneFacts {
     pub outbox: Vec<i64>,
     /// Commands that wait for their customer, also of another partition, from before the lanes grew.
     pub parked: BTreeSet<Position>,
-    /// Those of them whose customer is there.
-    pub forgotten: Vec<Position>,
     /// The group's committed offsets, in the order of [`CommandTopic::ALL`].
     pub committed: [Option<Committed>; CommandTopic::COUNT],
     pub commands: [CommandFacts; CommandTopic::COUNT],
@@ -342,6 +344,16 @@ pub struct OrderRow {
     pub transaction: Uuid,
 }
 
+/// A command that waits for its customer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ParkedRow {
+    pub lane: i32,
+    pub command: Position,
+    pub merchant: Name,
+    /// The customer is there all the same.
+    pub is_met: bool,
+}
+
 /// A version of a merchant's settings or of one of its units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConfigVersion {
@@ -383,8 +395,15 @@ impl Sums {
 
 impl DatabaseFacts {
     pub fn of(lanes: LaneRange, ledger: &Ledger) -> DatabaseFacts {
-        let (decisions, customers) = (ledger.decisions.len(), ledger.customers.len());
-        DatabaseFacts { lanes, decisions, customers, configs: ledger.configs.len() }
+        DatabaseFacts {
+            lanes,
+            decisions: ledger.decisions.len(),
+            entries: ledger.entries.len(),
+            customers: ledger.customers.len(),
+            orders: ledger.orders.len(),
+            configs: ledger.configs.len(),
+            parked: ledger.parked.len(),
+        }
     }
 }
 
@@ -398,6 +417,7 @@ impl Ledger {
         append(&mut self.identifiers, other.identifiers);
         append(&mut self.orders, other.orders);
         append(&mut self.configs, other.configs);
+        append(&mut self.parked, other.parked);
     }
 }
 

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::AuditError;
 use super::facts::{
     AccountRow, ConfigVersion, CustomerFact, DecisionRow, EntryRow, Further, IdentifierRow, LaneRow, Ledger, LotFact,
-    Name, Names, OrderRow, RejectionFact, Share, Sums,
+    Name, Names, OrderRow, ParkedRow, RejectionFact, Share, Sums,
 };
 use super::since::Named;
 use crate::domain::{CommandTopic, Frontier, Position};
@@ -30,8 +30,6 @@ pub struct Lanes {
     pub rows: Vec<(i32, LaneRow)>,
     /// Lane and batch.
     pub outbox: Vec<(i32, i64)>,
-    /// Lane and the place of a command that waits, and whether its customer is there all the same.
-    pub parked: Vec<(i32, Position, bool)>,
 }
 
 impl Lanes {
@@ -41,7 +39,6 @@ impl Lanes {
         self.grown_from = self.grown_from.or(other.grown_from);
         self.rows.extend(other.rows);
         self.outbox.extend(other.outbox);
-        self.parked.extend(other.parked);
     }
 }
 
@@ -68,10 +65,6 @@ pub async fn read_lanes(
     for row in snapshot.query(include_str!("sql/outbox.sql"), &[]).await? {
         lanes.outbox.push((row.try_get("lane")?, row.try_get("batch")?));
     }
-    for row in snapshot.query(include_str!("sql/parked.sql"), &[]).await? {
-        let command = position(row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
-        lanes.parked.push((row.try_get(0)?, command, row.try_get(4)?));
-    }
     Ok(lanes)
 }
 
@@ -91,6 +84,7 @@ pub async fn read(snapshot: &Transaction<'_>, named: Option<&Named>) -> Result<(
         rows(snapshot, include_str!("sql/entries.sql"), chains.as_deref(), |row| entry(row, names_of)).await?;
     let ordered: Option<Vec<Uuid>> = named.map(|_| entries.iter().filter_map(|entry| entry.order).collect());
     let configs = snapshot.query(include_str!("sql/configs.sql"), &[]).await?;
+    let waiting = snapshot.query(include_str!("sql/parked.sql"), &[]).await?;
     let ledger = Ledger {
         decisions: rows(snapshot, include_str!("sql/decisions.sql"), keys, |row| decision(row, names_of)).await?,
         entries,
@@ -99,6 +93,7 @@ pub async fn read(snapshot: &Transaction<'_>, named: Option<&Named>) -> Result<(
         identifiers: rows(snapshot, include_str!("sql/identifiers.sql"), whom, identifier).await?,
         orders: rows(snapshot, include_str!("sql/orders.sql"), ordered.as_deref(), order).await?,
         configs: configs.iter().map(|row| config(row, names_of)).collect::<Result<_, _>>()?,
+        parked: waiting.iter().map(|row| parked(row, names_of)).collect::<Result<_, _>>()?,
     };
     Ok((ledger, names))
 }
@@ -285,6 +280,15 @@ fn config(row: &Row, names: &mut Names) -> Result<ConfigVersion, tokio_postgres:
         object: names.keep(row.try_get(1)?),
         id: row.try_get::<_, Option<&str>>(2)?.map(|unit| names.keep(unit)),
         version: row.try_get(3)?,
+    })
+}
+
+fn parked(row: &Row, names: &mut Names) -> Result<ParkedRow, tokio_postgres::Error> {
+    Ok(ParkedRow {
+        lane: row.try_get(0)?,
+        command: position(row.try_get(1)?, row.try_get(2)?, row.try_get(3)?),
+        merchant: names.keep(row.try_get(4)?),
+        is_met: row.try_get(5)?,
     })
 }
 

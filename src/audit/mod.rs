@@ -125,12 +125,6 @@ async fn collect(settings: &Settings, options: &AuditOptions) -> Result<Facts, A
             facts.outbox.push(batch);
         }
     }
-    for (lane, command, is_met) in lanes.parked {
-        if let Some(facts) = usize::try_from(lane).ok().and_then(|index| lane_facts.get_mut(index)) {
-            facts.parked.insert(command);
-            facts.forgotten.extend(is_met.then_some(command));
-        }
-    }
 
     let (kafka, registry, patience) = (settings.kafka.clone(), settings.registry.clone(), options.publication_patience);
     let since = options.since;
@@ -156,6 +150,11 @@ async fn collect(settings: &Settings, options: &AuditOptions) -> Result<Facts, A
         parts.extend(store.lanes().map(|lanes| DatabaseFacts::of(lanes, &part)));
         ledger.append(part);
         names.absorb(more_names);
+    }
+    for row in &ledger.parked {
+        if let Some(facts) = usize::try_from(row.lane).ok().and_then(|index| lanes.get_mut(index)) {
+            facts.parked.insert(row.command);
+        }
     }
     for snapshot in snapshots {
         snapshot.rollback().await?;

@@ -6,6 +6,7 @@ use super::super::facts::{LaneFacts, ResultFact};
 use super::super::report::Check;
 use super::View;
 use crate::domain::{CommandTopic, Position};
+use crate::record::lane_of;
 
 /// Every outgoing record can be understood; the other checks see only those.
 pub fn readable(view: View<'_>) -> Check {
@@ -42,6 +43,16 @@ pub fn answered(view: View<'_>) -> Check {
     let mut check = Check::new("offsets", sentence, "offsets");
     let waiting = view.lanes().iter().flat_map(|lane| lane.parked.iter().map(move |command| (*command, lane)));
     let waiting: HashMap<Position, &LaneFacts> = waiting.collect();
+    let lanes = i32::try_from(view.lanes().len()).unwrap_or(i32::MAX);
+    for row in &view.facts.ledger.parked {
+        if row.is_met {
+            check.fault(|| format!("{:?} waits for a customer who is there", row.command));
+        }
+        let its = lane_of(view.text(row.merchant).as_bytes(), lanes);
+        if row.lane != its {
+            check.fault(|| format!("{:?} waits in lane {}, but its merchant is on lane {its}", row.command, row.lane));
+        }
+    }
     let moved: Vec<(Position, Answer)> = view.lanes().iter().flat_map(|lane| moved(view, lane)).collect();
     for (lane, floors) in view.lanes().iter().zip(view.floors) {
         let mut answers: [Vec<(i64, Answer)>; CommandTopic::COUNT] = Default::default();
@@ -55,9 +66,6 @@ pub fn answered(view: View<'_>) -> Check {
         }
         for letter in &lane.dead_letters.records {
             sort_in(&mut check, lane, &mut answers, letter.record, Answer::DeadLetter(letter.offset));
-        }
-        for command in &lane.forgotten {
-            check.fault(|| format!("{command:?} waits for a customer who is there"));
         }
         for topic in CommandTopic::ALL {
             answers[topic.index()].sort_unstable();

@@ -1,5 +1,6 @@
 //! Each check, seen to hold and seen to fail.
 
+mod places;
 mod since;
 mod world;
 
@@ -7,7 +8,6 @@ use uuid::Uuid;
 
 use super::super::facts::*;
 use super::*;
-use crate::config::LaneRange;
 use crate::domain::{CommandTopic, Frontier};
 use world::{ANN, BEN, EXPIRY, at, credit, redeem, sound};
 
@@ -99,7 +99,8 @@ fn a_command_that_waits_has_no_result() {
     let fails = failing(|facts| {
         park(facts);
         facts.lanes[0].results.records.retain(|result| result.command != credit(3));
-        facts.lanes[0].forgotten.push(credit(3));
+        let merchant = facts.names.keep("shop");
+        facts.ledger.parked.push(ParkedRow { lane: 0, command: credit(3), merchant, is_met: true });
     });
     assert_eq!(fails, ["offsets"], "its customer is there");
     // A worker has decided it since the snapshot.
@@ -445,27 +446,6 @@ fn a_worker_at_work_is_no_fault() {
         facts.lanes[0].results.records.push(again);
     };
     assert_eq!(failing_with(&LIVE, doubled), ["offsets", "results-once", "order"], "also beyond the snapshot");
-}
-
-#[test]
-fn every_row_is_in_the_database_of_its_lane() {
-    // The shop is on lane 0, also of two.
-    let two = |facts: &mut Facts| {
-        let range = |lane| LaneRange { first: lane, last: lane, of: 2 };
-        let second = DatabaseFacts::of(range(1), &Ledger::default());
-        facts.databases = vec![DatabaseFacts::of(range(0), &facts.ledger), second];
-    };
-    assert_eq!(failing(two), [""; 0]);
-    let moves: [fn(&mut DatabaseFacts) -> &mut usize; 3] =
-        [|rows| &mut rows.decisions, |rows| &mut rows.customers, |rows| &mut rows.configs];
-    for rows in moves {
-        let misplaced = |facts: &mut Facts| {
-            two(facts);
-            *rows(&mut facts.databases[0]) -= 1;
-            *rows(&mut facts.databases[1]) += 1;
-        };
-        assert_eq!(failing(misplaced), ["places"]);
-    }
 }
 
 #[test]
