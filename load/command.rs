@@ -116,8 +116,8 @@ pub enum Body {
         time_zone: Option<&'static str>,
         match_by: Option<[Identifier; 3]>,
         max_age_s: Option<i64>,
-        /// Whether credits make the customers whom nobody knows; false says nothing of it.
-        enrols: bool,
+        /// None says nothing of it.
+        unknown_customer: Option<UnknownCustomer>,
     },
     Unit {
         unit: &'static str,
@@ -138,6 +138,15 @@ pub enum Body {
         amount: i64,
         order: Option<String>,
     },
+}
+
+/// What becomes of a command for somebody whom nobody knows, where it is not rejected at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnknownCustomer {
+    /// A credit makes the customer.
+    Enrol,
+    /// Credits and redeems wait for the customer.
+    Park { seconds: i64 },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use super::avro::Writer;
-use super::command::{Body, Command, Content, Encoding, Flaw, Identifier, Record, Reference, Time, Topic};
+use super::command::{
+    Body, Command, Content, Encoding, Flaw, Identifier, Record, Reference, Time, Topic, UnknownCustomer,
+};
 use super::murmur2::partition_of;
 use super::{MERCHANTS, json};
 
@@ -114,7 +116,7 @@ impl Encoder {
 
     fn avro_body(&mut self, out: &mut Writer, body: &Body) {
         match body {
-            Body::Settings { name, time_zone, match_by, max_age_s, enrols } => {
+            Body::Settings { name, time_zone, match_by, max_age_s, unknown_customer } => {
                 out.option_long(None); // effective_from
                 out.long(0).option_string(*name).option_string(*time_zone);
                 out.option(match_by.as_ref(), |out, kinds: &[Identifier; 3]| {
@@ -125,8 +127,14 @@ impl Encoder {
                     out.long(0);
                 });
                 out.option_long(*max_age_s).option_long(None);
-                // preset to key_form; unknown_customer, of whose words the second is `enrol`; park_s; nothing to clear; expected_version
-                out.nulls(11).option_long(enrols.then_some(1)).nulls(1).long(0).nulls(1);
+                // The schema's words are `reject`, `enrol` and `park`.
+                let (word, park_s) = match unknown_customer {
+                    None => (None, None),
+                    Some(UnknownCustomer::Enrol) => (Some(1), None),
+                    Some(UnknownCustomer::Park { seconds }) => (Some(2), Some(*seconds)),
+                };
+                // preset to key_form; unknown_customer; park_s; nothing to clear; expected_version
+                out.nulls(11).option_long(word).option_long(park_s).long(0).nulls(1);
             }
             Body::Unit { unit, name, scale, effective_from, rules } => {
                 out.option_long(effective_from.map(|time| self.timeline.instant(time)));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::MERCHANTS;
 use super::command::{Body, Command, Content, Encoding, Flaw, Identifier, Profile, Record, Reference, Time, Topic};
+use super::guests::Guests;
 use super::model::{Model, Outcome, Prediction};
 use super::murmur2::partition_of;
 pub use super::people::APART;
@@ -44,6 +45,8 @@ pub struct Week {
     pub last_expiry: i64,
     /// How many commands are late: their business time lies before that of an earlier command by hours.
     pub late: usize,
+    /// How many commands wait for their customer, however the topics race. Some more do where they race so.
+    pub sure_to_wait: u64,
 }
 
 /// Makes the week. The same plan makes the same week.
@@ -70,6 +73,7 @@ pub fn week(plan: Plan) -> Week {
         plan: generator.plan,
         last_expiry: generator.last_expiry,
         late: generator.late,
+        sure_to_wait: generator.guests.sure_to_wait,
     }
 }
 
@@ -89,6 +93,7 @@ pub(super) struct Generator {
     expired: BTreeMap<i64, Vec<(usize, usize, &'static str, i64)>>,
     /// By wave: external ids that a credit has enrolled, to be signed up then.
     enrolled: BTreeMap<i64, Vec<(usize, String)>>,
+    pub guests: Guests,
     tickets: u32,
     last_expiry: i64,
     late: usize,
@@ -107,6 +112,7 @@ impl Generator {
             orders: vec![Vec::new(); MERCHANTS.len()],
             expired: BTreeMap::new(),
             enrolled: BTreeMap::new(),
+            guests: Guests::default(),
             tickets: 0,
             last_expiry: 0,
             late: 0,
@@ -304,8 +310,10 @@ impl Generator {
         self.enrolled.entry(self.wave + APART).or_default().push((merchant, external_id));
     }
 
-    /// Sign-ups of whom a credit has enrolled, and redeems that a lot would have covered, had it not expired.
+    /// Those who were awaited, sign-ups of whom a credit has enrolled, and redeems that a lot would have covered, had it not
+    /// expired.
     fn follow_up(&mut self) {
+        self.guests_come();
         for (merchant, external_id) in self.enrolled.remove(&self.wave).unwrap_or_default() {
             let identifiers = [Some(external_id), None, None];
             let profile = Profile { identifiers, first_name: Some("Newcomer".to_owned()), ..Profile::default() };

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::command::{Body, Command, Identifier, Reference};
+use super::command::{Body, Command, Identifier, Reference, UnknownCustomer};
 use super::encode::Timeline;
 
 pub fn encode(command: &Command, timeline: &mut Timeline) -> String {
@@ -27,13 +27,19 @@ pub fn encode(command: &Command, timeline: &mut Timeline) -> String {
     root.insert("envelope".into(), Value::Object(envelope));
     let mut body = Map::new();
     match &command.body {
-        Body::Settings { name, time_zone, match_by, max_age_s, enrols } => {
+        Body::Settings { name, time_zone, match_by, max_age_s, unknown_customer } => {
             put(&mut body, "type", Some("settings".into()));
             put(&mut body, "name", name.map(Value::from));
             put(&mut body, "time_zone", time_zone.map(Value::from));
             put(&mut body, "match_by", match_by.map(|kinds| kinds.map(Identifier::name).to_vec().into()));
             put(&mut body, "max_age_s", max_age_s.map(Value::from));
-            put(&mut body, "unknown_customer", enrols.then(|| "enrol".into()));
+            let (word, park_s) = match unknown_customer {
+                None => (None, None),
+                Some(UnknownCustomer::Enrol) => (Some("enrol"), None),
+                Some(UnknownCustomer::Park { seconds }) => (Some("park"), Some(*seconds)),
+            };
+            put(&mut body, "unknown_customer", word.map(Value::from));
+            put(&mut body, "park_s", park_s.map(Value::from));
         }
         Body::Unit { unit, name, scale, effective_from, rules } => {
             put(&mut root, "effective_from", effective_from.map(|time| rfc3339(timeline.instant(time))));

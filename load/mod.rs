@@ -11,6 +11,7 @@
 //! stand on different topics: not two of one customer, not two with one idempotency key. (Records of one topic may: a partition keeps
 //! their order, and a merchant's records share a partition.) A wave begins when the broker has acknowledged all of the one before it.
 //! However the topics race within that, the outcomes are the same; `tests/load_model.rs` shuffles them and looks.
+//! Only what is for a customer who is yet to sign up may come before or after the sign-up: it waits, and the outcome is the same (`guests`).
 //!
 //! Lots that expire during the run are the other thing that could depend on pace. Their expiry is fixed when they are sent, as so many
 //! seconds from that moment, and the week leaves seconds free around it: nothing of that customer is redeemed from 5 seconds before until 2
@@ -23,6 +24,8 @@ pub mod avro;
 pub mod command;
 pub mod encode;
 pub mod generate;
+mod guests;
+pub mod holdings;
 pub mod json;
 pub mod model;
 pub mod murmur2;

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use jiff::{Timestamp, ToSpan, tz::TimeZone};
+use jiff::tz::TimeZone;
 
-use super::command::{Body, Command, Flaw, Identifier, Profile, Reference, Time, Topic, UnitRules};
+use super::command::{Body, Command, Flaw, Identifier, Profile, Reference, Time, Topic, UnitRules, UnknownCustomer};
+use super::holdings::{Customer, Lot, end_of_local_day};
 
 /// One row of the summary: what kind of command ended how, and whether it was an answer given before.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -14,6 +15,12 @@ pub struct Outcome {
     /// The effect, or the rejection's code.
     pub verdict: String,
     pub duplicate: bool,
+}
+
+impl Outcome {
+    fn of(kind: &str, verdict: &str, duplicate: bool) -> Outcome {
+        Outcome { kind: kind.to_owned(), verdict: verdict.to_owned(), duplicate }
+    }
 }
 
 /// What the generator says must have happened in the end.
@@ -38,6 +45,9 @@ impl Prediction {
 
 type Verdict = &'static str;
 
+/// In place of a verdict, of a command that waits for its customer; what becomes of it is counted then.
+pub const WAITS: Verdict = "waits";
+
 pub struct Model {
     /// Of the run, in microseconds since 1970.
     start: i64,
@@ -45,6 +55,8 @@ pub struct Model {
     tickets: HashMap<u32, i64>,
     merchants: HashMap<Arc<str>, Merchant>,
     counted: Prediction,
+    /// How many commands had to wait. Where topics race, the races decide.
+    pub waited: u64,
 }
 
 #[derive(Default)]
@@ -56,6 +68,14 @@ struct Merchant {
     customers: Vec<Customer>,
     identities: HashMap<(Identifier, String), usize>,
     orders: BTreeSet<(&'static str, String)>,
+    /// In the order in which they came.
+    waiting: Vec<Waiting>,
+}
+
+struct Waiting {
+    command: Command,
+    sent_at: i64,
+    deadline: i64,
 }
 
 #[derive(Clone, PartialEq)]
@@ -64,7 +84,7 @@ struct Settings {
     zone: TimeZone,
     match_by: [Identifier; 3],
     max_age: i64,
-    enrols: bool,
+    unknown_customer: Option<UnknownCustomer>,
 }
 
 struct UnitVersion {
@@ -73,26 +93,13 @@ struct UnitVersion {
     rules: UnitRules,
 }
 
-#[derive(Default)]
-struct Customer {
-    profile: Profile,
-    /// A credit made it, and no upsert has come since.
-    incomplete: bool,
-    accounts: BTreeMap<&'static str, Vec<Lot>>,
-}
-
-struct Lot {
-    remaining: i64,
-    issued_at: i64,
-    expires_at: Option<i64>,
-}
-
 const SECOND: i64 = 1_000_000;
 const MAX_FUTURE: i64 = 5 * 60 * SECOND;
 
 impl Model {
     pub fn new(start: i64) -> Model {
-        Model { start, tickets: HashMap::new(), merchants: HashMap::new(), counted: Prediction::default() }
+        let (tickets, merchants) = (HashMap::new(), HashMap::new());
+        Model { start, tickets, merchants, counted: Prediction::default(), waited: 0 }
     }
 
     pub fn break_record(&mut self, flaw: Flaw) {
@@ -104,37 +111,106 @@ impl Model {
         if let Body::Credit { expires_at: Some(Time::Sent { ticket, .. }), .. } = command.body {
             self.tickets.entry(ticket).or_insert(at);
         }
-        let (kind, verdict, duplicate) = self.decide(command, at);
-        let outcome = Outcome { kind: kind.to_owned(), verdict: verdict.to_owned(), duplicate };
-        *self.counted.outcomes.entry(outcome.clone()).or_default() += 1;
+        self.give_up(&command.merchant, at);
+        let outcome = match self.put_beside(command, at) {
+            Some(outcome) => outcome,
+            None => self.decide(command, at, at),
+        };
+        if outcome.verdict == WAITS {
+            self.waited += 1;
+        } else {
+            self.count(outcome.clone());
+        }
+        // A credit that enrols makes a customer too, but where credits enrol nothing waits.
+        if command.topic() == Topic::CustomerUpsert {
+            self.admit(&command.merchant, at);
+        }
         outcome
     }
 
-    fn decide(&mut self, command: &Command, at: i64) -> (&'static str, Verdict, bool) {
-        let kind = command.kind();
-        let configures = command.topic() == Topic::MerchantConfig;
-        if !configures && !self.merchants.contains_key(&command.merchant) {
-            return (kind, "unknown_merchant", false);
-        }
-        if command.key.is_empty() || command.key.chars().count() > 255 {
-            return (kind, "invalid_idempotency_key", false);
-        }
-        if let Some((first, first_kind, verdict)) =
-            self.merchants.get(&command.merchant).and_then(|merchant| merchant.remembered.get(&command.key))
-        {
-            return match first.says_the_same_as(command) {
-                true => (first_kind, verdict, true),
-                false => (kind, "idempotency_conflict", false),
-            };
-        }
-        let verdict = self.judge(command, at);
-        let merchant = self.merchants.entry(command.merchant.clone()).or_default();
-        merchant.remembered.insert(command.key.clone(), (command.clone(), kind, verdict));
-        (kind, verdict, false)
+    fn count(&mut self, outcome: Outcome) {
+        *self.counted.outcomes.entry(outcome).or_default() += 1;
     }
 
-    fn judge(&mut self, command: &Command, at: i64) -> Verdict {
-        let occurred_at = command.occurred_at.map_or(at, |time| self.instant(time));
+    /// A command under the key of one that waits: it waits too, if it is the same.
+    fn put_beside(&mut self, command: &Command, at: i64) -> Option<Outcome> {
+        let merchant = self.merchants.get_mut(&command.merchant)?;
+        let first = merchant.waiting.iter().find(|waiting| waiting.command.key == command.key)?;
+        if !first.command.says_the_same_as(command) {
+            return Some(Outcome::of(command.kind(), "idempotency_conflict", false));
+        }
+        let deadline = first.deadline;
+        merchant.waiting.push(Waiting { command: command.clone(), sent_at: at, deadline });
+        Some(Outcome::of(command.kind(), WAITS, false))
+    }
+
+    /// Answers what has waited in vain by now.
+    fn give_up(&mut self, merchant: &Arc<str>, now: i64) {
+        while let Some(Waiting { command, .. }) = self.take(merchant, |_, waiting| waiting.deadline <= now) {
+            let outcome = match self.known(&command) {
+                Some(outcome) => outcome,
+                None => self.remember(&command, "unknown_customer"),
+            };
+            self.count(outcome);
+        }
+    }
+
+    /// Decides what waits for somebody who is there now.
+    fn admit(&mut self, merchant: &Arc<str>, now: i64) {
+        let is_there =
+            |merchant: &Merchant, waiting: &Waiting| merchant.find(waiting.command.customer.as_ref()).is_some();
+        while let Some(Waiting { command, sent_at, .. }) = self.take(merchant, is_there) {
+            let outcome = self.decide(&command, sent_at, now);
+            self.count(outcome);
+        }
+    }
+
+    /// The first of those who wait of which this is true; it waits no longer.
+    fn take(&mut self, merchant: &Arc<str>, is_it: impl Fn(&Merchant, &Waiting) -> bool) -> Option<Waiting> {
+        let merchant = self.merchants.get_mut(merchant)?;
+        let index = merchant.waiting.iter().position(|waiting| is_it(merchant, waiting))?;
+        Some(merchant.waiting.remove(index))
+    }
+
+    /// A command that came at `sent_at`, which is now if it has not waited.
+    fn decide(&mut self, command: &Command, sent_at: i64, now: i64) -> Outcome {
+        let configures = command.topic() == Topic::MerchantConfig;
+        if !configures && !self.merchants.contains_key(&command.merchant) {
+            return Outcome::of(command.kind(), "unknown_merchant", false);
+        }
+        if command.key.is_empty() || command.key.chars().count() > 255 {
+            return Outcome::of(command.kind(), "invalid_idempotency_key", false);
+        }
+        if let Some(outcome) = self.known(command) {
+            return outcome;
+        }
+        let verdict = self.judge(command, sent_at, now);
+        if verdict != WAITS {
+            return self.remember(command, verdict);
+        }
+        let merchant = self.merchants.entry(command.merchant.clone()).or_default();
+        let deadline = now + merchant.park_seconds().unwrap_or(0) * SECOND;
+        merchant.waiting.push(Waiting { command: command.clone(), sent_at, deadline });
+        Outcome::of(command.kind(), WAITS, false)
+    }
+
+    /// What a command comes to whose key has been used.
+    fn known(&self, command: &Command) -> Option<Outcome> {
+        let (first, kind, verdict) = self.merchants.get(&command.merchant)?.remembered.get(&command.key)?;
+        Some(match first.says_the_same_as(command) {
+            true => Outcome::of(kind, verdict, true),
+            false => Outcome::of(command.kind(), "idempotency_conflict", false),
+        })
+    }
+
+    fn remember(&mut self, command: &Command, verdict: Verdict) -> Outcome {
+        let merchant = self.merchants.entry(command.merchant.clone()).or_default();
+        merchant.remembered.insert(command.key.clone(), (command.clone(), command.kind(), verdict));
+        Outcome::of(command.kind(), verdict, false)
+    }
+
+    fn judge(&mut self, command: &Command, sent_at: i64, now: i64) -> Verdict {
+        let occurred_at = command.occurred_at.map_or(sent_at, |time| self.instant(time));
         let expires_at = match command.body {
             Body::Credit { expires_at: Some(time), .. } => Some(self.instant(time)),
             _ => None,
@@ -147,15 +223,15 @@ impl Model {
         let expiries = &mut self.counted.expiries;
         let merchant = self.merchants.entry(command.merchant.clone()).or_default();
         let max_age = merchant.settings.as_ref().map_or(72 * 3600 * SECOND, |settings| settings.max_age);
-        if occurred_at < at - max_age || occurred_at > at + MAX_FUTURE {
+        if occurred_at < sent_at - max_age || occurred_at > sent_at + MAX_FUTURE {
             return "occurred_at_out_of_range";
         }
         if command.unknown_field || !is_valid(&command.body) {
             return "invalid_fields";
         }
         match &command.body {
-            Body::Settings { name, time_zone, match_by, max_age_s, enrols } => {
-                merchant.configure(*name, *time_zone, *match_by, *max_age_s, *enrols)
+            Body::Settings { name, time_zone, match_by, max_age_s, unknown_customer } => {
+                merchant.configure(*name, *time_zone, *match_by, *max_age_s, *unknown_customer)
             }
             Body::Unit { unit, name, scale, rules, .. } => {
                 merchant.define_unit(unit, name, effective_from, *scale, *rules)
@@ -166,13 +242,13 @@ impl Model {
                 let known = merchant.find(command.customer.as_ref());
                 let newcomer = merchant.newcomer(command.customer.as_ref());
                 if let Some(customer) = known {
-                    *expiries += merchant.customers[customer].settle(at);
+                    *expiries += merchant.customers[customer].settle(now);
                     if merchant.customers[customer].profile.active == Some(false) {
                         return "customer_inactive";
                     }
                 }
                 if known.is_none() && newcomer.is_none() {
-                    return "unknown_customer";
+                    return merchant.unknown(command.customer.as_ref());
                 }
                 if let Some(order) = order
                     && !merchant.orders.insert((unit, order.clone()))
@@ -188,14 +264,16 @@ impl Model {
                 let lot = Lot { remaining: *amount, issued_at: occurred_at, expires_at: expires_at.or(by_policy) };
                 let customer = &mut merchant.customers[customer];
                 customer.accounts.entry(unit).or_default().push(lot);
-                *expiries += customer.settle(at); // issued and expired at once
+                *expiries += customer.settle(now); // issued and expired at once
                 "applied"
             }
             Body::Redeem { unit, amount, .. } => {
                 let Some(rules) = merchant.rules_at(unit, occurred_at) else { return "unknown_unit" };
-                let Some(customer) = merchant.find(command.customer.as_ref()) else { return "unknown_customer" };
+                let Some(customer) = merchant.find(command.customer.as_ref()) else {
+                    return merchant.unknown(command.customer.as_ref());
+                };
                 let customer = &mut merchant.customers[customer];
-                *expiries += customer.settle(at);
+                *expiries += customer.settle(now);
                 if customer.profile.active == Some(false) {
                     return "customer_inactive";
                 }
@@ -228,6 +306,8 @@ impl Model {
 
     /// The counts once time has passed `until`, in microseconds of the run.
     pub fn finish(mut self, until: i64) -> Prediction {
+        let names: Vec<Arc<str>> = self.merchants.keys().cloned().collect();
+        names.iter().for_each(|name| self.give_up(name, until));
         for (name, merchant) in &mut self.merchants {
             for customer in &mut merchant.customers {
                 self.counted.expiries += customer.settle(until);
@@ -258,7 +338,7 @@ impl Merchant {
         zone: Option<&str>,
         match_by: Option<[Identifier; 3]>,
         max_age_s: Option<i64>,
-        enrols: bool,
+        unknown_customer: Option<UnknownCustomer>,
     ) -> Verdict {
         let before = self.settings.clone();
         let settings = self.settings.get_or_insert(Settings {
@@ -266,7 +346,7 @@ impl Merchant {
             zone: TimeZone::UTC,
             match_by: Identifier::ALL,
             max_age: 72 * 3600 * SECOND,
-            enrols: false,
+            unknown_customer: None,
         });
         settings.name = name.or(settings.name);
         if let Some(zone) = zone.and_then(|name| TimeZone::get(name).ok()) {
@@ -274,7 +354,7 @@ impl Merchant {
         }
         settings.match_by = match_by.unwrap_or(settings.match_by);
         settings.max_age = max_age_s.map_or(settings.max_age, |seconds| seconds * SECOND);
-        settings.enrols |= enrols;
+        settings.unknown_customer = unknown_customer.or(settings.unknown_customer);
         match before {
             None => "created",
             Some(before) if before == *settings => "unchanged",
@@ -312,11 +392,31 @@ impl Merchant {
         }
     }
 
+    fn unknown_customer(&self) -> Option<UnknownCustomer> {
+        self.settings.as_ref()?.unknown_customer
+    }
+
+    fn park_seconds(&self) -> Option<i64> {
+        match self.unknown_customer()? {
+            UnknownCustomer::Park { seconds } => Some(seconds),
+            UnknownCustomer::Enrol => None,
+        }
+    }
+
+    /// What becomes of a credit or a redeem for somebody who is not there and whom it does not make.
+    fn unknown(&self, reference: Option<&Reference>) -> Verdict {
+        match reference {
+            Some(Reference::By(..)) if self.park_seconds().is_some() => WAITS,
+            _ => "unknown_customer",
+        }
+    }
+
     /// The identifier by which a credit makes a customer, should nobody have it.
     fn newcomer(&self, reference: Option<&Reference>) -> Option<(Identifier, String)> {
-        let enrols = self.settings.as_ref().is_some_and(|settings| settings.enrols);
         match reference? {
-            Reference::By(kind, value) if enrols => Some((*kind, kind.normal(value))),
+            Reference::By(kind, value) if self.unknown_customer() == Some(UnknownCustomer::Enrol) => {
+                Some((*kind, kind.normal(value)))
+            }
             Reference::By(..) | Reference::CustomerId(_) => None,
         }
     }
@@ -374,36 +474,6 @@ impl Merchant {
     }
 }
 
-impl Customer {
-    /// Removes what has expired, and says in how many entries: those of one unit that expire together make one.
-    fn settle(&mut self, now: i64) -> u64 {
-        let mut entries = 0;
-        for lots in self.accounts.values_mut() {
-            let due: BTreeSet<i64> =
-                lots.iter().filter_map(|lot| lot.expires_at).filter(|expiry| *expiry <= now).collect();
-            entries += due.len() as u64;
-            lots.retain(|lot| lot.expires_at.is_none_or(|expiry| expiry > now));
-        }
-        entries
-    }
-
-    fn available(&self, unit: &str) -> i64 {
-        self.accounts.get(unit).map_or(0, |lots| lots.iter().map(|lot| lot.remaining).sum())
-    }
-
-    fn spend(&mut self, unit: &'static str, mut amount: i64) {
-        let lots = self.accounts.entry(unit).or_default();
-        let mut order: Vec<&mut Lot> = lots.iter_mut().collect();
-        order.sort_by_key(|lot| (lot.expires_at.unwrap_or(i64::MAX), lot.issued_at));
-        for lot in order {
-            let taken = lot.remaining.min(amount);
-            lot.remaining -= taken;
-            amount -= taken;
-        }
-        lots.retain(|lot| lot.remaining > 0);
-    }
-}
-
 /// Of the form only: what names something that does not exist is judged later.
 fn is_valid(body: &Body) -> bool {
     let amount_is_valid = |amount: i64| (1..=1_000_000_000_000).contains(&amount);
@@ -423,13 +493,4 @@ fn is_valid(body: &Body) -> bool {
         }
         Body::Credit { amount, .. } | Body::Redeem { amount, .. } => amount_is_valid(*amount),
     }
-}
-
-/// The first instant after the local day that lies so many days after `at`'s. Microseconds since 1970.
-pub fn end_of_local_day(at: i64, days: i32, zone: &TimeZone) -> i64 {
-    Timestamp::from_microsecond(at)
-        .ok()
-        .and_then(|at| at.to_zoned(zone.clone()).date().checked_add((days + 1).days()).ok())
-        .and_then(|date| date.to_zoned(zone.clone()).ok())
-        .map_or(i64::MAX, |zoned| zoned.timestamp().as_microsecond())
 }

@@ -112,22 +112,51 @@ fn understand(message: &BorrowedMessage<'_>, prefix: &str, tracker: &Tracker) ->
             tracker.answered(topic, partition, offset, now_micros(), Answer::DeadLetter(class));
         }
         _ => {
-            if kind_of_event(message.payload()?)? == "points.expired" {
-                tracker.expired();
+            let event = Event::read(message.payload()?)?;
+            match &*event.kind {
+                "points.expired" => tracker.expired(),
+                "command.parked" => {
+                    let (topic, partition, offset) = event.cause?;
+                    tracker.waits(topic_of(&topic)?, i32::try_from(partition).ok()?, offset);
+                }
+                _ => {}
             }
         }
     }
     Some(())
 }
 
-fn kind_of_event(value: &[u8]) -> Option<Cow<'_, str>> {
-    if value.starts_with(b"{") {
-        let event: Value = serde_json::from_slice(value).ok()?;
-        return Some(event["type"].as_str()?.to_owned().into());
+/// The beginning of an event, as `schemas/events.avsc` has it.
+struct Event<'a> {
+    kind: Cow<'a, str>,
+    /// Topic, partition and offset of the command.
+    cause: Option<(Cow<'a, str>, i64, i64)>,
+}
+
+impl<'a> Event<'a> {
+    fn read(value: &'a [u8]) -> Option<Event<'a>> {
+        if value.starts_with(b"{") {
+            return Event::of_json(&serde_json::from_slice(value).ok()?);
+        }
+        let mut event = Reader::of_frame(value)?;
+        let _event_id = event.string()?;
+        let kind = event.string()?;
+        let _merchant_id = event.string()?;
+        let _customer_id = event.option(Reader::string)?;
+        let (_version, _index, _count) = (event.long()?, event.long()?, event.long()?);
+        let (_occurred_at, _recorded_at) = (event.long()?, event.long()?);
+        let cause = event.option(|cause| Some((cause.string()?.into(), cause.long()?, cause.long()?)))?;
+        Some(Event { kind: kind.into(), cause })
     }
-    let mut event = Reader::of_frame(value)?;
-    let _event_id = event.string()?;
-    Some(event.string()?.into())
+
+    fn of_json(event: &Value) -> Option<Event<'a>> {
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let cause = match &event["cause"] {
+            Value::Null => None,
+            cause => Some((text(&cause["topic"])?.into(), cause["partition"].as_i64()?, cause["offset"].as_i64()?)),
+        };
+        Some(Event { kind: text(&event["type"])?.into(), cause })
+    }
 }
 
 /// The beginning of a result, as `schemas/results.avsc` has it.

@@ -25,6 +25,8 @@ pub struct Seen {
     pub outcomes: BTreeMap<Outcome, u64>,
     pub dead_letters: BTreeMap<String, u64>,
     pub expiries: u64,
+    /// Records of which an event says that they wait for their customer, answered since or not.
+    pub waited: u64,
     /// Broker's time of the newest result, in microseconds since 1970.
     pub newest_result: i64,
     /// When the last answer arrived.
@@ -38,6 +40,7 @@ struct Slot {
     sent_at: i64,
     seen_at: i64,
     answers: u32,
+    waited: bool,
 }
 
 /// What came back for one record.
@@ -83,6 +86,16 @@ impl Tracker {
         self.lock().expiries += 1;
     }
 
+    /// A record waits for its customer.
+    pub fn waits(&self, topic: Topic, partition: i32, offset: i64) {
+        let mut seen = self.lock();
+        seen.waited += 1;
+        let Some(slot) = seen.slot(topic, partition, offset) else { return };
+        if std::mem::replace(&mut slot.waited, true) {
+            seen.wrong(format!("{}/{partition}/{offset} was said to wait twice", topic.suffix()));
+        }
+    }
+
     pub fn failed(&self, what: String) {
         self.lock().wrong(what);
     }
@@ -113,7 +126,8 @@ impl Seen {
         }
     }
 
-    /// Microseconds from sending to arrival, of all answered records, ascending.
+    /// Microseconds from sending to arrival, of all answered records, ascending. Those that waited for their customer are left out: their
+    /// time is the customer's.
     pub fn latencies(&self) -> Vec<i64> {
         self.latencies_sent_between(i64::MIN, i64::MAX)
     }
@@ -122,7 +136,8 @@ impl Seen {
     pub fn latencies_sent_between(&self, from: i64, until: i64) -> Vec<i64> {
         let slots = self.slots.iter().flat_map(HashMap::values).flatten();
         let mut latencies: Vec<i64> = slots
-            .filter(|slot| slot.sent_at > 0 && slot.seen_at > 0 && (from..until).contains(&slot.sent_at))
+            .filter(|slot| slot.sent_at > 0 && slot.seen_at > 0 && !slot.waited)
+            .filter(|slot| (from..until).contains(&slot.sent_at))
             .map(|slot| slot.seen_at - slot.sent_at)
             .collect();
         latencies.sort_unstable();

@@ -1,9 +1,10 @@
 //! What the merchants of the week do all day: they sign customers up, they give and they take.
 
 use super::MERCHANTS;
-use super::command::{Body, Identifier, Profile, Reference, Time, Topic, UnitRules};
+use super::command::{Body, Identifier, Profile, Reference, Time, Topic, UnitRules, UnknownCustomer};
 use super::generate::{Generator, SECOND};
-use super::model::end_of_local_day;
+use super::guests::{awaits_guests, unknown_customer, waits_in_vain};
+use super::holdings::end_of_local_day;
 use super::people::Person;
 
 const DAY: i64 = 24 * 3600 * SECOND;
@@ -24,7 +25,7 @@ const FLASH_DAYS: i32 = 2;
 
 /// Merchants whose credits enrol.
 fn enrols(merchant: usize) -> bool {
-    merchant % 4 == 3
+    unknown_customer(merchant) == Some(UnknownCustomer::Enrol)
 }
 
 impl Generator {
@@ -39,7 +40,7 @@ impl Generator {
                 time_zone: Some(ZONES[merchant]),
                 match_by: Some(match_by),
                 max_age_s: Some(9 * 24 * 3600),
-                enrols: enrols(merchant),
+                unknown_customer: unknown_customer(merchant),
             };
             self.configure(merchant, settings);
             let points = UnitRules { expiry_days: Some(365), min_held: 0, min_amount: 50 };
@@ -63,7 +64,7 @@ impl Generator {
                 time_zone: Some("Mars/Olympus"),
                 match_by: None,
                 max_age_s: None,
-                enrols: false,
+                unknown_customer: None,
             },
         );
         let rules = UnitRules { expiry_days: None, min_held: 0, min_amount: 1 };
@@ -84,6 +85,10 @@ impl Generator {
     pub fn sign_up(&mut self, merchant: usize) {
         let mut person = Person::new(merchant, self.people[merchant].len() + 1, &mut self.rng);
         person.active = !self.rng.permille(30);
+        self.enter(merchant, person);
+    }
+
+    pub fn enter(&mut self, merchant: usize, mut person: Person) {
         person.name_on(Topic::CustomerUpsert, self.wave);
         let profile = person.sign_up(&mut self.rng);
         self.people[merchant].push(person);
@@ -153,7 +158,7 @@ impl Generator {
             }
             2 => profile.first_name = Some("Without any identifier".to_owned()),
             3 => {
-                reference = Some(self.nobody());
+                reference = Some(self.nobody(merchant));
                 profile.first_name = Some("Nobody".to_owned());
             }
             4 => profile.identifiers[2] = Some("this is no address".to_owned()),
@@ -166,12 +171,12 @@ impl Generator {
         self.emit(Some(merchant), command);
     }
 
-    fn nobody(&mut self) -> Reference {
-        match self.rng.below(3) {
-            0 => Reference::CustomerId(format!("00000000-0000-8000-8000-{:012x}", self.made)),
-            1 => Reference::By(Identifier::Email, format!("nobody.{}@nowhere.example", self.made)),
-            _ => Reference::By(Identifier::ExternalId, format!("nobody-{}", self.made)),
+    /// Nobody waits for a customer id, nor for ever.
+    fn nobody(&mut self, merchant: usize) -> Reference {
+        if awaits_guests(merchant) || self.rng.permille(300) {
+            return Reference::CustomerId(format!("00000000-0000-8000-8000-{:012x}", self.made));
         }
+        self.stranger()
     }
 
     fn unit(&mut self, merchant: usize) -> &'static str {
@@ -183,6 +188,14 @@ impl Generator {
     }
 
     pub fn credit(&mut self, merchant: usize) {
+        if awaits_guests(merchant) && self.rng.permille(40) {
+            return self.guest(merchant);
+        }
+        if waits_in_vain(merchant) && self.rng.permille(30) {
+            let (unit, amount) = (self.unit(merchant), self.rng.between(10, 2_500));
+            let order = self.rng.permille(600).then(|| format!("o-{merchant}-{}", self.made));
+            return self.nobody_comes(merchant, Body::Credit { unit, amount, order, expires_at: None });
+        }
         let Some(index) = self.somebody(merchant, Topic::Credit) else { return self.sign_up(merchant) };
         let mut unit = self.unit(merchant);
         let amount = self.rng.between(10, 2_500);
@@ -240,6 +253,10 @@ impl Generator {
     }
 
     pub fn redeem(&mut self, merchant: usize) {
+        if waits_in_vain(merchant) && self.rng.permille(30) {
+            let (unit, amount) = (self.unit(merchant), self.rng.between(10, 300));
+            return self.nobody_comes(merchant, Body::Redeem { unit, amount, order: None });
+        }
         let Some(index) = self.somebody(merchant, Topic::Redeem) else { return self.sign_up(merchant) };
         let person = &self.people[merchant][index];
         let (external_id, reference) = (person.external_id.clone(), person.reference(&mut self.rng));
@@ -266,7 +283,7 @@ impl Generator {
         match which {
             0 => *unit = "stars",
             1 => *amount = *self.rng.pick(&[0, -5, 1_000_000_000_001]),
-            2 => command.customer = Some(self.nobody()),
+            2 => command.customer = Some(self.nobody(merchant)),
             3 => command.occurred_at = Some(Time::Run(-40 * DAY)),
             4 => command.occurred_at = Some(Time::Run(2 * DAY)),
             _ => command.unknown_field = true,

@@ -7,10 +7,12 @@ mod load;
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
-use load::command::{Body, Command, Content, Encoding, Flaw, Identifier, Profile, Reference, Time, Topic, UnitRules};
+use load::command::{
+    Body, Command, Content, Encoding, Flaw, Identifier, Profile, Reference, Time, Topic, UnitRules, UnknownCustomer,
+};
 use load::encode::{Encoder, Timeline};
 use load::generate::{APART, Plan, SECOND, Week, week};
-use load::model::{Model, Outcome, Prediction};
+use load::model::{Model, Outcome, Prediction, WAITS};
 use load::murmur2::partition_of;
 use load::rng::Rng;
 
@@ -63,6 +65,7 @@ fn the_week_has_everything_in_it() {
         ("credit.amount", "duplicate_order", false),
         ("credit.amount", "customer_inactive", false),
         ("credit.amount", "unknown_customer", false),
+        ("credit.amount", "unknown_customer", true),
         ("credit.amount", "unknown_unit", false),
         ("credit.amount", "unknown_merchant", false),
         ("credit.amount", "invalid_fields", false),
@@ -75,6 +78,7 @@ fn the_week_has_everything_in_it() {
         ("redeem.amount", "below_minimum", false),
         ("redeem.amount", "minimum_balance_not_met", false),
         ("redeem.amount", "customer_inactive", false),
+        ("redeem.amount", "unknown_customer", false),
         ("redeem.amount", "invalid_idempotency_key", false),
         ("redeem.amount", "idempotency_conflict", false),
     ]
@@ -104,7 +108,7 @@ fn records(week: &Week) -> impl Iterator<Item = &load::command::Record> {
 }
 
 /// Lets every topic lag behind by less than [`APART`] waves, differently each time, and stretches time.
-fn replay(week: &Week, delays: [i64; 4], ties: [usize; 4], stretch_percent: i64) -> Prediction {
+fn replayed(week: &Week, delays: [i64; 4], ties: [usize; 4], stretch_percent: i64) -> Model {
     let mut order = Vec::new();
     for (wave, records) in (0i64..).zip(&week.waves) {
         for record in records {
@@ -122,7 +126,11 @@ fn replay(week: &Week, delays: [i64; 4], ties: [usize; 4], stretch_percent: i64)
             Content::Broken { flaw, .. } => model.break_record(*flaw),
         }
     }
-    model.finish(week.plan.waves * week.plan.wave_micros + 60 * SECOND)
+    model
+}
+
+fn replay(week: &Week, delays: [i64; 4], ties: [usize; 4], stretch_percent: i64) -> Prediction {
+    replayed(week, delays, ties, stretch_percent).finish(week.plan.waves * week.plan.wave_micros + 60 * SECOND)
 }
 
 #[test]
@@ -149,6 +157,16 @@ fn a_slow_machine_changes_nothing() {
 fn a_race_that_the_waves_forbid_would_be_seen() {
     let week = small_week();
     assert_ne!(replay(week, [0, 0, 4 * APART, 0], [0; 4], 100), week.prediction);
+}
+
+#[test]
+fn so_many_wait_for_their_customer_however_the_topics_race() {
+    let week = small_week();
+    let waited = |delays| replayed(week, delays, [0; 4], 100).waited;
+    let (late_sign_ups, late_credits) = (waited([0, APART - 1, 0, 0]), waited([0, 0, APART - 1, 0]));
+    assert!(week.sure_to_wait > 100, "{}", week.sure_to_wait);
+    assert!(late_credits >= week.sure_to_wait, "{late_credits} of {}", week.sure_to_wait);
+    assert!(late_sign_ups > late_credits, "{late_sign_ups} and {late_credits}: some race their sign-up");
 }
 
 /// What the generator writes is what Avro's own library reads with the schemas of this repository.
@@ -192,7 +210,7 @@ impl Ledger {
             time_zone: Some("Europe/Berlin"),
             match_by: None,
             max_age_s: Some(9 * 86_400),
-            enrols: false,
+            unknown_customer: None,
         };
         assert_eq!(ledger.put(0, None, settings), "created");
         let rules = UnitRules { expiry_days: Some(2), min_held: 100, min_amount: 10 };
@@ -287,8 +305,7 @@ fn identifiers_are_unique_and_free_again_when_replaced() {
 fn a_credit_enrols_where_the_merchant_says_so() {
     let mut ledger = Ledger::opened();
     assert_eq!(ledger.earn(1, "ada", 100, None), "unknown_customer");
-    let enrols = Body::Settings { name: None, time_zone: None, match_by: None, max_age_s: None, enrols: true };
-    assert_eq!(ledger.put(2, None, enrols), "updated");
+    assert_eq!(ledger.put(2, None, meeting_strangers(UnknownCustomer::Enrol)), "updated");
     assert_eq!(ledger.spend(3, "ada", 10), "unknown_customer");
     assert_eq!(ledger.earn(4, "ada", 100, None), "applied");
     let nobody = Body::Upsert(Profile::default());
@@ -296,6 +313,39 @@ fn a_credit_enrols_where_the_merchant_says_so() {
     assert_eq!(ledger.put(6, Some("ada"), nobody), "unchanged");
     assert_eq!(ledger.spend(7, "ada", 100), "applied");
     assert_eq!(ledger.model.finish(60 * SECOND).customers["m"], 1);
+}
+
+fn meeting_strangers(how: UnknownCustomer) -> Body {
+    Body::Settings { name: None, time_zone: None, match_by: None, max_age_s: None, unknown_customer: Some(how) }
+}
+
+#[test]
+fn a_command_waits_for_its_customer_where_the_merchant_says_so() {
+    let mut ledger = Ledger::opened();
+    assert_eq!(ledger.put(1, None, meeting_strangers(UnknownCustomer::Park { seconds: 10 })), "updated");
+    assert_eq!(ledger.earn(2, "ada", 300, None), WAITS);
+    ledger.made -= 1; // the same key
+    assert_eq!(ledger.earn(3, "ada", 300, None), WAITS);
+    ledger.made -= 1;
+    assert_eq!(ledger.earn(3, "ada", 301, None), "idempotency_conflict");
+    assert_eq!(ledger.spend(4, "ada", 200), WAITS);
+    assert_eq!(ledger.earn(5, "eve", 100, None), WAITS);
+    assert_eq!(ledger.put(6, Some("bob"), Body::Upsert(Profile::default())), "unknown_customer");
+    assert_eq!((ledger.held(7, "ada"), ledger.model.waited), (0, 4));
+    assert_eq!(ledger.sign_up(8, "ada", "+491511"), "created");
+    assert_eq!(ledger.held(8, "ada"), 100);
+    // At her deadline she has not come.
+    assert_eq!(ledger.sign_up(15, "eve", "+491512"), "created");
+    assert_eq!(ledger.held(15, "eve"), 0);
+    assert_eq!(ledger.earn(16, "zoe", 100, None), WAITS);
+    let counted = ledger.model.finish(60 * SECOND).outcomes;
+    let count = |kind: &str, verdict: &str, duplicate: bool| {
+        counted[&Outcome { kind: kind.to_owned(), verdict: verdict.to_owned(), duplicate }]
+    };
+    assert_eq!((count("credit.amount", "applied", false), count("credit.amount", "applied", true)), (1, 1));
+    assert_eq!(count("credit.amount", "idempotency_conflict", false), 1);
+    assert_eq!(count("redeem.amount", "applied", false), 1);
+    assert_eq!(count("credit.amount", "unknown_customer", false), 2);
 }
 
 #[test]

@@ -195,7 +195,8 @@ fn configurations() -> Vec<Record> {
     let rules = UnitRules { expiry_days: None, min_held: 0, min_amount: 1 };
     let of_merchant = |merchant: &&str| {
         let time_zone = Some("Europe/Berlin");
-        let settings = Body::Settings { name: None, time_zone, match_by: None, max_age_s: None, enrols: false };
+        let settings =
+            Body::Settings { name: None, time_zone, match_by: None, max_age_s: None, unknown_customer: None };
         let unit = Body::Unit { unit: "points", name: "Points", scale: 0, effective_from: None, rules };
         let merchant: Arc<str> = (*merchant).into();
         [("settings", settings), ("unit", unit)].map(|(key, body)| {

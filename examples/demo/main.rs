@@ -1,5 +1,5 @@
 //! A trading week of eight merchants, sent to a worker on real Kafka and Postgres in half a minute, with the worker killed twice in the
-//! middle; then the count, the audit, and the same week recovered into an empty database.
+//! middle, while some commands wait for their customer; then the count, the audit, and the same week recovered into an empty database.
 //!
 //! `make demo` builds this and runs it beside a stack. It ends with 0 only if everything that it says holds.
 

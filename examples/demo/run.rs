@@ -79,6 +79,11 @@ pub fn run(installation: &Installation, week: &Arc<Week>) -> Result<Ran, Failure
             examples.join(", ")
         ));
     }
+    let waited = tracker.lock().waited;
+    if waited < week.sure_to_wait {
+        let (waited, sure) = (thousands(waited), thousands(week.sure_to_wait));
+        failures.push(format!("{waited} commands were said to wait for their customer, and {sure} had to"));
+    }
     failures.extend(tracker.lock().wrong.iter().cloned());
     Ok(Ran { tracker, began: show.began, sent_all, kills: show.kills, failures })
 }

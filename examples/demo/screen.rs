@@ -69,6 +69,7 @@ pub fn speed(ran: &Ran) {
         millis(percentile(&calm, 99))
     );
     println!("  with kills    p50 {:.0} ms, p99 {:.0} ms", millis(percentile(&all, 50)), millis(percentile(&all, 99)));
+    println!("  without       {} commands that waited for their customer", thousands(seen.waited));
     for (number, kill) in (1..).zip(&ran.kills) {
         match kill.flowing_after {
             Some(after) => println!(

@@ -25,8 +25,9 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    /// Begins to send so many records, over so many tenths of a second. They hold duplicates, conflicts, rejections of all kinds and records
-    /// that become dead letters. Shorter than 8 seconds, so that no lot expires while the test runs.
+    /// Begins to send so many records, over so many tenths of a second. They hold duplicates, conflicts, rejections of all kinds, commands
+    /// that wait for their customer, who comes or does not, and records that become dead letters. Shorter than 8 seconds, so that no lot
+    /// expires while the test runs.
     pub fn start(installation: &Installation, records: usize, waves: i64) -> Traffic {
         assert!(
             waves <= 50,
@@ -83,8 +84,8 @@ impl Traffic {
         }
     }
 
-    /// Waits until every record is sent and answered, and every expiry is told. Results and events are read from different topics, so
-    /// that the last of one may be seen before the last of the other.
+    /// Waits until every record is sent and answered, and every expiry and what had to wait is told. Results and events are read from
+    /// different topics, so that the last of one may be seen before the last of the other.
     pub fn await_all(&mut self) {
         self.await_sent();
         let deadline = Instant::now() + PATIENCE;
@@ -93,8 +94,8 @@ impl Traffic {
                 let seen = self.tracker.lock();
                 let (count, some) = seen.unanswered();
                 panic!(
-                    "{count} records have no answer after {PATIENCE:?}, among them {some:?}; expiries: {} of {}",
-                    seen.expiries, self.week.prediction.expiries
+                    "{count} records have no answer after {PATIENCE:?}, among them {some:?}; expired {} of {}, waited {} of {}",
+                    seen.expiries, self.week.prediction.expiries, seen.waited, self.week.sure_to_wait
                 );
             }
             self.tracker.wait(Duration::from_millis(100));
@@ -103,7 +104,9 @@ impl Traffic {
 
     fn is_complete(&self) -> bool {
         let seen = self.tracker.lock();
-        seen.answered >= self.expected() && seen.expiries >= self.week.prediction.expiries
+        seen.answered >= self.expected()
+            && seen.expiries >= self.week.prediction.expiries
+            && seen.waited >= self.week.sure_to_wait
     }
 
     /// The worker answers all, and stops. Then everything is as the model says, and the audit finds nothing.
@@ -124,6 +127,7 @@ impl Traffic {
             prediction.dead_letters.iter().map(|(class, count)| ((*class).to_owned(), *count)).collect();
         assert_eq!(difference(&seen.dead_letters, &predicted), BTreeMap::new(), "dead letters: observed, predicted");
         assert_eq!(seen.expiries, prediction.expiries, "expiries");
+        assert!(seen.waited >= self.week.sure_to_wait, "{} of {} waited", seen.waited, self.week.sure_to_wait);
         drop(seen);
         let (mut balances, mut customers) = (BTreeMap::new(), BTreeMap::new());
         for database in installation.databases() {
