@@ -43,7 +43,7 @@ pub(super) async fn find_poison(
 
 /// The record that fails where those before it pass together. `None` where what is due fails without any.
 async fn last_of_shortest_to_fail<'a>(
-    shared: &Arc<Shared>,
+    shared: &'a Arc<Shared>,
     lane: i32,
     state: &LaneState,
     taken: &'a Taken,
@@ -52,16 +52,17 @@ async fn last_of_shortest_to_fail<'a>(
     if records.is_empty() {
         return Ok(None);
     }
-    let mut connection = shared.databases.of_lane(lane)?.lane_connection().await?;
-    let due = at_its_end(&mut connection, shared, lane, state, records).await?;
-    if !passes(&mut connection, shared, lane, &due, taken, &[]).await? {
+    let connection = shared.databases.of_lane(lane)?.lane_connection().await?;
+    let mut search = Search { shared, lane, taken, connection };
+    let due = search.at_its_end(state).await?;
+    if !search.passes(&due, &[]).await? {
         return Ok(None);
     }
     // A beginning of `passing` records is known to pass, one of `failing` to fail.
     let (mut passing, mut failing) = (0, records.len());
     while failing - passing > 1 {
         let middle = passing + (failing - passing) / 2;
-        if passes(&mut connection, shared, lane, state, taken, &records[..middle]).await? {
+        if search.passes(state, &records[..middle]).await? {
             passing = middle;
         } else {
             failing = middle;
@@ -70,72 +71,64 @@ async fn last_of_shortest_to_fail<'a>(
     Ok(records.get(passing))
 }
 
-/// The lane as a batch without records would have to find it, to settle what is due with these.
-async fn at_its_end(
-    connection: &mut LaneConnection,
-    shared: &Arc<Shared>,
+/// A batch that fails as a whole, and a connection to try its beginnings with.
+struct Search<'a> {
+    shared: &'a Arc<Shared>,
     lane: i32,
-    state: &LaneState,
-    records: &[InboundRecord],
-) -> Result<LaneState, StoreError> {
-    let memory = LaneMemory::load(shared, connection, lane).await?;
-    let deliveries = memory.decode(shared, records, &mut RegistryPatience::new()).await;
-    let due = memory.due_query(state, &deliveries, shared.settings.worker.max_due_per_batch);
-    Ok(match due {
-        Some(due) => LaneState { lane_time: due.until, due_pending: true, ..state.clone() },
-        None => state.clone(),
-    })
+    taken: &'a Taken,
+    connection: LaneConnection,
 }
 
-async fn passes(
-    connection: &mut LaneConnection,
-    shared: &Arc<Shared>,
-    lane: i32,
-    state: &LaneState,
-    taken: &Taken,
-    records: &[InboundRecord],
-) -> Result<bool, StoreError> {
-    let tried = try_beginning(connection, shared, lane, state, taken, records).await;
-    // Not left to the connection's end: until the server sees that, the lane's row is locked, and why it halts can't be noted there.
-    connection.rollback().await?;
-    match tried {
-        Ok(()) => Ok(true),
-        Err(ApplyError::Store(error)) if error.kind != StoreErrorKind::Data => Err(error),
-        Err(_) => Ok(false),
+impl Search<'_> {
+    /// The lane as a batch without records would have to find it, to settle what is due with the whole one.
+    async fn at_its_end(&mut self, state: &LaneState) -> Result<LaneState, StoreError> {
+        let memory = LaneMemory::load(self.shared, &mut self.connection, self.lane).await?;
+        let deliveries = memory.decode(self.shared, &self.taken.records, &mut RegistryPatience::new()).await;
+        let due = memory.due_query(state, &deliveries, self.shared.settings.worker.max_due_per_batch);
+        Ok(match due {
+            Some(due) => LaneState { lane_time: due.until, due_pending: true, ..state.clone() },
+            None => state.clone(),
+        })
     }
-}
 
-async fn try_beginning(
-    connection: &mut LaneConnection,
-    shared: &Arc<Shared>,
-    lane: i32,
-    state: &LaneState,
-    taken: &Taken,
-    records: &[InboundRecord],
-) -> Result<(), ApplyError> {
-    let mut memory = LaneMemory::load(shared, connection, lane).await?;
-    let deliveries = memory.decode(shared, records, &mut RegistryPatience::new()).await;
-    let limit = shared.settings.worker.max_due_per_batch;
-    let decided = memory.decide(connection, state, deliveries, taken.after, limit).await?;
-    let journal = JournalBatch {
-        lane,
-        batch: decided.next.batch,
-        lane_time_before: state.lane_time,
-        ranges: shared.ranges(&taken.before, &taken.after),
-        due_settled: decided.changes.due_settled,
-        skipped: Vec::new(),
-        settings: shared.journaled_settings(),
-        outcomes_hash: [0; 32],
-    };
-    shared.encoder.encode(&EncodeInput {
-        changes: &decided.changes,
-        lane,
-        names: &shared.names,
-        group: &shared.settings.kafka.group,
-        records,
-        journal: &journal,
-        room: 0,
-    })?;
-    connection.write(&decided.changes.rows).await?;
-    Ok(connection.advance(lane, state, &decided.next, None, None).await?)
+    async fn passes(&mut self, state: &LaneState, beginning: &[InboundRecord]) -> Result<bool, StoreError> {
+        let tried = self.apply(state, beginning).await;
+        // Not left to the connection's end: until the server sees that, the lane's row is locked, and why it halts can't be noted there.
+        self.connection.rollback().await?;
+        match tried {
+            Ok(()) => Ok(true),
+            Err(ApplyError::Store(error)) if error.kind != StoreErrorKind::Data => Err(error),
+            Err(_) => Ok(false),
+        }
+    }
+
+    async fn apply(&mut self, state: &LaneState, beginning: &[InboundRecord]) -> Result<(), ApplyError> {
+        let Search { shared, lane, taken, connection } = self;
+        let (shared, lane) = (*shared, *lane);
+        let mut memory = LaneMemory::load(shared, connection, lane).await?;
+        let deliveries = memory.decode(shared, beginning, &mut RegistryPatience::new()).await;
+        let limit = shared.settings.worker.max_due_per_batch;
+        let decided = memory.decide(connection, state, deliveries, taken.after, limit).await?;
+        let journal = JournalBatch {
+            lane,
+            batch: decided.next.batch,
+            lane_time_before: state.lane_time,
+            ranges: shared.ranges(&taken.before, &taken.after),
+            due_settled: decided.changes.due_settled,
+            skipped: Vec::new(),
+            settings: shared.journaled_settings(),
+            outcomes_hash: [0; 32],
+        };
+        shared.encoder.encode(&EncodeInput {
+            changes: &decided.changes,
+            lane,
+            names: &shared.names,
+            group: &shared.settings.kafka.group,
+            records: beginning,
+            journal: &journal,
+            room: 0,
+        })?;
+        connection.write(&decided.changes.rows).await?;
+        Ok(connection.advance(lane, state, &decided.next, None, None).await?)
+    }
 }
