@@ -10,6 +10,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryFuture, FutureProducer
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::runtime::Runtime;
 
+use super::eventually;
 use crate::load::murmur2::partition_of;
 
 pub const COMMANDS: [&str; 5] = ["merchant-config", "customer-upsert", "credit", "redeem", "clock"];
@@ -143,10 +144,15 @@ impl Topics {
         assert!(answers.iter().all(Result::is_ok), "{answers:?}");
     }
 
+    /// Until the broker has heard of it from its controller, records for a new topic of that name would go into the old one.
     pub fn delete(&self, topic: &str) {
-        let answers =
-            self.runtime.block_on(self.admin.delete_topics(&[&self.name(topic)], &options())).expect("an answer");
+        let name = self.name(topic);
+        let answers = self.runtime.block_on(self.admin.delete_topics(&[&name], &options())).expect("an answer");
         assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+        eventually("the broker has heard that the topic is gone", || {
+            let found = self.admin.inner().fetch_metadata(Some(&name), Duration::from_secs(30)).expect("an answer");
+            found.topics().iter().all(|topic| topic.error().is_some()).then_some(())
+        });
     }
 
     /// Takes all offsets of a group that nobody uses, as time does.
