@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -78,6 +79,15 @@ fn what_a_package_installs_beside_the_binary() {
     let page =
         fs::read_to_string(installation.folder().join("loyalty-worker-skip.1")).expect("a page for each command");
     assert!(page.contains("Give up one record"), "{page}");
+}
+
+/// With a symbol of another name, or one that the linker drops, the allocator would go by its defaults, and nothing would tell.
+#[test]
+fn the_allocator_goes_by_the_binarys_settings() {
+    let mut version = Command::new(env!("CARGO_BIN_EXE_loyalty-worker"));
+    let told = version.arg("--version").env("MALLOC_CONF", "stats_print:true").output().expect("the worker starts");
+    let statistics = String::from_utf8_lossy(&told.stderr);
+    assert!(statistics.lines().any(|line| line.trim() == "opt.narenas: 2"), "{statistics}");
 }
 
 #[test]
