@@ -184,20 +184,8 @@ fn a_poisoned_command_that_waits_is_got_past() {
 /// The same defect where nobody comes: it shows at the deadline, whatever record is there beside it, and that record is not blamed.
 #[test]
 fn a_poisoned_command_that_waits_in_vain_is_no_records_fault() {
-    let installation = Installation::new("parking-poison-due");
-    // Without ticks nothing is due yet.
-    let worker = installation.worker_with(&[("LOYALTY_WORKER__TICK_INTERVAL_MS", "60000")]);
-    let mut shop = Shop::of_lane(&installation, 0);
-    shop.open("ada");
-    shop.ask("merchant-config", &parking(&shop, "for-a-second", 1));
-    let first = shop.send("credit", &shop.credit("first", "nobody", 5));
-    let second = shop.send("credit", &shop.credit("poison", "nobody", 5));
-    let told = parked(&mut Published::of(&installation, &["events"]), &second);
-    worker.finish();
-
+    let (installation, mut shop, waiting) = waiting_in_vain("parking-poison-due", &["first", "poison"]);
     // One batch settles the first, and leaves the second to a batch that has a record of its own.
-    let deadline: jiff::Timestamp = told["parked"]["deadline"].as_str().expect("an instant").parse().expect("RFC 3339");
-    eventually("the deadlines have come", || (now_micros() > deadline.as_microsecond()).then_some(()));
     shop.topics.write("clock", ByHand { value: Some(b"{}"), partition: Some(0), ..ByHand::default() });
     let innocent = shop.send("credit", &shop.credit("innocent", "ada", 7));
     let worker = installation.worker_with(&[
@@ -210,13 +198,49 @@ fn a_poisoned_command_that_waits_in_vain_is_no_records_fault() {
     worker.stop();
 
     let worker = installation.worker();
-    for position in [&first, &second] {
-        let refused = shop.answers.await_answer(position).json;
-        assert_eq!(refused["rejection"]["code"], "unknown_customer", "{refused}");
-    }
+    assert_refused(&mut shop, &waiting);
     assert_eq!(shop.answers.await_answer(&innocent).json["status"], "accepted");
     worker.finish();
     installation.assert_audit_holds();
+}
+
+#[test]
+fn what_a_tick_makes_due_is_not_the_ticks_fault() {
+    let (installation, mut shop, waiting) = waiting_in_vain("parking-poison-tick", &["poison"]);
+    shop.topics.write("clock", ByHand { value: Some(b"{}"), partition: Some(0), ..ByHand::default() });
+    let worker = installation.worker_with(&[("LOYALTY_POISON_KEY", "poison")]);
+    let reason = worker.await_halt(0);
+    assert!(reason.contains("can't settle what is due: the rules panicked"), "{reason}");
+    worker.stop();
+
+    let worker = installation.worker();
+    assert_refused(&mut shop, &waiting);
+    worker.finish();
+    installation.assert_audit_holds();
+}
+
+/// Commands for nobody whose deadlines have come while no worker was there to see it.
+fn waiting_in_vain(name: &str, keys: &[&str]) -> (Installation, Shop, Vec<Position>) {
+    let installation = Installation::new(name);
+    // Without ticks nothing is due yet.
+    let worker = installation.worker_with(&[("LOYALTY_WORKER__TICK_INTERVAL_MS", "60000")]);
+    let mut shop = Shop::of_lane(&installation, 0);
+    shop.open("ada");
+    shop.ask("merchant-config", &parking(&shop, "for-a-second", 1));
+    let waiting: Vec<Position> = keys.iter().map(|key| shop.send("credit", &shop.credit(key, "nobody", 5))).collect();
+    let last = waiting.last().expect("a key at least");
+    let told = parked(&mut Published::of(&installation, &["events"]), last);
+    worker.finish();
+    let deadline: jiff::Timestamp = told["parked"]["deadline"].as_str().expect("an instant").parse().expect("RFC 3339");
+    eventually("the deadlines have come", || (now_micros() > deadline.as_microsecond()).then_some(()));
+    (installation, shop, waiting)
+}
+
+fn assert_refused(shop: &mut Shop, waiting: &[Position]) {
+    for position in waiting {
+        let refused = shop.answers.await_answer(position).json;
+        assert_eq!(refused["rejection"]["code"], "unknown_customer", "{refused}");
+    }
 }
 
 fn parking(shop: &Shop, key: &str, park_s: i64) -> Value {
