@@ -5,9 +5,10 @@ use std::sync::Arc;
 use super::plan::EarnedOrder;
 use crate::domain::command::{Command, ContentHash, DeadLetter};
 use crate::domain::config::{SettingsVersion, UnitVersion};
+use crate::domain::objects::ObjectVersion;
 use crate::domain::{
-    Balance, CustomerChange, CustomerState, Decision, Entry, Event, Frontier, Instant, KeyHash, MerchantId, Parked,
-    Position, Seed, TransactionId, UnitId,
+    Balance, CustomerChange, CustomerState, Decision, Entry, Event, Frontier, Instant, KeyHash, Membership, MerchantId,
+    Parked, Position, Seed, TransactionId, UnitId,
 };
 
 /// Everything that one batch changes and says.
@@ -42,6 +43,8 @@ pub struct RowChanges {
     pub earned_orders: Vec<(EarnedOrder, TransactionId)>,
     pub settings_versions: Vec<(MerchantId, Arc<SettingsVersion>)>,
     pub unit_versions: Vec<(MerchantId, UnitId, Arc<UnitVersion>)>,
+    /// Tiers, cards and programmes, with their ids.
+    pub object_versions: Vec<(MerchantId, String, Arc<ObjectVersion>)>,
     /// Commands that wait from now on.
     pub parked: Vec<Parked>,
     /// Those that waited before, and do not any more: by their seeds.
@@ -53,6 +56,8 @@ pub struct RowChanges {
 pub struct ChangedCustomer {
     pub state: Box<CustomerState>,
     pub change: CustomerChange,
+    /// Its tier and cards, as its merchant's configuration has them at the end of the batch.
+    pub membership: Option<Box<Membership>>,
 }
 
 /// A decision to remember.
@@ -75,6 +80,8 @@ pub struct Outcome {
     pub decision: Arc<Decision>,
     /// The balances of the units that the command touched, after it. Empty for a duplicate.
     pub balances: Vec<Balance>,
+    /// Of an upsert that was accepted, and is no duplicate: the customer's tier and cards after it.
+    pub membership: Option<Box<Membership>>,
     /// Of a command that had waited for its customer: since when.
     pub parked_at: Option<Instant>,
 }

@@ -10,8 +10,9 @@ use crate::domain::command::{Body, Command, Content, Delivery, RefKind};
 use crate::domain::config::MerchantConfig;
 use crate::domain::customer::{Identifier, IdentifierKind};
 use crate::domain::judge::Moment;
+use crate::domain::membership::{parse_card_code, referrer_of};
 use crate::domain::parking::{self, Decided, Parking};
-use crate::domain::{Frontier, Instant, KeyHash, MerchantId, fields, settle};
+use crate::domain::{Frontier, Instant, KeyHash, Membership, MerchantId, fields, settle};
 
 /// The configuration of a lane's merchants, kept in memory between batches: one writer, so it is as the database has it.
 pub type Configs = HashMap<MerchantId, MerchantConfig>;
@@ -48,6 +49,7 @@ fn plan_command(plan: &mut BatchPlan, command: &Command, configs: &Configs) {
     if let Some(reference) = &envelope.customer {
         match reference.kind {
             RefKind::CustomerId => plan.customers.extend(fields::parse_customer_id(&reference.value)),
+            RefKind::CardCode => plan.customers.extend(parse_card_code(&reference.value).map(|(id, _)| id)),
             RefKind::Identifier(kind) => plan_identifier(plan, &envelope.merchant_id, kind, Some(&reference.value)),
         }
     }
@@ -57,8 +59,14 @@ fn plan_command(plan: &mut BatchPlan, command: &Command, configs: &Configs) {
             plan_identifier(plan, merchant, IdentifierKind::ExternalId, upsert.external_id.as_ref());
             plan_identifier(plan, merchant, IdentifierKind::Phone, upsert.phone.as_ref());
             plan_identifier(plan, merchant, IdentifierKind::Email, upsert.email.as_ref());
+            plan.customers.extend(upsert.referral_code.as_deref().and_then(referrer_of));
         }
-        Body::CreditAmount(_) | Body::RedeemAmount(_) | Body::Settings(_) | Body::Unit(_) | Body::Malformed(_) => {}
+        Body::CreditAmount(_)
+        | Body::RedeemAmount(_)
+        | Body::Settings(_)
+        | Body::Unit(_)
+        | Body::Object(_)
+        | Body::Malformed(_) => {}
     }
     plan.orders.extend(command.earned_order());
 }
@@ -140,6 +148,7 @@ fn tell(changes: &mut ChangeSet, decided: Decided) {
         original: answer.original,
         decision: answer.decision,
         balances: answer.balances,
+        membership: answer.membership,
         parked_at,
     });
 }
@@ -166,11 +175,14 @@ fn close_book(mut book: Book, configs: &mut Configs, changes: &mut ChangeSet) {
     rows.earned_orders = book.new_orders;
     rows.settings_versions = book.new_settings;
     rows.unit_versions = book.new_units;
+    rows.object_versions = book.new_objects;
     rows.customers.reserve(book.changed.len());
     (rows.parked, rows.unparked) = book.parking.close();
     for id in book.changed {
         if let Some(CustomerRow { state, change: Some(change) }) = book.customers.remove(&id) {
-            rows.customers.push(ChangedCustomer { state, change });
+            let config = book.configs.get(&state.customer.merchant_id);
+            let membership = config.and_then(|config| Membership::of(&state, config, changes.lane_time));
+            rows.customers.push(ChangedCustomer { state, change, membership });
         }
     }
     changes.events = book.events;

@@ -5,6 +5,7 @@ use super::wire;
 use crate::domain::UnitId;
 use crate::domain::config::{Expiry, MoneyValue, Settings, UnitVersion};
 use crate::domain::customer::IdentifierKind;
+use crate::domain::objects::{Card, CardReward, Object, Programme, Tier};
 
 /// Every field of these settings; only `preset` and `clear` say nothing.
 pub fn settings(settings: &Settings) -> wire::Settings {
@@ -26,6 +27,9 @@ pub fn settings(settings: &Settings) -> wire::Settings {
         key_form,
         unknown_customer,
         park_s,
+        base_tier_id,
+        wallet_url_apple,
+        wallet_url_google,
     } = settings;
     wire::Settings {
         name: name.clone(),
@@ -47,6 +51,9 @@ pub fn settings(settings: &Settings) -> wire::Settings {
         unknown_customer: Some((*unknown_customer).into()),
         park_s: Some(*park_s),
         clear: Vec::new(),
+        base_tier_id: base_tier_id.clone(),
+        wallet_url_apple: wallet_url_apple.clone(),
+        wallet_url_google: wallet_url_google.clone(),
     }
 }
 
@@ -89,6 +96,40 @@ pub fn unit(unit_id: &UnitId, version: &UnitVersion) -> wire::Unit {
         step: *step,
         attributes: attributes.clone(),
     }
+}
+
+/// A tier, a card or a programme, whole.
+pub fn object(id: &str, object: &Object) -> wire::ConfigBody {
+    let id = id.to_owned();
+    match object {
+        Object::Tier(Tier { name, rank, benefits }) => {
+            wire::ConfigBody::Tier(wire::Tier { tier_id: id, name: name.clone(), rank: *rank, benefits: benefits.clone() })
+        }
+        Object::Card(Card { name, stamps_required, initial_stamps, rewards, status }) => {
+            wire::ConfigBody::Card(wire::Card {
+                card_id: id,
+                name: name.clone(),
+                stamps_required: *stamps_required,
+                initial_stamps: *initial_stamps,
+                rewards: rewards.iter().map(card_reward).collect(),
+                status: (*status).into(),
+            })
+        }
+        Object::Programme(Programme { name, unit_id, tier_ids, is_active }) => {
+            wire::ConfigBody::Programme(wire::Programme {
+                programme_id: id,
+                name: name.clone(),
+                unit_id: unit_id.to_string(),
+                tier_ids: tier_ids.clone(),
+                active: *is_active,
+            })
+        }
+    }
+}
+
+fn card_reward(reward: &CardReward) -> wire::CardReward {
+    let CardReward { reward_id, name, stamps } = reward;
+    wire::CardReward { reward_id: reward_id.clone(), name: name.clone(), stamps: *stamps }
 }
 
 fn money_value(value: &MoneyValue) -> wire::MoneyValue {

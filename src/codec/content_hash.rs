@@ -10,12 +10,13 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::domain::command::{
-    Body, ContentHash, CreditAmount, CustomerRef, CustomerUpsert, Envelope, RedeemAmount, RefKind, SettingsPatch,
-    UnitDefinition, UpsertMode,
+    Body, ContentHash, CreditAmount, CustomerRef, CustomerUpsert, Envelope, ObjectDefinition, RedeemAmount, RefKind,
+    SettingsPatch, UnitDefinition, UpsertMode,
 };
 use crate::domain::config::{
     KeyForm, MerchantStatus, MoneyValue, OnMatch, PhoneFormat, Preset, Rounding, UnitKind, UnknownCustomer,
 };
+use crate::domain::objects::{Card, CardReward, CardStatus, Object, Programme, Tier};
 use crate::domain::{CommandTopic, Gender, Instant, Metric};
 
 /// The hash of a command as its domain types hold it. A malformed one is only known by its envelope: see [`of_json`].
@@ -85,6 +86,10 @@ impl Content {
                     metadata,
                     clear,
                     source_version,
+                    tier_id,
+                    card_id,
+                    send_card_links,
+                    referral_code,
                 } = &**body;
                 self.optional_string("external_id", external_id);
                 self.optional_string("phone", phone);
@@ -109,6 +114,10 @@ impl Content {
                 self.entries("metadata", metadata, |content, text| content.text(text));
                 self.words("clear", clear.iter().map(|field| field.name()));
                 self.optional_number("source_version", *source_version);
+                self.optional_string("tier_id", tier_id);
+                self.optional_string("card_id", card_id);
+                self.optional_flag("send_card_links", send_card_links.then_some(true));
+                self.optional_string("referral_code", referral_code);
             }
             Body::CreditAmount(CreditAmount {
                 unit,
@@ -157,6 +166,9 @@ impl Content {
                     unknown_customer,
                     park_s,
                     clear,
+                    base_tier_id,
+                    wallet_url_apple,
+                    wallet_url_google,
                 } = &**body;
                 self.optional_instant("effective_from", *effective_from);
                 self.optional_string("name", name);
@@ -185,6 +197,9 @@ impl Content {
                 self.word("unknown_customer", unknown_customer.map(UnknownCustomer::name));
                 self.optional_number("park_s", *park_s);
                 self.words("clear", clear.iter().map(|field| field.name()));
+                self.optional_string("base_tier_id", base_tier_id);
+                self.optional_string("wallet_url_apple", wallet_url_apple);
+                self.optional_string("wallet_url_google", wallet_url_google);
             }
             Body::Unit(body) => {
                 let UnitDefinition {
@@ -228,7 +243,48 @@ impl Content {
                     self.labels("attributes", attributes);
                 }
             }
+            Body::Object(body) => {
+                let ObjectDefinition { effective_from, expected_version, id, object } = &**body;
+                self.optional_instant("effective_from", *effective_from);
+                self.optional_number("expected_version", *expected_version);
+                self.string("id", id);
+                self.object(object);
+            }
             Body::Malformed(_) => {}
+        }
+    }
+
+    fn object(&mut self, object: &Object) {
+        match object {
+            Object::Tier(Tier { name, rank, benefits }) => {
+                self.string("name", name);
+                self.optional_number("rank", (*rank != 0).then_some(i64::from(*rank)));
+                if !benefits.is_empty() {
+                    self.labels("benefits", benefits);
+                }
+            }
+            Object::Card(Card { name, stamps_required, initial_stamps, rewards, status }) => {
+                self.string("name", name);
+                self.number("stamps_required", i64::from(*stamps_required));
+                let initial_stamps = (*initial_stamps != 0).then_some(i64::from(*initial_stamps));
+                self.optional_number("initial_stamps", initial_stamps);
+                if !rewards.is_empty() {
+                    self.text("rewards");
+                    self.count(rewards.len());
+                    for CardReward { reward_id, name, stamps } in rewards {
+                        self.string("reward_id", reward_id);
+                        self.string("name", name);
+                        self.number("stamps", i64::from(*stamps));
+                    }
+                }
+                self.word("status", (*status != CardStatus::Active).then_some(status.name()));
+            }
+            Object::Programme(Programme { name, unit_id, tier_ids, is_active }) => {
+                self.string("name", name);
+                self.string("unit_id", unit_id.as_str());
+                self.words("tier_ids", tier_ids.iter().map(String::as_str));
+                self.optional_flag("active", (!is_active).then_some(false));
+            }
         }
     }
 
@@ -367,5 +423,6 @@ fn ref_name(kind: RefKind) -> &'static str {
     match kind {
         RefKind::CustomerId => "customer_id",
         RefKind::Identifier(kind) => kind.field(),
+        RefKind::CardCode => "card_code",
     }
 }

@@ -6,10 +6,12 @@ use std::collections::BTreeMap;
 use super::problems::Problems;
 use super::wire;
 use crate::domain::command::{
-    Body, CreditAmount, CustomerRef, CustomerUpsert, Envelope, RedeemAmount, RefKind, SettingsPatch, UnitDefinition,
+    Body, CreditAmount, CustomerRef, CustomerUpsert, Envelope, ObjectDefinition, RedeemAmount, RefKind, SettingsPatch,
+    UnitDefinition,
 };
 use crate::domain::config::MoneyValue;
 use crate::domain::customer::IdentifierKind;
+use crate::domain::objects::{Card, CardReward, Object, Programme, Tier};
 use crate::domain::{IdempotencyKey, Instant, MerchantId, Metric, UnitId};
 
 const MAX_ATTRIBUTES: usize = 50;
@@ -65,6 +67,10 @@ pub(super) fn customer_upsert(command: wire::CustomerUpsert, problems: &mut Prob
         metadata,
         clear,
         source_version,
+        tier_id,
+        card_id,
+        send_card_links,
+        referral_code,
     } = command;
     let metrics = entries("command.metrics", metrics, problems, |_, metric, _| {
         metric.map(|wire::Metric { value, scale }| Metric { value, scale })
@@ -92,6 +98,10 @@ pub(super) fn customer_upsert(command: wire::CustomerUpsert, problems: &mut Prob
         metadata,
         clear: clear.into_iter().map(Into::into).collect(),
         source_version,
+        tier_id: checked("command.tier_id", tier_id),
+        card_id: checked("command.card_id", card_id),
+        send_card_links,
+        referral_code: checked("command.referral_code", referral_code),
     }))
 }
 
@@ -138,6 +148,7 @@ pub(super) fn merchant_config(
     problems: &mut Problems,
 ) -> Body {
     let effective_from = instant("effective_from", effective_from, problems);
+    let object = |id, object| Body::Object(Box::new(ObjectDefinition { effective_from, expected_version, id, object }));
     match command {
         wire::ConfigBody::Settings(wire::Settings {
             name,
@@ -159,6 +170,9 @@ pub(super) fn merchant_config(
             unknown_customer,
             park_s,
             clear,
+            base_tier_id,
+            wallet_url_apple,
+            wallet_url_google,
         }) => Body::Settings(Box::new(SettingsPatch {
             effective_from,
             expected_version,
@@ -181,6 +195,9 @@ pub(super) fn merchant_config(
             unknown_customer: unknown_customer.map(Into::into),
             park_s,
             clear: clear.into_iter().map(Into::into).collect(),
+            base_tier_id: optional_text("command.base_tier_id", base_tier_id, problems),
+            wallet_url_apple: optional_text("command.wallet_url_apple", wallet_url_apple, problems),
+            wallet_url_google: optional_text("command.wallet_url_google", wallet_url_google, problems),
         })),
         wire::ConfigBody::Unit(wire::Unit {
             unit_id: id,
@@ -201,7 +218,7 @@ pub(super) fn merchant_config(
             effective_from,
             expected_version,
             unit_id: unit_id("command.unit_id", id, problems),
-            name: text("command.name", name, problems).unwrap_or_default(),
+            name: required_text("command.name", name, problems),
             scale,
             expiry_days,
             min_held,
@@ -218,6 +235,33 @@ pub(super) fn merchant_config(
             step,
             attributes: texts("command.attributes", attributes, problems),
         })),
+        wire::ConfigBody::Tier(wire::Tier { tier_id, name, rank, benefits }) => {
+            let name = required_text("command.name", name, problems);
+            let benefits = texts("command.benefits", benefits, problems);
+            let id = required_text("command.tier_id", tier_id, problems);
+            object(id, Object::Tier(Tier { name, rank, benefits }))
+        }
+        wire::ConfigBody::Card(wire::Card { card_id, name, stamps_required, initial_stamps, rewards, status }) => {
+            let rewards = rewards.into_iter().enumerate().map(|(place, reward)| {
+                let wire::CardReward { reward_id, name, stamps } = reward;
+                let mut checked = |field, value| {
+                    required_text(&format!("command.rewards[{place}].{field}"), value, problems)
+                };
+                CardReward { reward_id: checked("reward_id", reward_id), name: checked("name", name), stamps }
+            });
+            let rewards = rewards.collect();
+            let name = required_text("command.name", name, problems);
+            let id = required_text("command.card_id", card_id, problems);
+            object(id, Object::Card(Card { name, stamps_required, initial_stamps, rewards, status: status.into() }))
+        }
+        wire::ConfigBody::Programme(wire::Programme { programme_id, name, unit_id: unit, tier_ids, active }) => {
+            let name = required_text("command.name", name, problems);
+            let unit_id = unit_id("command.unit_id", unit, problems);
+            let tiers = tier_ids.into_iter().map(|tier| required_text("command.tier_ids", tier, problems));
+            let tier_ids = tiers.collect();
+            let id = required_text("command.programme_id", programme_id, problems);
+            object(id, Object::Programme(Programme { name, unit_id, tier_ids, is_active: active }))
+        }
     }
 }
 
@@ -230,6 +274,11 @@ fn text(field: &str, value: String, problems: &mut Problems) -> Option<String> {
         return None;
     }
     Some(value)
+}
+
+/// What is wrong is named, so that what stands for it is never judged.
+fn required_text(field: &str, value: String, problems: &mut Problems) -> String {
+    text(field, value, problems).unwrap_or_default()
 }
 
 fn optional_text(field: &str, value: Option<String>, problems: &mut Problems) -> Option<String> {
@@ -261,7 +310,7 @@ fn texts(field: &str, map: BTreeMap<String, String>, problems: &mut Problems) ->
 }
 
 fn unit_id(field: &str, value: String, problems: &mut Problems) -> UnitId {
-    UnitId::new(text(field, value, problems).unwrap_or_default())
+    UnitId::new(required_text(field, value, problems))
 }
 
 fn instant(field: &str, micros: Option<i64>, problems: &mut Problems) -> Option<Instant> {
@@ -300,6 +349,7 @@ fn ref_kind(kind: wire::RefKind) -> RefKind {
         wire::RefKind::ExternalId => RefKind::Identifier(IdentifierKind::ExternalId),
         wire::RefKind::Phone => RefKind::Identifier(IdentifierKind::Phone),
         wire::RefKind::Email => RefKind::Identifier(IdentifierKind::Email),
+        wire::RefKind::CardCode => RefKind::CardCode,
     }
 }
 

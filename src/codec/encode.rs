@@ -129,8 +129,8 @@ impl Encoder {
         for event in events {
             self.event(&mut out, event, &topics)?;
         }
-        for ChangedCustomer { state, .. } in rows.customers.iter().filter(|row| row.change > CustomerChange::NextDue) {
-            self.customer(&mut out, state)?;
+        for changed in rows.customers.iter().filter(|row| row.change > CustomerChange::NextDue) {
+            self.customer(&mut out, changed)?;
         }
         if !dead_letters.is_empty() {
             let consumed: HashMap<Position, &InboundRecord> =
@@ -189,9 +189,9 @@ impl Encoder {
         Ok(())
     }
 
-    fn customer(&self, out: &mut Out, state: &CustomerState) -> Result<(), EncodeError> {
-        let CustomerState { customer, accounts } = state;
-        let record = to_wire::customer_state(customer, accounts);
+    fn customer(&self, out: &mut Out, changed: &ChangedCustomer) -> Result<(), EncodeError> {
+        let CustomerState { customer, accounts } = &*changed.state;
+        let record = to_wire::customer_state(customer, accounts, changed.membership.as_deref());
         let value = out.value(&self.customers, &record, || format!("customer {}", customer.customer_id))?;
         let mut room = Uuid::encode_buffer();
         let id = &*customer.customer_id.0.hyphenated().encode_lower(&mut room);

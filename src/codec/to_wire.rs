@@ -5,20 +5,24 @@ use std::borrow::Cow;
 
 use super::wire::{
     AccountState, BalanceRecord, ConfigChange, CustomerState, EntryRecord, EventRecord, FieldProblemRecord, Id,
-    LotShareRecord, LotState, MetricState, Micros, NotifyRecord, ParkedRecord, PositionRecord, RejectionRecord,
-    ResultRecord,
+    LotShareRecord, LotState, MemberCardRecord, MemberRewardRecord, MemberTierRecord, MetricState, Micros, NotifyRecord,
+    ParkedRecord, PositionRecord, RejectionRecord, ResultRecord, TierChange,
 };
 use crate::batch::Outcome;
 use crate::domain::customer::Customer;
-use crate::domain::{Account, Balance, CommandTopic, Entry, Event, Fact, Instant, Notify, Position, Rejection};
+use crate::domain::objects::CardReward;
+use crate::domain::{
+    Account, Balance, CommandTopic, Entry, Event, Fact, Instant, MemberCard, MemberTier, Membership, Notify, Position,
+    Rejection,
+};
 use crate::record::TopicNames;
 
 /// Lots that an entry names; beside them stands how many there are.
 const MAX_LOT_SHARES: usize = 100;
 /// Lots that a state lists for one account.
 const MAX_LOTS: usize = 64;
-/// Lots that a state lists in all.
-const MAX_STATE_LOTS: usize = 4096;
+/// Lots that a state lists in all: with as many cards as there may be, it stays below what a broker takes.
+const MAX_STATE_LOTS: usize = 2048;
 
 /// Characters of an idempotency key. One that has more was refused for it, and may fill a record: as JSON, six times over.
 const MAX_KEY_CHARS: usize = 255;
@@ -73,6 +77,8 @@ pub(super) fn result<'a>(outcome: &'a Outcome, topics: &'a Topics) -> ResultReco
             .map(|(key, value)| (key.as_str().into(), value.as_str().into()))
             .collect(),
         parked_at: outcome.parked_at.map(micros),
+        tier_id: outcome.membership.as_deref().and_then(|it| it.tier.as_ref()).map(|tier| tier.tier_id.as_str().into()),
+        cards: cards(outcome.membership.as_deref()),
     }
 }
 
@@ -99,6 +105,10 @@ pub(super) fn event<'a>(event: &'a Event, topics: &'a Topics) -> EventRecord<'a>
         balances: Vec::new(),
         config: None,
         parked: None,
+        card: None,
+        send_card_links: false,
+        reward: None,
+        tier: None,
     };
     match &event.fact {
         Fact::CustomerCreated { changed } | Fact::CustomerUpdated { changed } => {
@@ -110,6 +120,23 @@ pub(super) fn event<'a>(event: &'a Event, topics: &'a Topics) -> EventRecord<'a>
         | Fact::PointsExpired { entry: line, balance: after } => {
             record.entry = Some(entry(line));
             record.balances = vec![balance(after)];
+        }
+        Fact::CardEnrolled { card, send_card_links } => {
+            record.card = Some(member_card(card));
+            record.send_card_links = *send_card_links;
+        }
+        Fact::StampsAdded { entry: line, balance: after, card } => {
+            record.entry = Some(entry(line));
+            record.balances = vec![balance(after)];
+            record.card = Some(member_card(card));
+        }
+        Fact::CardRewardReached { reward, card } => {
+            record.card = Some(member_card(card));
+            record.reward = Some(member_reward(reward, card.stamps));
+        }
+        Fact::TierChanged { from, to, reason } => {
+            let text = |tier: &'a Option<String>| tier.as_deref().map(Cow::from);
+            record.tier = Some(TierChange { from: text(from), to: text(to), reason: reason.name().into() });
         }
         Fact::ConfigChanged { object, id, effective_from } => {
             record.config = Some(ConfigChange {
@@ -127,7 +154,11 @@ pub(super) fn event<'a>(event: &'a Event, topics: &'a Topics) -> EventRecord<'a>
     record
 }
 
-pub(super) fn customer_state<'a>(customer: &'a Customer, accounts: &'a [Account]) -> CustomerState<'a> {
+pub(super) fn customer_state<'a>(
+    customer: &'a Customer,
+    accounts: &'a [Account],
+    membership: Option<&'a Membership>,
+) -> CustomerState<'a> {
     let mut lots_left = MAX_STATE_LOTS;
     CustomerState {
         customer_id: Id(customer.customer_id.0),
@@ -158,6 +189,46 @@ pub(super) fn customer_state<'a>(customer: &'a Customer, accounts: &'a [Account]
             .collect(),
         metadata: customer.metadata.iter().map(|(key, text)| (key.into(), text.into())).collect(),
         incomplete: customer.incomplete,
+        programme_id: customer.programme_id.as_deref().map(Cow::from),
+        tier: membership.and_then(|membership| membership.tier.as_ref()).map(member_tier),
+        referrer_id: customer.referrer_id.map(|id| Id(id.0)),
+        cards: cards(membership),
+    }
+}
+
+fn member_tier(tier: &MemberTier) -> MemberTierRecord<'_> {
+    MemberTierRecord {
+        tier_id: tier.tier_id.as_str().into(),
+        name: tier.name.as_str().into(),
+        since: micros(tier.since),
+        manual: tier.is_manual,
+    }
+}
+
+fn cards(membership: Option<&Membership>) -> Vec<MemberCardRecord<'_>> {
+    membership.map_or_else(Vec::new, |membership| membership.cards.iter().map(member_card).collect())
+}
+
+fn member_card(card: &MemberCard) -> MemberCardRecord<'_> {
+    MemberCardRecord {
+        card_id: card.card_id.as_str().into(),
+        name: card.name.as_str().into(),
+        code: card.code.as_str().into(),
+        stamps: card.stamps,
+        stamps_required: card.stamps_required,
+        rewards: card.rewards.iter().map(|reward| member_reward(reward, card.stamps)).collect(),
+        enrolled_at: micros(card.enrolled_at),
+        apple_wallet_url: card.apple_wallet_url.as_deref().map(Cow::from),
+        google_wallet_url: card.google_wallet_url.as_deref().map(Cow::from),
+    }
+}
+
+fn member_reward(reward: &CardReward, stamps: i64) -> MemberRewardRecord<'_> {
+    MemberRewardRecord {
+        reward_id: reward.reward_id.as_str().into(),
+        name: reward.name.as_str().into(),
+        stamps: reward.stamps,
+        reached: stamps >= i64::from(reward.stamps),
     }
 }
 

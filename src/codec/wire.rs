@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{self, command, config};
+use crate::domain::{self, command, config, objects};
 
 pub use super::wire_out::{
     AccountState, BalanceRecord, ConfigChange, CustomerState, EntryRecord, EventRecord, FieldProblemRecord, Id,
-    Journal, JournalRange, LotShareRecord, LotState, MetricState, Micros, NotifyRecord, ParkedRecord, PositionRecord,
-    RejectionRecord, ResultRecord,
+    Journal, JournalRange, LotShareRecord, LotState, MemberCardRecord, MemberRewardRecord, MemberTierRecord, MetricState,
+    Micros, NotifyRecord, ParkedRecord, PositionRecord, RejectionRecord, ResultRecord, TierChange,
 };
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -71,6 +71,7 @@ pub enum RefKind {
     ExternalId,
     Phone,
     Email,
+    CardCode,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -95,6 +96,10 @@ pub struct CustomerUpsert {
     pub metadata: BTreeMap<String, Option<String>>,
     pub clear: Vec<ProfileField>,
     pub source_version: Option<i64>,
+    pub tier_id: Option<String>,
+    pub card_id: Option<String>,
+    pub send_card_links: bool,
+    pub referral_code: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -140,6 +145,9 @@ pub struct RedeemAmount {
 pub enum ConfigBody {
     Settings(Settings),
     Unit(Unit),
+    Tier(Tier),
+    Card(Card),
+    Programme(Programme),
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -163,6 +171,9 @@ pub struct Settings {
     pub unknown_customer: Option<UnknownCustomer>,
     pub park_s: Option<i64>,
     pub clear: Vec<SettingsField>,
+    pub base_tier_id: Option<String>,
+    pub wallet_url_apple: Option<String>,
+    pub wallet_url_google: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -196,6 +207,40 @@ pub struct MoneyValue {
     pub numerator: i64,
     pub denominator: i64,
     pub currency: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Tier {
+    pub tier_id: String,
+    pub name: String,
+    pub rank: i32,
+    pub benefits: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Card {
+    pub card_id: String,
+    pub name: String,
+    pub stamps_required: i32,
+    pub initial_stamps: i32,
+    pub rewards: Vec<CardReward>,
+    pub status: CardStatus,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CardReward {
+    pub reward_id: String,
+    pub name: String,
+    pub stamps: i32,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Programme {
+    pub programme_id: String,
+    pub name: String,
+    pub unit_id: String,
+    pub tier_ids: Vec<String>,
+    pub active: bool,
 }
 
 /// A word of the schema that the domain has too, both ways. The first is the default.
@@ -236,14 +281,16 @@ words! {
     OnMatch = config::OnMatch { Update, Keep, FillMissing, Reject }
     Gender = domain::Gender { Male, Female, Other, Unspecified }
     ProfileField = domain::ProfileField {
-        ExternalId, Phone, Email, FirstName, LastName, Name, BirthDate, RegisteredOn, Gender, Language, BrandId, Metrics, Metadata
+        ExternalId, Phone, Email, FirstName, LastName, Name, BirthDate, RegisteredOn, Gender, Language, BrandId, Metrics, Metadata,
+        TierId
     }
     Preset = config::Preset { None, Rewrd, AddUpdate, Restai, Masivo, StampCards }
     MerchantStatus = config::MerchantStatus { Active, Suspended }
     PhoneFormat = config::PhoneFormat { E164, Any }
     KeyForm = config::KeyForm { Any, Token }
     UnknownCustomer = config::UnknownCustomer { Reject, Enrol, Park }
-    SettingsField = config::SettingsField { Name, Email, Phone }
+    SettingsField = config::SettingsField { Name, Email, Phone, BaseTierId, WalletUrlApple, WalletUrlGoogle }
+    CardStatus = objects::CardStatus { Active, Archived }
     UnitKind = config::UnitKind { Points, Money, Discount, Product }
     Rounding = config::Rounding { Floor, HalfUp, HalfEven, Ceiling }
 }

@@ -73,6 +73,8 @@ pub struct ResultRecord<'a> {
     pub balances: Vec<BalanceRecord<'a>>,
     pub attributes: BTreeMap<Text<'a>, Text<'a>>,
     pub parked_at: Option<Micros>,
+    pub tier_id: Option<Text<'a>>,
+    pub cards: Vec<MemberCardRecord<'a>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -160,6 +162,49 @@ pub struct EventRecord<'a> {
     pub balances: Vec<BalanceRecord<'a>>,
     pub config: Option<ConfigChange<'a>>,
     pub parked: Option<ParkedRecord<'a>>,
+    pub card: Option<MemberCardRecord<'a>>,
+    pub send_card_links: bool,
+    pub reward: Option<MemberRewardRecord<'a>>,
+    pub tier: Option<TierChange<'a>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TierChange<'a> {
+    pub from: Option<Text<'a>>,
+    pub to: Option<Text<'a>>,
+    pub reason: Text<'a>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename = "MemberCard")]
+pub struct MemberCardRecord<'a> {
+    pub card_id: Text<'a>,
+    pub name: Text<'a>,
+    pub code: Text<'a>,
+    pub stamps: i64,
+    pub stamps_required: i32,
+    pub rewards: Vec<MemberRewardRecord<'a>>,
+    pub enrolled_at: Micros,
+    pub apple_wallet_url: Option<Text<'a>>,
+    pub google_wallet_url: Option<Text<'a>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename = "MemberReward")]
+pub struct MemberRewardRecord<'a> {
+    pub reward_id: Text<'a>,
+    pub name: Text<'a>,
+    pub stamps: i32,
+    pub reached: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename = "MemberTier")]
+pub struct MemberTierRecord<'a> {
+    pub tier_id: Text<'a>,
+    pub name: Text<'a>,
+    pub since: Micros,
+    pub manual: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -214,6 +259,10 @@ pub struct CustomerState<'a> {
     pub metrics: BTreeMap<Text<'a>, MetricState>,
     pub metadata: BTreeMap<Text<'a>, Text<'a>>,
     pub incomplete: bool,
+    pub programme_id: Option<Text<'a>>,
+    pub tier: Option<MemberTierRecord<'a>>,
+    pub referrer_id: Option<Id>,
+    pub cards: Vec<MemberCardRecord<'a>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

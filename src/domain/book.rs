@@ -9,10 +9,11 @@ use std::sync::Arc;
 use super::command::Command;
 use super::config::{MerchantConfig, SettingsVersion, UnitVersion};
 use super::customer::{Customer, CustomerChange, CustomerState, Identifier};
+use super::objects::ObjectVersion;
 use super::parking::{Parked, Parking};
 use super::{
-    Account, Balance, CustomerId, EarnedOrder, Entry, Event, EventId, Fact, IdMap, Instant, KeyHash, MerchantId,
-    Notify, Overflow, Position, Remembered, Seed, TransactionId, UnitId,
+    Account, Balance, CustomerId, EarnedOrder, Entry, Event, EventId, Fact, IdMap, Instant, KeyHash, Membership,
+    MerchantId, Notify, Overflow, Position, Remembered, Seed, TransactionId, UnitId,
 };
 
 const IN_BOOK: &str = "a customer is changed only after it was found in the book or added to it";
@@ -30,6 +31,8 @@ pub struct Book {
     pub(crate) new_orders: Vec<(EarnedOrder, TransactionId)>,
     pub(crate) new_settings: Vec<(MerchantId, Arc<SettingsVersion>)>,
     pub(crate) new_units: Vec<(MerchantId, UnitId, Arc<UnitVersion>)>,
+    /// With their ids.
+    pub(crate) new_objects: Vec<(MerchantId, String, Arc<ObjectVersion>)>,
     pub(crate) entries: Vec<Arc<Entry>>,
     pub(crate) events: Vec<Event>,
     pub(crate) parking: Parking,
@@ -71,6 +74,16 @@ impl Book {
 
     pub(crate) fn customer(&self, id: CustomerId) -> Option<&Customer> {
         self.customers.get(&id).map(|row| &row.state.customer)
+    }
+
+    pub(crate) fn state(&self, id: CustomerId) -> Option<&CustomerState> {
+        self.customers.get(&id).map(|row| &*row.state)
+    }
+
+    /// A customer's tier and cards, as its merchant's configuration has them at an instant.
+    pub(crate) fn membership(&self, id: CustomerId, at: Instant) -> Option<Box<Membership>> {
+        let state = self.state(id)?;
+        Membership::of(state, self.config(&state.customer.merchant_id)?, at)
     }
 
     pub(crate) fn add_customer(&mut self, customer: Customer) {
@@ -152,20 +165,13 @@ impl Book {
         entry
     }
 
-    /// Changes a customer's profile: the next version, and its events in their order.
-    pub(crate) fn change_profile(
-        &mut self,
-        id: CustomerId,
-        cause: Cause<'_>,
-        facts: Vec<Fact>,
-        change: impl FnOnce(&mut Customer),
-    ) {
-        change(&mut self.customers.get_mut(&id).expect(IN_BOOK).state.customer);
+    /// Another profile for a customer; [`Book::change_customer`] must follow.
+    pub(crate) fn replace_profile(&mut self, id: CustomerId, customer: Customer) {
+        self.customers.get_mut(&id).expect(IN_BOOK).state.customer = customer;
         self.mark(id, CustomerChange::Profile);
-        self.change_customer(id, cause, facts);
     }
 
-    /// A customer whose accounts were changed: the next version, and its events in their order.
+    /// A customer whose profile or accounts were changed: the next version, and its events in their order.
     pub(crate) fn change_customer(&mut self, id: CustomerId, cause: Cause<'_>, facts: Vec<Fact>) {
         self.mark(id, CustomerChange::Accounts);
         let customer = &mut self.customers.get_mut(&id).expect(IN_BOOK).state.customer;

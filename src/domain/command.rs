@@ -8,6 +8,7 @@ use super::config::{
     UnknownCustomer,
 };
 use super::customer::IdentifierKind;
+use super::objects::{Object, ObjectKind};
 use super::words::words;
 use super::{
     EarnedOrder, Gender, IdempotencyKey, Instant, MerchantId, Metric, OrderId, Position, ProfileField, Seed, UnitId,
@@ -128,6 +129,8 @@ pub struct CustomerRef {
 pub enum RefKind {
     CustomerId,
     Identifier(IdentifierKind),
+    /// Of one of the customer's stamp cards: see [`super::membership`].
+    CardCode,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,6 +141,7 @@ pub enum Body {
     RedeemAmount(RedeemAmount),
     Settings(Box<SettingsPatch>),
     Unit(Box<UnitDefinition>),
+    Object(Box<ObjectDefinition>),
     /// Its merchant is known, so it can be answered, but its fields are not of the right form (JSON only).
     Malformed(Malformed),
 }
@@ -151,6 +155,11 @@ impl Body {
             Body::RedeemAmount(_) => "redeem.amount",
             Body::Settings(_) => "merchant-config.settings",
             Body::Unit(_) => "merchant-config.unit",
+            Body::Object(definition) => match definition.object.kind() {
+                ObjectKind::Tier => "merchant-config.tier",
+                ObjectKind::Card => "merchant-config.card",
+                ObjectKind::Programme => "merchant-config.programme",
+            },
             Body::Malformed(malformed) => malformed.kind,
         }
     }
@@ -195,6 +204,14 @@ pub struct CustomerUpsert {
     pub metadata: BTreeMap<String, Option<String>>,
     pub clear: Vec<ProfileField>,
     pub source_version: Option<i64>,
+    /// A tier to assign by hand.
+    pub tier_id: Option<String>,
+    /// A stamp card to enrol in.
+    pub card_id: Option<String>,
+    /// Whether the customer is to be sent the card's links; for whoever listens to the event.
+    pub send_card_links: bool,
+    /// Who referred a new customer: that customer's id, or the code of one of its cards.
+    pub referral_code: Option<String>,
 }
 
 words! {
@@ -255,6 +272,9 @@ pub struct SettingsPatch {
     pub unknown_customer: Option<UnknownCustomer>,
     pub park_s: Option<i64>,
     pub clear: Vec<SettingsField>,
+    pub base_tier_id: Option<String>,
+    pub wallet_url_apple: Option<String>,
+    pub wallet_url_google: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -275,4 +295,13 @@ pub struct UnitDefinition {
     pub rounding: Rounding,
     pub step: i64,
     pub attributes: BTreeMap<String, String>,
+}
+
+/// A tier, a card or a programme, whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectDefinition {
+    pub effective_from: Option<Instant>,
+    pub expected_version: Option<i64>,
+    pub id: String,
+    pub object: Object,
 }

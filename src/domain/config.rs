@@ -9,16 +9,19 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 
 use super::customer::IdentifierKind;
+use super::objects::{Card, Object, ObjectKind, ObjectVersion, Programme, Tier};
 use super::words::words;
 use super::{Instant, ProfileField, UnitId};
 
-/// All versions of one merchant's settings and units.
+/// All versions of one merchant's settings, units and objects.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct MerchantConfig {
     /// Ascending by version, which starts at 1 and has no gaps. Empty while only units were defined.
     pub settings: Vec<Arc<SettingsVersion>>,
     /// Ascending by version, per unit.
     pub units: BTreeMap<UnitId, Vec<Arc<UnitVersion>>>,
+    /// The same, by kind and id.
+    pub objects: BTreeMap<ObjectKind, BTreeMap<String, Vec<Arc<ObjectVersion>>>>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -56,6 +59,11 @@ pub struct Settings {
     pub unknown_customer: UnknownCustomer,
     /// How long such a command waits.
     pub park_s: i64,
+    /// The tier of those who have no other; the active programme's lowest where it is not said.
+    pub base_tier_id: Option<String>,
+    /// Where a customer's card is had for a phone's wallet, with [`super::membership::PLACEHOLDERS`].
+    pub wallet_url_apple: Option<String>,
+    pub wallet_url_google: Option<String>,
 }
 
 words! {
@@ -64,6 +72,9 @@ words! {
         Name = 1 "name",
         Email = 2 "email",
         Phone = 3 "phone",
+        BaseTierId = 4 "base_tier_id",
+        WalletUrlApple = 5 "wallet_url_apple",
+        WalletUrlGoogle = 6 "wallet_url_google",
     }
 }
 
@@ -177,6 +188,9 @@ impl Default for Settings {
             key_form: KeyForm::Any,
             unknown_customer: UnknownCustomer::Reject,
             park_s: 24 * 60 * 60,
+            base_tier_id: None,
+            wallet_url_apple: None,
+            wallet_url_google: None,
         }
     }
 }
@@ -240,6 +254,9 @@ impl Settings {
             key_form: kept(&self.key_form, &before.key_form, &after.key_form),
             unknown_customer: kept(&self.unknown_customer, &before.unknown_customer, &after.unknown_customer),
             park_s: kept(&self.park_s, &before.park_s, &after.park_s),
+            base_tier_id: kept(&self.base_tier_id, &before.base_tier_id, &after.base_tier_id),
+            wallet_url_apple: kept(&self.wallet_url_apple, &before.wallet_url_apple, &after.wallet_url_apple),
+            wallet_url_google: kept(&self.wallet_url_google, &before.wallet_url_google, &after.wallet_url_google),
         }
     }
 }
@@ -303,7 +320,7 @@ pub enum Expiry {
 impl MerchantConfig {
     /// A merchant without any version does not exist.
     pub fn is_empty(&self) -> bool {
-        self.settings.is_empty() && self.units.is_empty()
+        self.settings.is_empty() && self.units.is_empty() && self.objects.is_empty()
     }
 
     /// The settings in force at a business time: the last version that had come into force. None while only units were defined.
@@ -313,6 +330,67 @@ impl MerchantConfig {
 
     pub fn unit_at(&self, unit: &UnitId, at: Instant) -> Option<&Arc<UnitVersion>> {
         self.units.get(unit)?.iter().rev().find(|version| version.effective_from <= at)
+    }
+
+    pub fn object_at(&self, kind: ObjectKind, id: &str, at: Instant) -> Option<&Arc<ObjectVersion>> {
+        self.object_versions(kind, id).iter().rev().find(|version| version.effective_from <= at)
+    }
+
+    pub fn tier_at(&self, id: &str, at: Instant) -> Option<&Tier> {
+        match &self.object_at(ObjectKind::Tier, id, at)?.object {
+            Object::Tier(tier) => Some(tier),
+            Object::Card(_) | Object::Programme(_) => None,
+        }
+    }
+
+    /// A card with its version.
+    pub fn card_at(&self, id: &str, at: Instant) -> Option<(&Card, i64)> {
+        let version = self.object_at(ObjectKind::Card, id, at)?;
+        match &version.object {
+            Object::Card(card) => Some((card, version.version)),
+            Object::Tier(_) | Object::Programme(_) => None,
+        }
+    }
+
+    /// The programme that new customers are enrolled in, with its id. Mostly there is one at most; where a schedule makes it more, the
+    /// first by id counts.
+    pub fn active_programme_at(&self, at: Instant) -> Option<(&str, &Programme)> {
+        let programmes = self.objects_of(ObjectKind::Programme).map(|(id, _)| id);
+        programmes.filter_map(|id| Some((id, &self.object_at(ObjectKind::Programme, id, at)?.object))).find_map(
+            |(id, object)| match object {
+                Object::Programme(programme) if programme.is_active => Some((id, programme)),
+                Object::Programme(_) | Object::Tier(_) | Object::Card(_) => None,
+            },
+        )
+    }
+
+    /// The tier of those who have no other: the settings', or else the lowest of the active programme's.
+    pub fn base_tier_at(&self, at: Instant) -> Option<&str> {
+        let settings = self.settings_at(at);
+        if let Some(base) = settings.and_then(|version| version.settings.base_tier_id.as_deref()) {
+            return self.tier_at(base, at).map(|_| base);
+        }
+        let (_, programme) = self.active_programme_at(at)?;
+        let ranked = programme.tier_ids.iter().filter_map(|id| Some((self.tier_at(id, at)?.rank, id)));
+        ranked.min().map(|(_, id)| id.as_str())
+    }
+
+    /// All of a kind, by their ids.
+    pub fn objects_of(&self, kind: ObjectKind) -> impl Iterator<Item = (&str, &[Arc<ObjectVersion>])> {
+        self.objects.get(&kind).into_iter().flatten().map(|(id, versions)| (id.as_str(), versions.as_slice()))
+    }
+
+    pub fn object_versions(&self, kind: ObjectKind, id: &str) -> &[Arc<ObjectVersion>] {
+        self.objects.get(&kind).and_then(|of_kind| of_kind.get(id)).map_or(&[], Vec::as_slice)
+    }
+
+    pub fn object_after(&self, kind: ObjectKind, id: &str, at: Instant) -> Vec<Arc<ObjectVersion>> {
+        after(self.object_versions(kind, id), at, |version| version.effective_from)
+    }
+
+    pub fn push_object(&mut self, id: &str, version: Arc<ObjectVersion>) {
+        let of_kind = self.objects.entry(version.object.kind()).or_default();
+        of_kind.entry(id.to_owned()).or_default().push(version);
     }
 
     /// The settings that come into force after an instant, in that order, without those that a later version hides.

@@ -9,7 +9,7 @@
 use super::book::Book;
 use super::command::{CreditAmount, RefKind};
 use super::config::{Expiry, UnitVersion, UnknownCustomer};
-use super::customer::{Customer, Identifier};
+use super::customer::Identifier;
 use super::fields::FieldCheck;
 use super::judge::{Accepted, Case, Touched};
 use super::{
@@ -134,10 +134,12 @@ fn newcomer(book: &Book, case: &Case<'_>) -> Option<Identifier> {
 /// Makes the customer; its first version, with these facts, is the credit's.
 fn enrol(book: &mut Book, case: &Case<'_>, identifier: Identifier, touched: &mut Touched) -> (CustomerId, Vec<Fact>) {
     let id = case.moment.seed.customer_id();
-    let mut customer = Customer::new(id, identifier.merchant_id.clone(), case.moment.lane_time);
+    let mut customer = case.new_customer(book, id);
     customer.incomplete = true;
     customer.set_identifier(identifier.kind, Some(identifier.value.clone()));
-    let created = Fact::CustomerCreated { changed: vec![identifier.kind.field(), "incomplete"] };
+    let mut changed = vec![identifier.kind.field(), "incomplete"];
+    changed.extend(customer.tier.as_ref().map(|_| "tier_id"));
+    let created = Fact::CustomerCreated { changed };
     book.give_identifier(identifier, id);
     book.add_customer(customer);
     touched.customer = Some(id);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::civil::Date;
 
 use super::words::words;
-use super::{Account, CustomerId, Gender, Instant, MerchantId, Metric, UnitId};
+use super::{Account, CustomerId, CustomerTier, Enrolment, Gender, Instant, MerchantId, Metric, UnitId};
 
 /// What can name a customer within a merchant, each for itself unique. Rows have them in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -87,6 +87,13 @@ pub struct Customer {
     pub source_version: Option<i64>,
     /// A credit made it of an identifier, and no upsert has said anything of it yet.
     pub incomplete: bool,
+    /// What it was enrolled in when it was new.
+    pub programme_id: Option<String>,
+    pub tier: Option<CustomerTier>,
+    /// Who referred it, when it was new.
+    pub referrer_id: Option<CustomerId>,
+    /// In the order of the enrolments, each card once: a card's place among them is in its code, so none ever leaves.
+    pub cards: Vec<Enrolment>,
     pub created_at: Instant,
     pub updated_at: Instant,
 }
@@ -157,6 +164,10 @@ impl Customer {
             metadata: BTreeMap::new(),
             source_version: None,
             incomplete: false,
+            programme_id: None,
+            tier: None,
+            referrer_id: None,
+            cards: Vec::new(),
             created_at: at,
             updated_at: at,
         }

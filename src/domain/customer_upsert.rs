@@ -5,16 +5,21 @@
 //! then, as of every upsert, and it is incomplete no more.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::civil::Date;
 
 use super::book::Book;
+use super::card_enrolment::{self, NamedCard};
 use super::command::{CustomerUpsert, UpsertMode};
 use super::config::OnMatch;
 use super::customer::{Customer, CustomerStatus, Identifier, IdentifierKind};
-use super::fields::{FieldCheck, is_key};
-use super::judge::{Accepted, Case, Touched};
-use super::{CustomerId, Effect, Fact, ProfileField, Rejection, RejectionCode, settle};
+use super::event::TierReason;
+use super::fields::{self, FieldCheck, is_key};
+use super::judge::{Accepted, Case, Touched, unknown_tier};
+use super::membership::{self, CustomerTier, Enrolment};
+use super::merchant_config::MOST_ID_CHARS;
+use super::{CustomerId, Effect, Entry, Fact, Instant, ProfileField, Rejection, RejectionCode, settle};
 
 /// One command may replace all of them.
 const MOST_KEYS: usize = 50;
@@ -28,6 +33,9 @@ struct Proposal<'a> {
     birth_date: Option<Date>,
     registered_on: Option<Date>,
     language: Option<String>,
+    /// Whom the merchant gives no other tier.
+    base_tier: Option<CustomerTier>,
+    now: Instant,
 }
 
 /// What is to become of whom.
@@ -55,11 +63,13 @@ pub(super) fn judge(
 ) -> Result<Accepted, Rejection> {
     let mut check = FieldCheck::default();
     case.check_reference(&mut check);
-    let proposal = check_form(case, upsert, &mut check);
+    let proposal = check_form(book, case, upsert, &mut check);
     let matched = matched(book, case, &proposal);
     let plan = plan(book, case, upsert, matched);
     check_outcome(book, case, &proposal, &plan, &mut check);
     check.done()?;
+    check_tier(book, case, upsert)?;
+    let card = card_enrolment::find(book, case, upsert.card_id.as_ref())?;
 
     // A reference that names somebody touches them, whatever else is wrong.
     if case.command.envelope.customer.is_some() && matched.is_some() {
@@ -70,16 +80,23 @@ pub(super) fn judge(
         touched.customer = Some(customer);
         settle::settle_customer(book, customer, case.moment.lane_time);
     }
-    let effect = match plan {
+    let (effect, entry) = match plan {
         Plan::Create => {
-            touched.customer = Some(create(book, case, &proposal));
-            Effect::Created
+            let referrer = referrer(book, case, upsert)?;
+            card.as_ref().map_or(Ok(()), NamedCard::check_open)?;
+            let (customer, entry) = create(book, case, &proposal, referrer, card.as_ref());
+            touched.customer = Some(customer);
+            (Effect::Created, entry)
         }
         Plan::Change(customer, change) => {
             check_open(book, case, upsert, customer, change)?;
-            update(book, case, &proposal, customer, change)
+            // Whoever has it keeps it, also when it is archived.
+            let has = |card: &NamedCard| book.customer(customer).is_some_and(|it| it.card_place(card.id()).is_some());
+            let card = card.filter(|card| !has(card));
+            card.as_ref().map_or(Ok(()), NamedCard::check_open)?;
+            update(book, case, &proposal, customer, change, card.as_ref())
         }
-        Plan::Keep => Effect::Kept,
+        Plan::Keep => (Effect::Kept, None),
         Plan::Exists => {
             return Err(Rejection::new(RejectionCode::CustomerExists, "The merchant has this customer already."));
         }
@@ -90,11 +107,16 @@ pub(super) fn judge(
             ));
         }
     };
-    Ok(Accepted { effect, entries: Vec::new(), config_version: None })
+    Ok(Accepted { effect, entries: entry.into_iter().collect(), config_version: None })
 }
 
 /// What is wrong with the payload by itself.
-fn check_form<'a>(case: &Case<'_>, upsert: &'a CustomerUpsert, check: &mut FieldCheck) -> Proposal<'a> {
+fn check_form<'a>(
+    book: &Book,
+    case: &Case<'_>,
+    upsert: &'a CustomerUpsert,
+    check: &mut FieldCheck,
+) -> Proposal<'a> {
     let sent = [
         (IdentifierKind::ExternalId, "command.external_id", &upsert.external_id),
         (IdentifierKind::Phone, "command.phone", &upsert.phone),
@@ -121,11 +143,17 @@ fn check_form<'a>(case: &Case<'_>, upsert: &'a CustomerUpsert, check: &mut Field
         }
     }
     check.keys("command.metadata", upsert.metadata.keys(), 2 * MOST_KEYS);
+    check.text("command.tier_id", upsert.tier_id.as_deref(), MOST_ID_CHARS);
+    check.text("command.card_id", upsert.card_id.as_deref(), MOST_ID_CHARS);
+    if upsert.referral_code.as_ref().is_some_and(|code| membership::referrer_of(code).is_none()) {
+        check.bad("command.referral_code", "must be a customer's id, or the code of one of its cards");
+    }
     // By the words that there are: a list may name each as often as it likes.
     for field in ProfileField::ALL.iter().filter(|field| upsert.clear.contains(field) && sets(upsert, **field)) {
         check.bad(format!("command.{}", field.name()), "can't be set and cleared at once");
     }
-    Proposal { upsert, identifiers, birth_date, registered_on, language }
+    let (base_tier, now) = (case.base_tier(book), case.moment.lane_time);
+    Proposal { upsert, identifiers, birth_date, registered_on, language, base_tier, now }
 }
 
 /// Whether the payload has something to say of a field.
@@ -144,6 +172,7 @@ fn sets(upsert: &CustomerUpsert, field: ProfileField) -> bool {
         ProfileField::BrandId => upsert.brand_id.is_some(),
         ProfileField::Metrics => !upsert.metrics.is_empty(),
         ProfileField::Metadata => !upsert.metadata.is_empty(),
+        ProfileField::TierId => upsert.tier_id.is_some(),
     }
 }
 
@@ -182,7 +211,7 @@ fn plan(book: &Book, case: &Case<'_>, upsert: &CustomerUpsert, matched: Option<C
 /// What would be wrong with the customer afterwards.
 fn check_outcome(book: &Book, case: &Case<'_>, proposal: &Proposal<'_>, plan: &Plan, check: &mut FieldCheck) {
     let after = match *plan {
-        Plan::Create => proposal.applied(blank(case), Change::Update),
+        Plan::Create => proposal.applied(blank(book, case), Change::Update),
         Plan::Change(customer, change) => match book.customer(customer) {
             Some(before) => proposal.applied(before.clone(), change),
             None => return,
@@ -227,6 +256,24 @@ fn map_bytes(customer: &Customer) -> usize {
     let metrics: usize = customer.metrics.keys().map(|key| key.len() + 8).sum();
     let metadata: usize = customer.metadata.iter().map(|(key, text)| key.len() + text.len()).sum();
     metrics + metadata
+}
+
+/// A tier that is to be assigned must be there.
+fn check_tier(book: &Book, case: &Case<'_>, upsert: &CustomerUpsert) -> Result<(), Rejection> {
+    let Some(tier) = &upsert.tier_id else { return Ok(()) };
+    let found = case.config(book).and_then(|config| config.tier_at(tier, case.occurred_at));
+    if found.is_some() { Ok(()) } else { Err(unknown_tier(tier)) }
+}
+
+/// Who referred a new customer.
+fn referrer(book: &Book, case: &Case<'_>, upsert: &CustomerUpsert) -> Result<Option<CustomerId>, Rejection> {
+    let Some(code) = &upsert.referral_code else { return Ok(None) };
+    let by_id = fields::parse_customer_id(code).and_then(|id| case.own_customer(book, id));
+    let referrer = by_id.map(|customer| customer.customer_id).or_else(|| case.holder_of_card(book, code));
+    referrer.map(Some).ok_or_else(|| {
+        Rejection::new(RejectionCode::UnknownCustomer, "The referral_code leads to no customer of this merchant.")
+            .with("field", "command.referral_code")
+    })
 }
 
 /// An identifier that belongs to anybody else is a conflict, never a merge.
@@ -280,6 +327,7 @@ impl Proposal<'_> {
     /// The customer with what is sent.
     fn applied(&self, mut customer: Customer, change: Change) -> Customer {
         let upsert = self.upsert;
+        let tier_before = customer.tier.clone();
         for (kind, value) in &self.identifiers {
             if change == Change::Update || customer.identifier(*kind).is_none() {
                 customer.set_identifier(*kind, Some(value.clone()));
@@ -293,6 +341,11 @@ impl Proposal<'_> {
         set(&mut customer.gender, &upsert.gender, change);
         set(&mut customer.language, &self.language, change);
         set(&mut customer.brand_id, &upsert.brand_id, change);
+        if let Some(tier_id) = &upsert.tier_id
+            && (change == Change::Update || customer.tier.is_none())
+        {
+            customer.tier = Some(self.tier(tier_id, true, tier_before.as_ref()));
+        }
         set_keys(&mut customer.metrics, &upsert.metrics, change);
         set_keys(&mut customer.metadata, &upsert.metadata, change);
         // What is never missing is not filled, and nothing is cleared.
@@ -300,6 +353,9 @@ impl Proposal<'_> {
             upsert.clear.iter().for_each(|field| field.clear(&mut customer));
             customer.notify_email = upsert.notify_email.unwrap_or(customer.notify_email);
             customer.notify_phone = upsert.notify_phone.unwrap_or(customer.notify_phone);
+            if upsert.clear.contains(&ProfileField::TierId) {
+                customer.tier = self.base_tier_for(tier_before.as_ref());
+            }
             customer.status = match upsert.active {
                 Some(true) => CustomerStatus::Active,
                 Some(false) => CustomerStatus::Inactive,
@@ -309,6 +365,16 @@ impl Proposal<'_> {
         customer.source_version = upsert.source_version.or(customer.source_version);
         customer.incomplete = false;
         customer
+    }
+
+    /// A tier from now on, or since when it was had.
+    fn tier(&self, tier_id: &str, is_manual: bool, before: Option<&CustomerTier>) -> CustomerTier {
+        let since = before.filter(|before| before.tier_id == tier_id).map_or(self.now, |before| before.since);
+        CustomerTier { tier_id: tier_id.to_owned(), since, is_manual }
+    }
+
+    fn base_tier_for(&self, before: Option<&CustomerTier>) -> Option<CustomerTier> {
+        self.base_tier.as_ref().map(|base| self.tier(&base.tier_id, false, before))
     }
 }
 
@@ -332,29 +398,52 @@ fn set_keys<T: Clone>(map: &mut BTreeMap<String, T>, sent: &BTreeMap<String, Opt
     }
 }
 
-fn blank(case: &Case<'_>) -> Customer {
-    let merchant_id = case.command.envelope.merchant_id.clone();
-    Customer::new(case.moment.seed.customer_id(), merchant_id, case.moment.lane_time)
+fn blank(book: &Book, case: &Case<'_>) -> Customer {
+    case.new_customer(book, case.moment.seed.customer_id())
 }
 
-fn create(book: &mut Book, case: &Case<'_>, proposal: &Proposal<'_>) -> CustomerId {
-    let customer = proposal.applied(blank(case), Change::Update);
+fn create(
+    book: &mut Book,
+    case: &Case<'_>,
+    proposal: &Proposal<'_>,
+    referrer: Option<CustomerId>,
+    card: Option<&NamedCard>,
+) -> (CustomerId, Option<Arc<Entry>>) {
+    let mut customer = proposal.applied(blank(book, case), Change::Update);
+    customer.referrer_id = referrer;
+    customer.cards.extend(card.map(|card| enrolment(case, card)));
     let changed = given_fields(proposal.upsert, &customer);
     let id = customer.customer_id;
     for identifier in customer.identifiers() {
         book.give_identifier(identifier, id);
     }
     book.add_customer(customer);
-    book.change_customer(id, case.cause(false), vec![Fact::CustomerCreated { changed }]);
-    id
+    let mut facts = vec![Fact::CustomerCreated { changed }];
+    let send = proposal.upsert.send_card_links;
+    let entry = card.and_then(|card| card.welcome(book, case, id, send, &mut facts));
+    book.change_customer(id, case.cause(false), facts);
+    (id, entry)
 }
 
-fn update(book: &mut Book, case: &Case<'_>, proposal: &Proposal<'_>, id: CustomerId, change: Change) -> Effect {
-    let Some(before) = book.customer(id).cloned() else { return Effect::Unchanged };
-    let after = proposal.applied(before.clone(), change);
+fn enrolment(case: &Case<'_>, card: &NamedCard) -> Enrolment {
+    Enrolment { card_id: card.id().to_owned(), enrolled_at: case.moment.lane_time }
+}
+
+/// `card`: one that the customer does not have yet.
+fn update(
+    book: &mut Book,
+    case: &Case<'_>,
+    proposal: &Proposal<'_>,
+    id: CustomerId,
+    change: Change,
+    card: Option<&NamedCard>,
+) -> (Effect, Option<Arc<Entry>>) {
+    let Some(before) = book.customer(id).cloned() else { return (Effect::Unchanged, None) };
+    let mut after = proposal.applied(before.clone(), change);
+    after.cards.extend(card.map(|card| enrolment(case, card)));
     let changed = differences(&before, &after);
     if changed.is_empty() {
-        return Effect::Unchanged;
+        return (Effect::Unchanged, None);
     }
     for kind in IdentifierKind::ALL {
         if before.identifier(kind) != after.identifier(kind) {
@@ -373,8 +462,16 @@ fn update(book: &mut Book, case: &Case<'_>, proposal: &Proposal<'_>, id: Custome
             CustomerStatus::Inactive => Fact::CustomerDeactivated,
         });
     }
-    book.change_profile(id, case.cause(false), facts, |customer| *customer = after);
-    Effect::Updated
+    let tier_of = |customer: &Customer| customer.tier.as_ref().map(|tier| tier.tier_id.clone());
+    let (from, to) = (tier_of(&before), tier_of(&after));
+    if from != to {
+        facts.push(Fact::TierChanged { from, to, reason: TierReason::Manual });
+    }
+    book.replace_profile(id, after);
+    let send = proposal.upsert.send_card_links;
+    let entry = card.and_then(|card| card.welcome(book, case, id, send, &mut facts));
+    book.change_customer(id, case.cause(false), facts);
+    (Effect::Updated, entry)
 }
 
 fn identifier(case: &Case<'_>, kind: IdentifierKind, value: String) -> Identifier {
@@ -389,6 +486,8 @@ fn given_fields(upsert: &CustomerUpsert, customer: &Customer) -> Vec<&'static st
         ("notify_email", upsert.notify_email.is_some()),
         ("notify_phone", upsert.notify_phone.is_some()),
         ("source_version", upsert.source_version.is_some()),
+        ("referrer_id", customer.referrer_id.is_some()),
+        ("cards", !customer.cards.is_empty()),
     ];
     optional.chain(rest).filter_map(|(field, sent)| sent.then_some(field)).collect()
 }
@@ -401,6 +500,7 @@ fn differences(before: &Customer, after: &Customer) -> Vec<&'static str> {
         ("notify_phone", before.notify_phone != after.notify_phone),
         ("source_version", before.source_version != after.source_version),
         ("incomplete", before.incomplete != after.incomplete),
+        ("cards", before.cards != after.cards),
     ];
     optional.chain(rest).filter_map(|(field, differs)| differs.then_some(field)).collect()
 }

@@ -8,6 +8,8 @@ words! {
         EarnAmount = 1 "earn_amount",
         RedeemAmount = 2 "redeem_amount",
         Expire = 3 "expire",
+        /// Stamps on a card.
+        Stamp = 4 "stamp",
     }
 }
 
@@ -15,7 +17,7 @@ impl EntryKind {
     /// Whether it adds to the balance.
     pub fn is_credit(self) -> bool {
         match self {
-            EntryKind::EarnAmount => true,
+            EntryKind::EarnAmount | EntryKind::Stamp => true,
             EntryKind::RedeemAmount | EntryKind::Expire => false,
         }
     }
@@ -42,6 +44,7 @@ pub struct Entry {
     pub amount: i64,
     pub balance_after: i64,
     pub lots: Vec<LotShare>,
+    /// Of a stamp, the card's.
     pub unit_version: Option<i64>,
     pub order_id: Option<String>,
     pub reason: Option<String>,

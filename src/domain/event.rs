@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Balance, CustomerId, Entry, EventId, IdempotencyKey, Instant, MerchantId, Position};
+use super::objects::CardReward;
+use super::{Balance, CustomerId, Entry, EventId, IdempotencyKey, Instant, MemberCard, MerchantId, Position};
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
@@ -47,8 +48,29 @@ pub enum Fact {
     PointsEarned { entry: Arc<Entry>, balance: Balance },
     PointsRedeemed { entry: Arc<Entry>, balance: Balance },
     PointsExpired { entry: Arc<Entry>, balance: Balance },
+    /// The card as it is after the whole command.
+    CardEnrolled { card: Arc<MemberCard>, send_card_links: bool },
+    StampsAdded { entry: Arc<Entry>, balance: Balance, card: Arc<MemberCard> },
+    /// The stamps came to what one of the card's rewards takes.
+    CardRewardReached { reward: CardReward, card: Arc<MemberCard> },
+    TierChanged { from: Option<String>, to: Option<String>, reason: TierReason },
     ConfigChanged { object: &'static str, id: String, effective_from: Instant },
     CommandParked { idempotency_key: IdempotencyKey, deadline: Instant },
+}
+
+/// Why a customer has another tier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TierReason {
+    /// Somebody assigned it, or took such an assignment back.
+    Manual,
+}
+
+impl TierReason {
+    pub fn name(self) -> &'static str {
+        match self {
+            TierReason::Manual => "manual",
+        }
+    }
 }
 
 impl Fact {
@@ -61,6 +83,10 @@ impl Fact {
             Fact::PointsEarned { .. } => "points.earned",
             Fact::PointsRedeemed { .. } => "points.redeemed",
             Fact::PointsExpired { .. } => "points.expired",
+            Fact::CardEnrolled { .. } => "card.enrolled",
+            Fact::StampsAdded { .. } => "stamps.added",
+            Fact::CardRewardReached { .. } => "card.reward_reached",
+            Fact::TierChanged { .. } => "tier.changed",
             Fact::ConfigChanged { .. } => "config.changed",
             Fact::CommandParked { .. } => "command.parked",
         }

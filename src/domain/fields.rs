@@ -7,9 +7,11 @@ use jiff::civil::Date;
 use super::command::FieldProblem;
 use super::config::PhoneFormat;
 use super::customer::IdentifierKind;
+use super::membership::PLACEHOLDERS;
 use super::{CustomerId, Rejection};
 
 const MOST_KEY_CHARS: usize = 64;
+const MOST_URL_CHARS: usize = 300;
 
 /// Whether an entry of a map may have this name, so that it can be told of.
 pub fn is_key(key: &str) -> bool {
@@ -38,6 +40,29 @@ impl FieldCheck {
             && (value.trim().is_empty() || value.chars().count() > most)
         {
             self.bad(field, format!("must have 1 to {most} characters"));
+        }
+    }
+
+    /// The same, for what is listed again and again: without control characters, which take six bytes each in JSON.
+    pub fn label(&mut self, field: &str, value: &str, most: usize) {
+        if value.trim().is_empty() || value.chars().count() > most || value.chars().any(char::is_control) {
+            self.bad(field, format!("must have 1 to {most} characters, none of them a control character"));
+        }
+    }
+
+    /// A URL that names each customer's card.
+    pub fn wallet_url(&mut self, field: &str, value: Option<&str>) {
+        let Some(value) = value else { return };
+        let bare = PLACEHOLDERS.iter().fold(value.to_owned(), |url, placeholder| url.replace(placeholder, ""));
+        let is_plain = !bare.chars().any(|c| matches!(c, '{' | '}') || c.is_control() || c.is_whitespace());
+        let is_url = ["https://", "http://"].iter().any(|scheme| bare.len() > scheme.len() && bare.starts_with(scheme));
+        if !is_plain || !is_url || !value.contains(PLACEHOLDERS[0]) || value.chars().count() > MOST_URL_CHARS {
+            self.bad(
+                field,
+                format!(
+                    "must be a URL of at most {MOST_URL_CHARS} characters with {{code}} in it, and perhaps {{card_id}} and {{customer_id}}"
+                ),
+            );
         }
     }
 

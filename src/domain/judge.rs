@@ -7,10 +7,11 @@ use super::command::{Body, Command, CustomerRef, RefKind};
 use super::config::{KeyForm, MerchantConfig, MerchantStatus, Settings, UnknownCustomer};
 use super::customer::{Customer, CustomerStatus, Identifier, IdentifierKind};
 use super::fields::{self, FieldCheck};
+use super::membership::parse_card_code;
 use super::parking::{MOST_WAITING, Parked, Wait};
 use super::{
-    Balance, CommandTopic, CustomerId, Decision, Effect, Entry, Instant, KeyHash, Position, Rejection, RejectionCode,
-    Remembered, Seed, UnitId, credit, customer_upsert, merchant_config, redeem, settle,
+    Balance, CommandTopic, CustomerId, CustomerTier, Decision, Effect, Entry, Instant, KeyHash, Membership, Position, Rejection,
+    RejectionCode, Remembered, Seed, UnitId, credit, customer_upsert, merchant_config, object_config, redeem, settle,
 };
 
 /// When and where a command is decided.
@@ -40,6 +41,8 @@ pub struct Answer {
     pub original: Option<Position>,
     pub decision: Arc<Decision>,
     pub balances: Vec<Balance>,
+    /// Of an upsert that was accepted now: the customer's tier and cards after it.
+    pub membership: Option<Box<Membership>>,
     /// What the decision is remembered by, where it is a new one.
     pub new_key: Option<KeyHash>,
 }
@@ -99,7 +102,7 @@ pub(super) fn give_up(book: &mut Book, parked: &Parked, at: Instant) -> Answer {
     let config_version = parked.config_version;
     let decision = Arc::new(Decision { config_version, ..refusal(unknown_customer(), occurred_at, at) });
     remember(book, key_hash, &parked.command, parked.position, &decision);
-    Answer { original: None, decision, balances: Vec::new(), new_key: Some(key_hash) }
+    Answer { original: None, decision, balances: Vec::new(), membership: None, new_key: Some(key_hash) }
 }
 
 fn judge(book: &mut Book, command: &Command, moment: Moment, awaits: Option<&Identifier>) -> Judged {
@@ -149,6 +152,7 @@ fn judge(book: &mut Book, command: &Command, moment: Moment, awaits: Option<&Ide
         Body::RedeemAmount(redeem) => redeem::judge(book, &case, redeem, &mut touched),
         Body::Settings(patch) => merchant_config::judge_settings(book, &case, patch),
         Body::Unit(definition) => merchant_config::judge_unit(book, &case, definition),
+        Body::Object(definition) => object_config::judge_object(book, &case, definition),
         Body::Malformed(malformed) => Err(Rejection::invalid_fields(malformed.problems.clone())),
     });
     if let Err(rejection) = &judged
@@ -173,8 +177,14 @@ fn judge(book: &mut Book, command: &Command, moment: Moment, awaits: Option<&Ide
         (Some(customer), Some(unit)) => vec![book.balance(customer, unit)],
         _ => Vec::new(),
     };
+    let membership = match (&command.body, touched.customer) {
+        (Body::CustomerUpsert(_), Some(customer)) if decision.verdict.is_ok() => {
+            book.membership(customer, moment.lane_time)
+        }
+        _ => None,
+    };
     remember(book, key_hash, command, moment.position, &decision);
-    Judged::Answered(Answer { original: None, decision, balances, new_key: Some(key_hash) })
+    Judged::Answered(Answer { original: None, decision, balances, membership, new_key: Some(key_hash) })
 }
 
 fn remember(book: &mut Book, key: KeyHash, command: &Command, position: Position, decision: &Arc<Decision>) {
@@ -188,12 +198,12 @@ fn known(first: &Remembered, command: &Command, occurred_at: Instant, decided_at
         return unremembered(conflict(first.position), occurred_at, decided_at);
     }
     let decision = first.decision.clone();
-    Answer { original: Some(first.position), decision, balances: Vec::new(), new_key: None }
+    Answer { original: Some(first.position), decision, balances: Vec::new(), membership: None, new_key: None }
 }
 
 fn unremembered(rejection: Rejection, occurred_at: Instant, decided_at: Instant) -> Answer {
     let decision = Arc::new(refusal(rejection, occurred_at, decided_at));
-    Answer { original: None, decision, balances: Vec::new(), new_key: None }
+    Answer { original: None, decision, balances: Vec::new(), membership: None, new_key: None }
 }
 
 /// What a command waits for that is refused because nobody has its identifier.
@@ -201,7 +211,7 @@ fn wait(book: &Book, case: &Case<'_>, rejection: &Rejection, config_version: Opt
     let settings = &case.settings;
     let may_wait = match &case.command.body {
         Body::CreditAmount(_) | Body::RedeemAmount(_) => settings.unknown_customer == UnknownCustomer::Park,
-        Body::CustomerUpsert(_) | Body::Settings(_) | Body::Unit(_) | Body::Malformed(_) => false,
+        Body::CustomerUpsert(_) | Body::Settings(_) | Body::Unit(_) | Body::Object(_) | Body::Malformed(_) => false,
     };
     let reference = case.command.envelope.customer.as_ref()?;
     let RefKind::Identifier(kind) = reference.kind else { return None };
@@ -237,6 +247,11 @@ fn conflict(first: Position) -> Rejection {
     .with("first", format!("{first:?}"))
 }
 
+pub(super) fn unknown_tier(tier: &str) -> Rejection {
+    Rejection::new(RejectionCode::UnknownTier, "The merchant has no such tier at the command's business time.")
+        .with("tier", tier)
+}
+
 fn unknown_customer() -> Rejection {
     Rejection::new(RejectionCode::UnknownCustomer, "No customer of this merchant has this identifier.")
 }
@@ -263,6 +278,11 @@ impl<'a> Case<'a> {
             RefKind::CustomerId => {
                 if fields::parse_customer_id(&reference.value).is_none() {
                     check.bad("envelope.customer.value", "must be a customer id as results show it");
+                }
+            }
+            RefKind::CardCode => {
+                if parse_card_code(&reference.value).is_none() {
+                    check.bad("envelope.customer.value", "must be a card's code as results show it");
                 }
             }
             RefKind::Identifier(kind) => {
@@ -293,18 +313,46 @@ impl<'a> Case<'a> {
     }
 
     pub fn find(&self, book: &Book, reference: &CustomerRef) -> Option<CustomerId> {
-        let merchant_id = &self.command.envelope.merchant_id;
         match reference.kind {
             RefKind::CustomerId => {
                 let id = fields::parse_customer_id(&reference.value)?;
-                let belongs = |customer: &&Customer| customer.merchant_id == *merchant_id;
-                book.customer(id).filter(belongs).map(|customer| customer.customer_id)
+                self.own_customer(book, id).map(|customer| customer.customer_id)
             }
+            RefKind::CardCode => self.holder_of_card(book, &reference.value),
             RefKind::Identifier(kind) => match self.awaits {
                 Some(awaited) => book.holder(awaited),
                 None => book.holder(&self.identifier(kind, &reference.value)?),
             },
         }
+    }
+
+    /// A customer as everybody begins: enrolled in the active programme, of the base tier.
+    pub fn new_customer(&self, book: &Book, id: CustomerId) -> Customer {
+        let merchant_id = self.command.envelope.merchant_id.clone();
+        let programme = self.config(book).and_then(|config| config.active_programme_at(self.occurred_at));
+        Customer {
+            programme_id: programme.map(|(id, _)| id.to_owned()),
+            tier: self.base_tier(book),
+            ..Customer::new(id, merchant_id, self.moment.lane_time)
+        }
+    }
+
+    /// The tier of those who have no other, from now on.
+    pub fn base_tier(&self, book: &Book) -> Option<CustomerTier> {
+        let tier_id = self.config(book)?.base_tier_at(self.occurred_at)?.to_owned();
+        Some(CustomerTier { tier_id, since: self.moment.lane_time, is_manual: false })
+    }
+
+    /// Whose card has this code.
+    pub fn holder_of_card(&self, book: &Book, code: &str) -> Option<CustomerId> {
+        let (id, place) = parse_card_code(code)?;
+        let customer = self.own_customer(book, id)?;
+        (place < customer.cards.len()).then_some(id)
+    }
+
+    /// A customer of this merchant.
+    pub fn own_customer<'b>(&self, book: &'b Book, id: CustomerId) -> Option<&'b Customer> {
+        book.customer(id).filter(|customer| customer.merchant_id == self.command.envelope.merchant_id)
     }
 
     /// An identifier as it is kept, if it is well formed.

@@ -1,4 +1,4 @@
-//! A merchant's settings and units. Each change is a new version; none is ever altered.
+//! A merchant's settings and units; its other objects are in [`super::object_config`]. Each change is a new version; none is ever altered.
 //!
 //! A change is made of what is in force at its own `effective_from`, and not of what only comes later. What comes later still does: each
 //! version that waits for its time behind the change is made anew on top of it, as a further version of the same command, under the same
@@ -13,9 +13,12 @@ use super::command::{SettingsPatch, UnitDefinition};
 use super::config::{Expiry, MerchantConfig, Settings, SettingsField, SettingsVersion, UnitKind, UnitVersion, Zone};
 use super::customer::IdentifierKind;
 use super::fields::FieldCheck;
-use super::judge::{Accepted, Case};
+use super::judge::{Accepted, Case, unknown_tier};
+use super::objects::ObjectKind;
 use super::{Effect, Fact, Instant, MAX_AMOUNT, Rejection, RejectionCode};
 
+/// Of an object.
+pub(super) const MOST_ID_CHARS: usize = 64;
 const TEN_YEARS_S: i64 = 10 * 366 * 24 * 60 * 60;
 const ONE_DAY_S: i64 = 24 * 60 * 60;
 /// Bounds a customer's accounts, and so the size of its state.
@@ -71,6 +74,7 @@ pub(super) fn judge_settings(book: &mut Book, case: &Case<'_>, patch: &SettingsP
     check.done()?;
 
     check_expected(patch.expected_version, current)?;
+    check_base_tier(config, patch, effective_from)?;
     if current > 0 && settings == *before {
         return Ok(unchanged(current));
     }
@@ -112,18 +116,42 @@ fn patch_profile(settings: &mut Settings, patch: &SettingsPatch, check: &mut Fie
         settings.social.clone_from(social);
     }
     settings.status = patch.status.unwrap_or(settings.status);
+    check.text("command.base_tier_id", patch.base_tier_id.as_deref(), MOST_ID_CHARS);
+    check.wallet_url("command.wallet_url_apple", patch.wallet_url_apple.as_deref());
+    check.wallet_url("command.wallet_url_google", patch.wallet_url_google.as_deref());
+    let links = [
+        (&patch.base_tier_id, &mut settings.base_tier_id),
+        (&patch.wallet_url_apple, &mut settings.wallet_url_apple),
+        (&patch.wallet_url_google, &mut settings.wallet_url_google),
+    ];
+    for (sent, setting) in links.into_iter().filter(|(sent, _)| sent.is_some()) {
+        setting.clone_from(sent);
+    }
     // By the words that there are: a list may name each as often as it likes.
     for field in SettingsField::ALL.into_iter().filter(|field| patch.clear.contains(field)) {
         let (sent, text) = match field {
             SettingsField::Name => (&patch.name, &mut settings.name),
             SettingsField::Email => (&patch.email, &mut settings.email),
             SettingsField::Phone => (&patch.phone, &mut settings.phone),
+            SettingsField::BaseTierId => (&patch.base_tier_id, &mut settings.base_tier_id),
+            SettingsField::WalletUrlApple => (&patch.wallet_url_apple, &mut settings.wallet_url_apple),
+            SettingsField::WalletUrlGoogle => (&patch.wallet_url_google, &mut settings.wallet_url_google),
         };
         if sent.is_some() {
             check.bad(format!("command.{}", field.name()), "can't be set and cleared at once");
         }
         *text = None;
     }
+}
+
+fn check_base_tier(
+    config: Option<&MerchantConfig>,
+    patch: &SettingsPatch,
+    effective_from: Instant,
+) -> Result<(), Rejection> {
+    let Some(tier) = &patch.base_tier_id else { return Ok(()) };
+    let exists = config.is_some_and(|config| config.tier_at(tier, effective_from).is_some());
+    if exists { Ok(()) } else { Err(unknown_tier(tier)) }
 }
 
 /// How its customers are found, and what is asked of them.
@@ -189,8 +217,9 @@ pub(super) fn judge_unit(book: &mut Book, case: &Case<'_>, unit: &UnitDefinition
     check_expected(unit.expected_version, current)?;
 
     let scale = u8::try_from(unit.scale).unwrap_or_default();
-    if let Some(latest) = &latest {
-        check_protected(latest, unit, scale)?;
+    match &latest {
+        Some(latest) => check_protected(latest, unit, scale)?,
+        None => check_free(config, unit)?,
     }
     let expiry = unit.expiry_days.and_then(|days| u16::try_from(days).ok()).map_or(Expiry::Never, Expiry::Days);
     let says = |version: &UnitVersion| {
@@ -242,7 +271,7 @@ pub(super) fn judge_unit(book: &mut Book, case: &Case<'_>, unit: &UnitDefinition
 }
 
 /// Whether the sender knows the version that it changes.
-fn check_expected(expected: Option<i64>, current: i64) -> Result<(), Rejection> {
+pub(super) fn check_expected(expected: Option<i64>, current: i64) -> Result<(), Rejection> {
     match expected {
         Some(expected) if expected != current => Err(Rejection::new(
             RejectionCode::VersionConflict,
@@ -271,14 +300,23 @@ fn check_protected(latest: &UnitVersion, unit: &UnitDefinition, scale: u8) -> Re
     }
 }
 
-fn check_no_reference(case: &Case<'_>, check: &mut FieldCheck) {
+/// A card's stamps are an account of the card's id.
+fn check_free(config: Option<&MerchantConfig>, unit: &UnitDefinition) -> Result<(), Rejection> {
+    let versions = config.map(|config| config.object_versions(ObjectKind::Card, unit.unit_id.as_str()));
+    if versions.is_none_or(<[_]>::is_empty) {
+        return Ok(());
+    }
+    Err(Rejection::new(RejectionCode::InUse, "The merchant has a stamp card of this id: a unit needs another one."))
+}
+
+pub(super) fn check_no_reference(case: &Case<'_>, check: &mut FieldCheck) {
     if case.command.envelope.customer.is_some() {
         check.bad("envelope.customer", "must be null: configuration is the merchant's");
     }
 }
 
 /// `waiting`: when those begin that wait for their time, and those that the change lies before. A version of the same instant is replaced.
-fn check_schedule(
+pub(super) fn check_schedule(
     case: &Case<'_>,
     effective_from: Instant,
     waiting: impl Iterator<Item = Instant>,
@@ -295,15 +333,15 @@ fn check_schedule(
 }
 
 /// A first version is in force from the beginning of time, so that nothing that happened before it is without a rule.
-fn effective_from(case: &Case<'_>, asked: Option<Instant>, is_first: bool) -> Instant {
+pub(super) fn effective_from(case: &Case<'_>, asked: Option<Instant>, is_first: bool) -> Instant {
     if is_first { Instant::BEGINNING } else { asked.unwrap_or(case.occurred_at) }
 }
 
-fn accepted(version: i64) -> Accepted {
+pub(super) fn accepted(version: i64) -> Accepted {
     let effect = if version == 1 { Effect::Created } else { Effect::Updated };
     Accepted { effect, entries: Vec::new(), config_version: Some(version) }
 }
 
-fn unchanged(version: i64) -> Accepted {
+pub(super) fn unchanged(version: i64) -> Accepted {
     Accepted { effect: Effect::Unchanged, entries: Vec::new(), config_version: Some(version) }
 }

@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod book;
+mod card_enrolment;
 pub mod command;
 pub mod config;
 mod credit;
@@ -12,7 +13,10 @@ pub mod event;
 pub mod fields;
 mod ids;
 pub mod judge;
+pub mod membership;
 mod merchant_config;
+mod object_config;
+pub mod objects;
 pub mod outcome;
 pub mod parking;
 mod position;
@@ -32,6 +36,7 @@ pub use ids::{
     CustomerId, EventId, IdMap, IdempotencyKey, LotId, MerchantId, OrderId, ResultId, Seed, TransactionId, UnitId,
     lookup_key,
 };
+pub use membership::{CustomerTier, Enrolment, MemberCard, MemberTier, Membership};
 pub use outcome::{Balance, Decision, EarnedOrder, Effect, KeyHash, Remembered};
 pub use parking::Parked;
 pub use position::{CommandTopic, Frontier, Position};

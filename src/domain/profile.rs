@@ -19,6 +19,7 @@ words! {
         BrandId = 11 "brand_id",
         Metrics = 12 "metrics",
         Metadata = 13 "metadata",
+        TierId = 14 "tier_id",
     }
 }
 
@@ -47,6 +48,7 @@ impl ProfileField {
             ProfileField::BrandId => customer.brand_id.is_some(),
             ProfileField::Metrics => !customer.metrics.is_empty(),
             ProfileField::Metadata => !customer.metadata.is_empty(),
+            ProfileField::TierId => customer.tier.is_some(),
         }
     }
 
@@ -65,6 +67,7 @@ impl ProfileField {
             ProfileField::BrandId => customer.brand_id = None,
             ProfileField::Metrics => customer.metrics.clear(),
             ProfileField::Metadata => customer.metadata.clear(),
+            ProfileField::TierId => customer.tier = None,
         }
     }
 
@@ -83,6 +86,7 @@ impl ProfileField {
             ProfileField::BrandId => one.brand_id == other.brand_id,
             ProfileField::Metrics => one.metrics == other.metrics,
             ProfileField::Metadata => one.metadata == other.metadata,
+            ProfileField::TierId => one.tier == other.tier,
         }
     }
 }

@@ -12,9 +12,11 @@ use crate::domain::command::{CustomerRef, RefKind};
 use crate::domain::config::MerchantConfig;
 use crate::domain::customer::{Customer, Identifier};
 use crate::domain::fields::{parse_customer_id, possible_forms};
+use crate::domain::membership::parse_card_code;
 use crate::domain::{Account, CustomerId, Entry, MerchantId};
 use crate::store::config_rows::{read_settings_version, read_unit_version};
 use crate::store::load::configs;
+use crate::store::object_rows::read_object_version;
 use crate::store::rows::{identity_key, read_customer, read_entry};
 use crate::store::sql_types::Columns;
 use crate::store::{Store, StoreError};
@@ -40,6 +42,7 @@ pub async fn customer(
     let client = store.client().await?;
     let (id, keys) = match reference.kind {
         RefKind::CustomerId => (parse_customer_id(&reference.value), Vec::new()),
+        RefKind::CardCode => (parse_card_code(&reference.value).map(|(id, _)| id), Vec::new()),
         RefKind::Identifier(kind) => {
             let key = |value| identity_key(&Identifier { merchant_id: merchant.clone(), kind, value });
             (None, possible_forms(kind, &reference.value).map(key).collect::<Vec<_>>())
@@ -49,6 +52,10 @@ pub async fn customer(
     let statement = client.prepare_cached(include_str!("sql/customer.sql")).await?;
     let Some(row) = client.query_opt(&statement, &[&merchant.as_str(), &id, &keys]).await? else { return Ok(None) };
     let state = read_customer(&mut Columns::of(&row))?;
+    let place = parse_card_code(&reference.value).map(|(_, place)| place);
+    if reference.kind == RefKind::CardCode && place.is_none_or(|place| place >= state.customer.cards.len()) {
+        return Ok(None);
+    }
     let latest = state.accounts.iter().filter_map(|account| account.last_entry);
     let latest: Vec<Uuid> = latest.map(|entry| entry.0).collect();
     let statement = client.prepare_cached(include_str!("sql/latest_entries.sql")).await?;
@@ -66,7 +73,10 @@ pub async fn merchant_config(store: &Store, merchant: &MerchantId) -> Result<Opt
     let settings = client.query(&statement, &[&merchants.as_slice()]).await?;
     let statement = client.prepare_cached(include_str!("../store/sql/unit_versions.sql")).await?;
     let units = client.query(&statement, &[&merchants.as_slice()]).await?;
+    let statement = client.prepare_cached(include_str!("../store/sql/object_versions.sql")).await?;
+    let objects = client.query(&statement, &[&merchants.as_slice()]).await?;
     let settings = settings.iter().map(read_settings_version).collect::<Result<_, _>>()?;
     let units = units.iter().map(read_unit_version).collect::<Result<_, _>>()?;
-    Ok(configs(settings, units)?.remove(merchant))
+    let objects = objects.iter().map(read_object_version).collect::<Result<_, _>>()?;
+    Ok(configs(settings, units, objects)?.remove(merchant))
 }

@@ -39,7 +39,10 @@ impl AsRow for (MerchantId, Arc<SettingsVersion>) {
         row.value(&settings.profile_change_needs_active)?;
         row.value(&settings.key_form.code())?;
         row.value(&settings.unknown_customer.code())?;
-        row.value(&settings.park_s)
+        row.value(&settings.park_s)?;
+        row.value(&settings.base_tier_id)?;
+        row.value(&settings.wallet_url_apple)?;
+        row.value(&settings.wallet_url_google)
     }
 }
 
@@ -68,6 +71,9 @@ pub(crate) fn read_settings_version(row: &Row) -> Result<(MerchantId, SettingsVe
             key_form: columns.code(KeyForm::from_code)?,
             unknown_customer: columns.code(UnknownCustomer::from_code)?,
             park_s: columns.take()?,
+            base_tier_id: columns.take()?,
+            wallet_url_apple: columns.take()?,
+            wallet_url_google: columns.take()?,
         }),
     };
     Ok((merchant_id, version))

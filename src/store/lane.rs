@@ -95,15 +95,16 @@ impl LaneConnection {
 
     /// All versions of these merchants' configurations. A merchant that has none is not among them.
     pub async fn load_configs(
-        &mut self,
+        &self,
         merchants: &[MerchantId],
     ) -> Result<HashMap<MerchantId, MerchantConfig>, StoreError> {
         let (client, statements) = self.parts();
-        let (settings, units) = join!(
+        let (settings, units, objects) = join!(
             load::settings_versions(client, statements, merchants),
             load::unit_versions(client, statements, merchants),
+            load::object_versions(client, statements, merchants),
         );
-        load::configs(settings?, units?)
+        load::configs(settings?, units?, objects?)
     }
 
     /// Commits the batch. After any error its effect is unknown, and recovery finds out: so all of them are of the kind `Transient`.

@@ -1,6 +1,6 @@
 //! The first half of a batch's transaction: the fence, and everything that the batch starts from.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::config_rows::{read_settings_version, read_unit_version};
 use super::decision_rows::{FoundDecision, read_decision};
 use super::lane::Phase;
+use super::object_rows::read_object_version;
 use super::parked_rows::read_parked;
 use super::rows::{identity_key, order_key, read_customer, read_entry};
 use super::sql_types::{Columns, RowAt, Timestamptz};
@@ -20,7 +21,8 @@ use super::statements::Statements;
 use super::{LaneConnection, StoreError, StoreErrorKind};
 use crate::batch::{BatchPlan, DueQuery, EarnedOrder, LaneState, MOST_PARKED, Snapshot};
 use crate::domain::config::{MerchantConfig, SettingsVersion, UnitVersion};
-use crate::domain::customer::{Identifier, IdentifierKind};
+use crate::domain::customer::{Customer, Identifier, IdentifierKind};
+use crate::domain::objects::ObjectVersion;
 use crate::domain::{
     CustomerId, CustomerState, Decision, Entry, IdMap, KeyHash, MerchantId, Parked, Remembered, TransactionId, UnitId,
 };
@@ -56,11 +58,12 @@ impl LaneConnection {
         };
         // Sent in this order, without waiting; each statement sees what was committed when it runs, and so, after the lock, everything of
         // the owner before. `join` and not `try_join`: after a failure all others fail too, and the first is the one to tell.
-        let (begun, locked, settings, units, decisions, customers, orders, due, parked) = join!(
+        let (begun, locked, settings, units, objects, decisions, customers, orders, due, parked) = join!(
             begun,
             locked,
             settings_versions(client, statements, &plan.merchants),
             unit_versions(client, statements, &plan.merchants),
+            object_versions(client, statements, &plan.merchants),
             decisions(client, statements, &plan.keys),
             customers(client, statements, &plan.customers, &plan.identifiers),
             earned_orders(client, statements, &plan.orders),
@@ -69,7 +72,7 @@ impl LaneConnection {
         );
         begun?;
         locked?;
-        let configs = configs(settings?, units?)?;
+        let mut configs = configs(settings?, units?, objects?)?;
         let mut decisions = decisions?;
         let mut found = customers?;
         let due = due?;
@@ -85,7 +88,14 @@ impl LaneConnection {
             earned_orders(client, statements, &orders_of_parked),
             self::decisions(client, statements, &keys_of_parked),
         );
-        found.extend(due_customers?);
+        let due_customers = due_customers?;
+        // What is told of a member needs the merchant's configuration, and time alone names no merchant.
+        let is_member = |customer: &&Customer| customer.tier.is_some() || !customer.cards.is_empty();
+        let members = due_customers.iter().map(|(_, state)| &state.customer).filter(is_member);
+        let merchants: BTreeSet<MerchantId> = members.map(|customer| customer.merchant_id.clone()).collect();
+        let merchants: Vec<MerchantId> = merchants.into_iter().filter(|it| !configs.contains_key(it)).collect();
+        configs.extend(self.load_configs(&merchants).await?);
+        found.extend(due_customers);
         // Of further deliveries whose first was refused at the same deadline, by a batch before: they wait still, and a command may name
         // whom they wait for before they are due again. A refusal wrote no entries; what a worker decided that did not know of commands
         // that wait may have.
@@ -152,10 +162,20 @@ pub(super) async fn unit_versions(
     rows.iter().map(read_unit_version).collect()
 }
 
+pub(super) async fn object_versions(
+    client: &Object,
+    statements: &Statements,
+    merchants: &[MerchantId],
+) -> Result<Vec<(MerchantId, String, ObjectVersion)>, StoreError> {
+    let rows = by_merchants(client, &statements.object_versions, merchants).await?;
+    rows.iter().map(read_object_version).collect()
+}
+
 /// Versions come in ascending order.
 pub(crate) fn configs(
     settings: Vec<(MerchantId, SettingsVersion)>,
     units: Vec<(MerchantId, UnitId, UnitVersion)>,
+    objects: Vec<(MerchantId, String, ObjectVersion)>,
 ) -> Result<HashMap<MerchantId, MerchantConfig>, StoreError> {
     let mut configs: HashMap<MerchantId, MerchantConfig> = HashMap::new();
     for (merchant, version) in settings {
@@ -164,12 +184,17 @@ pub(crate) fn configs(
     for (merchant, unit, version) in units {
         configs.entry(merchant).or_default().units.entry(unit).or_default().push(Arc::new(version));
     }
+    for (merchant, id, version) in objects {
+        configs.entry(merchant).or_default().push_object(&id, Arc::new(version));
+    }
     for (merchant, config) in &configs {
         let is_gapless =
             |versions: &mut dyn Iterator<Item = i64>| versions.zip(1..).all(|(version, place)| version == place);
         let settings = is_gapless(&mut config.settings.iter().map(|version| version.version));
         let units = config.units.values().all(|unit| is_gapless(&mut unit.iter().map(|version| version.version)));
-        if !settings || !units {
+        let mut objects = config.objects.values().flat_map(BTreeMap::values);
+        let objects = objects.all(|of_one| is_gapless(&mut of_one.iter().map(|version| version.version)));
+        if !settings || !units || !objects {
             return Err(StoreError::corrupt(format!("the configuration of merchant {merchant} lacks versions")));
         }
     }

@@ -17,6 +17,7 @@ mod growth;
 mod lane;
 pub(crate) mod load;
 mod migrate;
+pub(crate) mod object_rows;
 pub mod outbox;
 pub(crate) mod parked_rows;
 mod replays;

@@ -169,7 +169,7 @@ impl StoredBody {
                 let unit = unit.to_string();
                 Ok(StoredBody::RedeemAmount { unit, amount, order_id, reason, skip_notifications })
             }
-            Body::CustomerUpsert(_) | Body::Settings(_) | Body::Unit(_) | Body::Malformed(_) => {
+            Body::CustomerUpsert(_) | Body::Settings(_) | Body::Unit(_) | Body::Object(_) | Body::Malformed(_) => {
                 Err(Unstorable("a command of a kind that waits for nobody").into())
             }
         }

@@ -12,7 +12,8 @@ use super::sql_types::{AsRow, Columns, RowAt, RowWriter, SqlError, Timestamptz};
 use crate::batch::EarnedOrder;
 use crate::domain::customer::{Customer, CustomerStatus, Identifier};
 use crate::domain::{
-    Account, CommandTopic, CustomerId, CustomerState, Entry, EntryKind, Gender, Instant, Lot, LotId, LotShare,
+    Account, CommandTopic, CustomerId, CustomerState, CustomerTier, Enrolment, Entry, EntryKind, Gender, Instant, Lot,
+    LotId, LotShare,
     MerchantId, Metric, Position, TransactionId, UnitId, lookup_key,
 };
 
@@ -74,6 +75,13 @@ impl AsRow for CustomerRow<'_> {
         row.value(&stored_metrics(&customer.metrics).map(Json))?;
         row.value(&(!customer.metadata.is_empty()).then_some(Json(&customer.metadata)))?;
         row.value(&customer.incomplete)?;
+        row.value(&customer.programme_id)?;
+        let tier = customer.tier.as_ref();
+        row.value(&tier.map(|tier| tier.tier_id.as_str()))?;
+        row.value(&tier.map(|tier| Timestamptz(tier.since)))?;
+        row.value(&tier.map(|tier| tier.is_manual))?;
+        row.value(&customer.referrer_id.map(|id| id.0))?;
+        row.value(&stored_cards(&customer.cards).map(Json))?;
         put_changing(row, self.state)
     }
 }
@@ -161,6 +169,10 @@ pub(crate) fn read_customer(columns: &mut Columns<'_>) -> Result<CustomerState, 
             .map_or_else(BTreeMap::new, |stored| read_metrics(stored.0)),
         metadata: columns.take::<Option<Json<_>>>()?.map(|stored| stored.0).unwrap_or_default(),
         incomplete: columns.take()?,
+        programme_id: columns.take()?,
+        tier: read_tier(columns)?,
+        referrer_id: columns.take::<Option<Uuid>>()?.map(CustomerId),
+        cards: columns.take::<Option<Json<Vec<StoredCard>>>>()?.map_or_else(Vec::new, |stored| read_cards(stored.0)),
     };
     let unit_ids: Vec<&str> = columns.take()?;
     let numbers = columns.packed::<10>()?;
@@ -176,6 +188,37 @@ pub(crate) fn read_customer(columns: &mut Columns<'_>) -> Result<CustomerState, 
         account.ok_or_else(|| StoreError::corrupt("a lot belongs to no account"))?.lots.push(lot);
     }
     Ok(CustomerState { customer, accounts })
+}
+
+fn read_tier(columns: &mut Columns<'_>) -> Result<Option<CustomerTier>, StoreError> {
+    match (columns.take()?, columns.take()?, columns.take()?) {
+        (None::<String>, None::<Timestamptz>, None::<bool>) => Ok(None),
+        (Some(tier_id), Some(Timestamptz(since)), Some(is_manual)) => {
+            Ok(Some(CustomerTier { tier_id, since, is_manual }))
+        }
+        _ => Err(StoreError::corrupt("a customer's tier is incomplete")),
+    }
+}
+
+/// A card as `customer.cards` holds it.
+#[derive(Debug, Serialize, Deserialize)]
+struct StoredCard {
+    card_id: String,
+    /// Microseconds since 1970.
+    enrolled_at: i64,
+}
+
+fn stored_cards(cards: &[Enrolment]) -> Option<Vec<StoredCard>> {
+    let stored = |Enrolment { card_id, enrolled_at }: &Enrolment| StoredCard {
+        card_id: card_id.clone(),
+        enrolled_at: enrolled_at.micros(),
+    };
+    (!cards.is_empty()).then(|| cards.iter().map(stored).collect())
+}
+
+fn read_cards(stored: Vec<StoredCard>) -> Vec<Enrolment> {
+    let read = |StoredCard { card_id, enrolled_at }| Enrolment { card_id, enrolled_at: Instant::from_micros(enrolled_at) };
+    stored.into_iter().map(read).collect()
 }
 
 /// Metrics as `customer.metrics` holds them.

@@ -85,7 +85,7 @@ impl LaneConnection {
     async fn write_rows(&self, rows: &RowChanges) -> Result<(), StoreError> {
         let (client, statements) = self.parts();
         let (mut created, mut profiles, mut accounts) = (Vec::new(), Vec::new(), Vec::new());
-        for ChangedCustomer { state, change } in &rows.customers {
+        for ChangedCustomer { state, change, .. } in &rows.customers {
             match change {
                 CustomerChange::Created => created.push(CustomerRow { row_at: None, state }),
                 CustomerChange::Profile => profiles.push(CustomerRow { row_at: Some(self.row_at(state)?), state }),
@@ -95,9 +95,10 @@ impl LaneConnection {
             }
         }
         let unparked: Vec<Uuid> = rows.unparked.iter().map(|seed| Uuid::from_bytes(seed.digest)).collect();
-        let done: [Result<(), StoreError>; 10] = join!(
+        let done: [Result<(), StoreError>; 11] = join!(
             write_all(client, &statements.settings_versions_insert, "settings_version", &rows.settings_versions),
             write_all(client, &statements.unit_versions_insert, "unit_version", &rows.unit_versions),
+            write_all(client, &statements.object_versions_insert, "object_version", &rows.object_versions),
             write_all(client, &statements.customers_insert, "customer", &created),
             write_all(client, &statements.customers_update, "customer", &profiles),
             write_all(client, &statements.accounts_update, "customer", &accounts),

@@ -139,7 +139,9 @@ impl LaneMemory {
 
         let rows = &changes.rows;
         let configured = rows.settings_versions.iter().map(|(merchant, _)| merchant);
-        self.merchants.extend(configured.chain(rows.unit_versions.iter().map(|(merchant, _, _)| merchant)).cloned());
+        let units = rows.unit_versions.iter().map(|(merchant, _, _)| merchant);
+        let objects = rows.object_versions.iter().map(|(merchant, _, _)| merchant);
+        self.merchants.extend(configured.chain(units).chain(objects).cloned());
         self.parked += rows.parked.len() as i64 - rows.unparked.len() as i64;
         let next = LaneState {
             epoch: state.epoch,

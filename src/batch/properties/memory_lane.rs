@@ -107,7 +107,7 @@ impl MemoryLane {
     fn take(&mut self, changes: ChangeSet) {
         assert!(changes.lane_time >= self.lane_time, "lane time went back");
         self.lane_time = changes.lane_time;
-        for ChangedCustomer { state, change } in &changes.rows.customers {
+        for ChangedCustomer { state, change, .. } in &changes.rows.customers {
             assert!(state.accounts.is_sorted_by_key(|account| &account.unit_id), "accounts have one order");
             if *change > CustomerChange::NextDue {
                 self.states.insert(state.customer.customer_id, CustomerState::clone(state));
@@ -177,7 +177,7 @@ impl Rows {
     fn apply(&mut self, changes: RowChanges) {
         let ids = changes.customers.iter().map(|row| row.state.customer.customer_id);
         assert!(is_distinct(ids), "a customer is written twice");
-        for ChangedCustomer { state, change } in changes.customers {
+        for ChangedCustomer { state, change, .. } in changes.customers {
             let id = state.customer.customer_id;
             match (self.customers.insert(id, *state), change) {
                 (None, CustomerChange::Created) => {}
@@ -215,6 +215,9 @@ impl Rows {
         }
         for (merchant, unit, version) in changes.unit_versions {
             self.configs.entry(merchant).or_default().units.entry(unit).or_default().push(version);
+        }
+        for (merchant, id, version) in changes.object_versions {
+            self.configs.entry(merchant).or_default().push_object(&id, version);
         }
     }
 
@@ -265,7 +268,7 @@ impl Rows {
                 assert_eq!(shares, entry.amount, "an entry is the sum of its shares");
                 balance = entry.balance_after;
                 match entry.kind {
-                    EntryKind::EarnAmount => earned += entry.amount,
+                    EntryKind::EarnAmount | EntryKind::Stamp => earned += entry.amount,
                     EntryKind::RedeemAmount => redeemed += entry.amount,
                     EntryKind::Expire => {}
                 }

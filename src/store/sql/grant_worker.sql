@@ -3,10 +3,10 @@
 grant connect on database :"database" to :"role";
 grant usage on schema :"schema" to :"role";
 -- What it may have had before.
-revoke all on schema_migration, lane, outbox, skipped_record, settings_version, unit_version, customer, entry, decision, earned_order,
+revoke all on schema_migration, lane, outbox, skipped_record, settings_version, unit_version, object_version, customer, entry, decision, earned_order,
               account, lot, entry_lot, replayed_record, parked
 from :"role";
-grant select on schema_migration, lane, outbox, skipped_record, settings_version, unit_version, customer, entry, decision, earned_order,
+grant select on schema_migration, lane, outbox, skipped_record, settings_version, unit_version, object_version, customer, entry, decision, earned_order,
                 replayed_record, parked
 to :"role";
 -- The fence and the frontier. What a lane belongs to, and the row itself, `topics create` and `lanes resize` write, as the owner.
@@ -17,7 +17,7 @@ grant insert, update on customer to :"role";
 -- What has waited is decided.
 grant insert, delete on parked to :"role";
 -- The ledger, the memory of what was decided, versions and skips are only added to.
-grant insert on entry, decision, earned_order, settings_version, unit_version, skipped_record to :"role";
+grant insert on entry, decision, earned_order, settings_version, unit_version, object_version, skipped_record to :"role";
 -- What `dead-letters replay` has sent; a record that is sent once more is counted.
 grant insert, update (replayed_at, times, new_partition, new_offset) on replayed_record to :"role";
 -- The audit computes keys. Everybody may, unless that was taken from them.
