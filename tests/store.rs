@@ -25,7 +25,15 @@ use uuid::Uuid;
 async fn migrations_are_applied_once() {
     let database = Database::empty().await;
     let store = &database.store;
-    let all = ["0001_spine", "0002_profiles", "0003_replays", "0004_enrolment", "0005_growth", "0006_parking", "0007_membership"];
+    let all = [
+        "0001_spine",
+        "0002_profiles",
+        "0003_replays",
+        "0004_enrolment",
+        "0005_growth",
+        "0006_parking",
+        "0007_membership",
+    ];
     assert_eq!(store.pending_migrations().await.unwrap(), all);
     let unmigrated = store.lane_connection().await.err().unwrap();
     assert_eq!(unmigrated.kind, StoreErrorKind::Fatal);
@@ -106,6 +114,7 @@ async fn every_new_row_comes_back() {
         earned_orders: vec![(order("o1"), TransactionId(Uuid::from_u128(5)))],
         settings_versions: (1..=2).map(|version| (merchant("m"), settings_version(version))).collect(),
         unit_versions: (1..=2).map(|version| (merchant("m"), unit("points"), unit_version(version))).collect(),
+        object_versions: object_versions(),
         ..RowChanges::default()
     };
     let state = apply(&mut connection, &state, &rows).await;
@@ -130,6 +139,10 @@ async fn every_new_row_comes_back() {
     assert_eq!(config.units.len(), 1);
     let units: Vec<_> = rows.unit_versions.iter().map(|(_, _, version)| version.clone()).collect();
     assert_eq!(config.units[&unit("points")], units);
+    for (_, id, version) in &rows.object_versions {
+        let stored = config.object_versions(version.object.kind(), id);
+        assert_eq!(stored[usize::try_from(version.version).unwrap() - 1], *version);
+    }
     assert_eq!(snapshot.remembered.len(), rows.decisions.len());
     for new in &rows.decisions {
         let expected =

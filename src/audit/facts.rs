@@ -230,6 +230,12 @@ pub struct Further {
     pub metrics: BTreeMap<String, (i64, i32)>,
     pub metadata: BTreeMap<String, String>,
     pub incomplete: bool,
+    pub programme: Option<String>,
+    /// Its id, since when, and whether somebody assigned it.
+    pub tier: Option<(String, i64, bool)>,
+    pub referrer: Option<Uuid>,
+    /// Each card's id, its code, and since when.
+    pub cards: Vec<(String, String, i64)>,
 }
 
 impl Further {
@@ -239,7 +245,11 @@ impl Further {
             && self.source_version.is_none()
             && self.metrics.is_empty()
             && self.metadata.is_empty()
-            && !self.incomplete;
+            && !self.incomplete
+            && self.programme.is_none()
+            && self.tier.is_none()
+            && self.referrer.is_none()
+            && self.cards.is_empty();
         (!is_empty).then(|| Name::of(&format!("{self:?}")))
     }
 }
@@ -249,6 +259,8 @@ pub struct StateFact {
     pub offset: i64,
     pub profile: CustomerFact,
     pub accounts: Box<[AccountFact]>,
+    /// The stamps on each card, by its id.
+    pub stamps: Box<[(Name, i64)]>,
 }
 
 /// An account as a state has it.
@@ -354,20 +366,20 @@ pub struct ParkedRow {
     pub is_met: bool,
 }
 
-/// A version of a merchant's settings or of one of its units.
+/// A version of a merchant's settings, or of one of its units or other objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConfigVersion {
     pub merchant: Name,
-    /// settings or unit.
+    /// settings, unit, tier, card or programme.
     pub object: Name,
-    /// The unit's id. Settings are alone of their kind, so that their id tells nothing and is left out here.
+    /// The object's id. Settings are alone of their kind, so that their id tells nothing and is left out here.
     pub id: Option<Name>,
     pub version: i64,
 }
 
 /// Entry kinds by the ledger's numbers, and what they are called outside; written down here a second time on purpose.
-pub const ENTRY_KINDS: [(i16, &str, bool); 3] =
-    [(1, "earn_amount", true), (2, "redeem_amount", false), (3, "expire", false)];
+pub const ENTRY_KINDS: [(i16, &str, bool); 4] =
+    [(1, "earn_amount", true), (2, "redeem_amount", false), (3, "expire", false), (4, "stamp", true)];
 
 /// Effects by the ledger's numbers; 0 is a rejection.
 pub const EFFECTS: [(i16, &str); 5] = [(1, "created"), (2, "updated"), (3, "unchanged"), (4, "applied"), (5, "kept")];

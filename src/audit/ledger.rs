@@ -195,16 +195,47 @@ fn further(row: &Row) -> Result<Further, tokio_postgres::Error> {
         value: i64,
         scale: i32,
     }
+    #[derive(serde::Deserialize)]
+    struct Card {
+        card_id: String,
+        enrolled_at: i64,
+    }
     type Metrics = Json<BTreeMap<String, Metric>>;
     let metrics = row.try_get::<_, Option<Metrics>>(20)?.map(|metrics| metrics.0).unwrap_or_default();
     let metadata = row.try_get::<_, Option<Json<_>>>(21)?;
+    let (customer, since, is_manual) = (row.try_get(0)?, row.try_get::<_, Option<Timestamp>>(25)?, row.try_get(26)?);
+    let cards = row.try_get::<_, Option<Json<Vec<Card>>>>(28)?.map(|cards| cards.0).unwrap_or_default();
     Ok(Further {
         texts: [row.try_get(14)?, row.try_get(15)?, row.try_get(16)?, row.try_get(17)?, row.try_get(18)?],
         source_version: row.try_get(19)?,
         metrics: metrics.into_iter().map(|(key, metric)| (key, (metric.value, metric.scale))).collect(),
         metadata: metadata.map(|metadata| metadata.0).unwrap_or_default(),
         incomplete: row.try_get(22)?,
+        programme: row.try_get(23)?,
+        tier: row
+            .try_get::<_, Option<String>>(24)?
+            .zip(since.zip(is_manual))
+            .map(|(tier, (since, is_manual))| (tier, micros(since), is_manual)),
+        referrer: row.try_get(27)?,
+        cards: cards
+            .into_iter()
+            .zip(0..)
+            .map(|(card, place)| (card.card_id, card_code(customer, place), card.enrolled_at))
+            .collect(),
     })
+}
+
+/// The customer's id in Crockford's base 32, then the card's place; written down here a second time on purpose.
+fn card_code(customer: Uuid, place: u128) -> String {
+    let base_32 = |mut number: u128, digits: usize| {
+        let mut text = vec!['0'; digits];
+        for digit in text.iter_mut().rev() {
+            *digit = "0123456789ABCDEFGHJKMNPQRSTVWXYZ".as_bytes()[(number % 32) as usize].into();
+            number /= 32;
+        }
+        text.into_iter().collect::<String>()
+    };
+    base_32(customer.as_u128(), 26) + &base_32(place, 2)
 }
 
 /// The accounts of a customer, with the instant before which nobody looks at any of them.

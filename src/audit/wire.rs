@@ -90,7 +90,36 @@ pub struct ResultWire {
     // Records of before this was there lack it.
     #[serde(default)]
     parked_at: Option<Micros>,
+    #[serde(rename = "cards", default)]
+    _cards: Vec<CardWire>,
 }
+
+#[derive(Deserialize)]
+#[serde(rename = "MemberCard")]
+struct CardWire {
+    card_id: String,
+    code: String,
+    stamps: i64,
+    #[serde(rename = "rewards")]
+    _rewards: Vec<RewardWire>,
+    enrolled_at: Micros,
+}
+
+#[derive(Deserialize)]
+#[serde(rename = "MemberReward")]
+struct RewardWire {}
+
+#[derive(Deserialize)]
+#[serde(rename = "MemberTier")]
+struct TierWire {
+    tier_id: String,
+    since: Micros,
+    manual: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename = "TierChange")]
+struct TierChangeWire {}
 
 #[derive(Deserialize)]
 #[serde(rename = "Rejection")]
@@ -156,6 +185,12 @@ pub struct EventWire {
     _balances: Vec<BalanceWire>,
     #[serde(rename = "parked", default)]
     _parked: Option<ParkedWire>,
+    #[serde(rename = "card", default)]
+    _card: Option<CardWire>,
+    #[serde(rename = "reward", default)]
+    _reward: Option<RewardWire>,
+    #[serde(rename = "tier", default)]
+    _tier: Option<TierChangeWire>,
 }
 
 #[derive(Deserialize)]
@@ -211,6 +246,14 @@ pub struct StateWire {
     metadata: BTreeMap<String, String>,
     #[serde(default)]
     incomplete: bool,
+    #[serde(default)]
+    programme_id: Option<String>,
+    #[serde(default)]
+    tier: Option<TierWire>,
+    #[serde(default)]
+    referrer_id: Option<Id>,
+    #[serde(default)]
+    cards: Vec<CardWire>,
 }
 
 #[derive(Deserialize)]
@@ -331,6 +374,8 @@ impl Context<'_> {
 
     pub fn state(&mut self, offset: i64, wire: StateWire) -> StateFact {
         let personal = |text: Option<Personal>| text.map(|text| text.0);
+        let stamps = wire.cards.iter().map(|card| (self.names.keep(&card.card_id), card.stamps)).collect();
+        let cards = wire.cards.into_iter().map(|card| (card.card_id, card.code, card.enrolled_at.0));
         let metrics = wire.metrics.into_iter().map(|(key, metric)| (key, (metric.value, metric.scale)));
         let further = Further {
             texts: [wire.name, wire.gender, wire.registered_on, wire.language, wire.brand_id],
@@ -338,6 +383,10 @@ impl Context<'_> {
             metrics: metrics.collect(),
             metadata: wire.metadata,
             incomplete: wire.incomplete,
+            programme: wire.programme_id,
+            tier: wire.tier.map(|tier| (tier.tier_id, tier.since.0, tier.manual)),
+            referrer: wire.referrer_id.map(|id| id.0),
+            cards: cards.collect(),
         };
         let profile = CustomerFact {
             customer: wire.customer_id.0,
@@ -360,6 +409,7 @@ impl Context<'_> {
             offset,
             profile,
             accounts: wire.accounts.into_iter().map(|account| self.account(account)).collect(),
+            stamps,
         }
     }
 

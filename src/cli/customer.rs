@@ -10,7 +10,8 @@ use super::{CliError, explain, output};
 use crate::config::Settings;
 use crate::domain::command::{CustomerRef, RefKind};
 use crate::domain::customer::IdentifierKind;
-use crate::domain::{Account, Entry, Gender, MerchantId, Metric};
+use crate::domain::membership::card_code;
+use crate::domain::{Account, CustomerTier, Entry, Gender, MerchantId, Metric};
 use crate::query::{self, CustomerView};
 use crate::store::Databases;
 
@@ -28,7 +29,7 @@ Exits with 1 when there is no such customer or command."
 )]
 pub struct Options {
     merchant: String,
-    /// A customer's id, or KIND:VALUE with the kind external_id, phone or email
+    /// A customer's id, or KIND:VALUE with the kind external_id, phone, email or card_code
     #[arg(value_parser = reference, required_unless_present = "explain", conflicts_with = "explain")]
     reference: Option<CustomerRef>,
     /// Show what became of the command with this idempotency key instead: where it stood, its entries and lots, what judged it; or for whom
@@ -57,9 +58,12 @@ pub async fn run(options: Options, settings: Settings) -> Result<(), CliError> {
 
 fn reference(text: &str) -> Result<CustomerRef, String> {
     if let Some((kind, value)) = text.split_once(':') {
-        let kind = IdentifierKind::ALL.into_iter().find(|known| known.field() == kind);
-        let kind = kind.ok_or("the kind must be external_id, phone or email")?;
-        return Ok(CustomerRef { kind: RefKind::Identifier(kind), value: value.to_owned() });
+        let kind = match IdentifierKind::ALL.into_iter().find(|known| known.field() == kind) {
+            Some(known) => RefKind::Identifier(known),
+            None if kind == "card_code" => RefKind::CardCode,
+            None => return Err("the kind must be external_id, phone, email or card_code".to_owned()),
+        };
+        return Ok(CustomerRef { kind, value: value.to_owned() });
     }
     if uuid::Uuid::try_parse(text).is_err() {
         return Err("neither an id (a UUID) nor KIND:VALUE, such as external_id:ada".to_owned());
@@ -95,6 +99,13 @@ fn page(view: &CustomerView) -> String {
     line("source version", customer.source_version.map(|version| version.to_string()).unwrap_or_default());
     let wanted = [("email", customer.notify_email), ("phone", customer.notify_phone)];
     line("notify by", wanted.iter().filter(|(_, wanted)| *wanted).map(|(way, _)| *way).collect::<Vec<_>>().join(", "));
+    line("programme", customer.programme_id.clone().unwrap_or_default());
+    line("tier", customer.tier.as_ref().map(tier_line).unwrap_or_default());
+    line("referred by", customer.referrer_id.map(|id| id.to_string()).unwrap_or_default());
+    for (place, card) in customer.cards.iter().enumerate() {
+        let code = card_code(customer.customer_id, place);
+        line("card", format!("{}, code {code}, since {}", card.card_id, card.enrolled_at));
+    }
     line("created", customer.created_at.to_string());
     line("updated", customer.updated_at.to_string());
     for account in &view.accounts {
@@ -117,6 +128,11 @@ fn page(view: &CustomerView) -> String {
         );
     }
     text
+}
+
+fn tier_line(tier: &CustomerTier) -> String {
+    let by_hand = if tier.is_manual { ", assigned" } else { "" };
+    format!("{} since {}{by_hand}", tier.tier_id, tier.since)
 }
 
 fn pairs(pairs: impl Iterator<Item = (impl Display, impl Display)>) -> String {
@@ -180,6 +196,14 @@ fn object(view: &CustomerView) -> Value {
         "metadata": customer.metadata,
         "source_version": customer.source_version,
         "incomplete": customer.incomplete,
+        "programme_id": customer.programme_id,
+        "tier": customer.tier.as_ref().map(tier_object),
+        "referrer_id": customer.referrer_id.map(|id| id.to_string()),
+        "cards": customer.cards.iter().enumerate().map(|(place, card)| json!({
+            "card_id": card.card_id,
+            "code": card_code(customer.customer_id, place),
+            "enrolled_at": card.enrolled_at.to_string(),
+        })).collect::<Vec<_>>(),
         "notify_email": customer.notify_email,
         "notify_phone": customer.notify_phone,
         "created_at": customer.created_at.to_string(),
@@ -187,6 +211,10 @@ fn object(view: &CustomerView) -> Value {
         "accounts": view.accounts.iter().map(account_object).collect::<Vec<_>>(),
         "entries": view.entries.iter().map(entry_object).collect::<Vec<_>>(),
     })
+}
+
+fn tier_object(tier: &CustomerTier) -> Value {
+    json!({ "tier_id": tier.tier_id, "since": tier.since.to_string(), "manual": tier.is_manual })
 }
 
 fn account_object(account: &Account) -> Value {
@@ -246,7 +274,8 @@ mod tests {
         assert_eq!(email.value, "ada:x@example.com");
         let id = reference("01971e5c-0000-8000-8000-000000000000").expect("an id");
         assert_eq!(id.kind, RefKind::CustomerId);
-        assert!(reference("card:1").is_err_and(|problem| problem.contains("external_id, phone or email")));
+        assert_eq!(reference("card_code:7Z").map(|it| it.kind), Ok(RefKind::CardCode));
+        assert!(reference("card:1").is_err_and(|problem| problem.contains("external_id, phone, email or card_code")));
         assert!(reference("ada").is_err_and(|problem| problem.contains("external_id:ada")));
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{CliError, output};
 use crate::config::Settings;
 use crate::domain::command::{CustomerRef, RefKind};
-use crate::domain::{Account, Decision, Entry, IdempotencyKey, Lot, LotId, MerchantId, Parked, Remembered};
+use crate::domain::{Account, Decision, Entry, EntryKind, IdempotencyKey, Lot, LotId, MerchantId, Parked, Remembered};
 use crate::query;
 use crate::store::Databases;
 
@@ -122,10 +122,17 @@ fn judges(decision: &Decision) -> String {
     let mut units: Vec<String> = decision
         .entries
         .iter()
-        .filter_map(|entry| Some(format!("unit {} version {}", entry.unit_id, entry.unit_version?)))
+        .filter_map(|entry| Some(format!("{} {} version {}", judge(entry), entry.unit_id, entry.unit_version?)))
         .collect();
     units.dedup();
     [vec![settings], units].concat().join(", ")
+}
+
+fn judge(entry: &Entry) -> &'static str {
+    match entry.kind {
+        EntryKind::Stamp => "card",
+        EntryKind::EarnAmount | EntryKind::RedeemAmount | EntryKind::Expire => "unit",
+    }
 }
 
 fn lot<'a>(accounts: &'a [Account], entry: &Entry, lot: LotId) -> Option<&'a Lot> {

@@ -102,9 +102,12 @@ pub fn unit(unit_id: &UnitId, version: &UnitVersion) -> wire::Unit {
 pub fn object(id: &str, object: &Object) -> wire::ConfigBody {
     let id = id.to_owned();
     match object {
-        Object::Tier(Tier { name, rank, benefits }) => {
-            wire::ConfigBody::Tier(wire::Tier { tier_id: id, name: name.clone(), rank: *rank, benefits: benefits.clone() })
-        }
+        Object::Tier(Tier { name, rank, benefits }) => wire::ConfigBody::Tier(wire::Tier {
+            tier_id: id,
+            name: name.clone(),
+            rank: *rank,
+            benefits: benefits.clone(),
+        }),
         Object::Card(Card { name, stamps_required, initial_stamps, rewards, status }) => {
             wire::ConfigBody::Card(wire::Card {
                 card_id: id,

@@ -244,9 +244,8 @@ pub(super) fn merchant_config(
         wire::ConfigBody::Card(wire::Card { card_id, name, stamps_required, initial_stamps, rewards, status }) => {
             let rewards = rewards.into_iter().enumerate().map(|(place, reward)| {
                 let wire::CardReward { reward_id, name, stamps } = reward;
-                let mut checked = |field, value| {
-                    required_text(&format!("command.rewards[{place}].{field}"), value, problems)
-                };
+                let mut checked =
+                    |field, value| required_text(&format!("command.rewards[{place}].{field}"), value, problems);
                 CardReward { reward_id: checked("reward_id", reward_id), name: checked("name", name), stamps }
             });
             let rewards = rewards.collect();

@@ -52,13 +52,13 @@ macro_rules! of_releases {
 }
 
 /// The schemas of a topic's commands as the releases had them, the first one first. Senders may still use them.
-pub fn released(topic: CommandTopic) -> [&'static str; 2] {
+pub fn released(topic: CommandTopic) -> [&'static str; 3] {
     match topic {
-        CommandTopic::MerchantConfig => of_releases!("1" "2", "merchant-config"),
-        CommandTopic::CustomerUpsert => of_releases!("1" "2", "customer-upsert"),
-        CommandTopic::Credit => of_releases!("1" "2", "credit"),
-        CommandTopic::Redeem => of_releases!("1" "2", "redeem"),
-        CommandTopic::Clock => of_releases!("1" "2", "clock"),
+        CommandTopic::MerchantConfig => of_releases!("1" "2" "3", "merchant-config"),
+        CommandTopic::CustomerUpsert => of_releases!("1" "2" "3", "customer-upsert"),
+        CommandTopic::Credit => of_releases!("1" "2" "3", "credit"),
+        CommandTopic::Redeem => of_releases!("1" "2" "3", "redeem"),
+        CommandTopic::Clock => of_releases!("1" "2" "3", "clock"),
     }
 }
 

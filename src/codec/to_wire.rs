@@ -5,8 +5,8 @@ use std::borrow::Cow;
 
 use super::wire::{
     AccountState, BalanceRecord, ConfigChange, CustomerState, EntryRecord, EventRecord, FieldProblemRecord, Id,
-    LotShareRecord, LotState, MemberCardRecord, MemberRewardRecord, MemberTierRecord, MetricState, Micros, NotifyRecord,
-    ParkedRecord, PositionRecord, RejectionRecord, ResultRecord, TierChange,
+    LotShareRecord, LotState, MemberCardRecord, MemberRewardRecord, MemberTierRecord, MetricState, Micros,
+    NotifyRecord, ParkedRecord, PositionRecord, RejectionRecord, ResultRecord, TierChange,
 };
 use crate::batch::Outcome;
 use crate::domain::customer::Customer;

@@ -11,8 +11,8 @@ use crate::domain::{self, command, config, objects};
 
 pub use super::wire_out::{
     AccountState, BalanceRecord, ConfigChange, CustomerState, EntryRecord, EventRecord, FieldProblemRecord, Id,
-    Journal, JournalRange, LotShareRecord, LotState, MemberCardRecord, MemberRewardRecord, MemberTierRecord, MetricState,
-    Micros, NotifyRecord, ParkedRecord, PositionRecord, RejectionRecord, ResultRecord, TierChange,
+    Journal, JournalRange, LotShareRecord, LotState, MemberCardRecord, MemberRewardRecord, MemberTierRecord,
+    MetricState, Micros, NotifyRecord, ParkedRecord, PositionRecord, RejectionRecord, ResultRecord, TierChange,
 };
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -5,9 +5,7 @@ use std::sync::Arc;
 use super::book::Book;
 use super::judge::Case;
 use super::objects::{Card, CardStatus};
-use super::{
-    CustomerId, Entry, EntryKind, Fact, Lot, LotId, LotShare, Rejection, RejectionCode, UnitId,
-};
+use super::{CustomerId, Entry, EntryKind, Fact, Lot, LotId, LotShare, Rejection, RejectionCode, UnitId};
 
 /// The card that a command names, as it is at business time.
 pub(super) struct NamedCard {

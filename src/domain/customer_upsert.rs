@@ -107,16 +107,12 @@ pub(super) fn judge(
             ));
         }
     };
+    touched.unit = entry.as_ref().map(|entry| entry.unit_id.clone());
     Ok(Accepted { effect, entries: entry.into_iter().collect(), config_version: None })
 }
 
 /// What is wrong with the payload by itself.
-fn check_form<'a>(
-    book: &Book,
-    case: &Case<'_>,
-    upsert: &'a CustomerUpsert,
-    check: &mut FieldCheck,
-) -> Proposal<'a> {
+fn check_form<'a>(book: &Book, case: &Case<'_>, upsert: &'a CustomerUpsert, check: &mut FieldCheck) -> Proposal<'a> {
     let sent = [
         (IdentifierKind::ExternalId, "command.external_id", &upsert.external_id),
         (IdentifierKind::Phone, "command.phone", &upsert.phone),

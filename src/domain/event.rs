@@ -41,21 +41,55 @@ pub struct Notify {
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Fact {
-    CustomerCreated { changed: Vec<&'static str> },
-    CustomerUpdated { changed: Vec<&'static str> },
+    CustomerCreated {
+        changed: Vec<&'static str>,
+    },
+    CustomerUpdated {
+        changed: Vec<&'static str>,
+    },
     CustomerActivated,
     CustomerDeactivated,
-    PointsEarned { entry: Arc<Entry>, balance: Balance },
-    PointsRedeemed { entry: Arc<Entry>, balance: Balance },
-    PointsExpired { entry: Arc<Entry>, balance: Balance },
+    PointsEarned {
+        entry: Arc<Entry>,
+        balance: Balance,
+    },
+    PointsRedeemed {
+        entry: Arc<Entry>,
+        balance: Balance,
+    },
+    PointsExpired {
+        entry: Arc<Entry>,
+        balance: Balance,
+    },
     /// The card as it is after the whole command.
-    CardEnrolled { card: Arc<MemberCard>, send_card_links: bool },
-    StampsAdded { entry: Arc<Entry>, balance: Balance, card: Arc<MemberCard> },
+    CardEnrolled {
+        card: Arc<MemberCard>,
+        send_card_links: bool,
+    },
+    StampsAdded {
+        entry: Arc<Entry>,
+        balance: Balance,
+        card: Arc<MemberCard>,
+    },
     /// The stamps came to what one of the card's rewards takes.
-    CardRewardReached { reward: CardReward, card: Arc<MemberCard> },
-    TierChanged { from: Option<String>, to: Option<String>, reason: TierReason },
-    ConfigChanged { object: &'static str, id: String, effective_from: Instant },
-    CommandParked { idempotency_key: IdempotencyKey, deadline: Instant },
+    CardRewardReached {
+        reward: CardReward,
+        card: Arc<MemberCard>,
+    },
+    TierChanged {
+        from: Option<String>,
+        to: Option<String>,
+        reason: TierReason,
+    },
+    ConfigChanged {
+        object: &'static str,
+        id: String,
+        effective_from: Instant,
+    },
+    CommandParked {
+        idempotency_key: IdempotencyKey,
+        deadline: Instant,
+    },
 }
 
 /// Why a customer has another tier.

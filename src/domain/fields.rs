@@ -56,11 +56,13 @@ impl FieldCheck {
         let bare = PLACEHOLDERS.iter().fold(value.to_owned(), |url, placeholder| url.replace(placeholder, ""));
         let is_plain = !bare.chars().any(|c| matches!(c, '{' | '}') || c.is_control() || c.is_whitespace());
         let is_url = ["https://", "http://"].iter().any(|scheme| bare.len() > scheme.len() && bare.starts_with(scheme));
-        if !is_plain || !is_url || !value.contains(PLACEHOLDERS[0]) || value.chars().count() > MOST_URL_CHARS {
+        let times = PLACEHOLDERS.map(|placeholder| value.matches(placeholder).count());
+        let is_named = times[0] == 1 && times.iter().all(|times| *times <= 1);
+        if !is_plain || !is_url || !is_named || value.chars().count() > MOST_URL_CHARS {
             self.bad(
                 field,
                 format!(
-                    "must be a URL of at most {MOST_URL_CHARS} characters with {{code}} in it, and perhaps {{card_id}} and {{customer_id}}"
+                    "must be a URL of at most {MOST_URL_CHARS} characters with {{code}} in it, and perhaps {{card_id}} and {{customer_id}}, each once"
                 ),
             );
         }

@@ -10,8 +10,9 @@ use super::fields::{self, FieldCheck};
 use super::membership::parse_card_code;
 use super::parking::{MOST_WAITING, Parked, Wait};
 use super::{
-    Balance, CommandTopic, CustomerId, CustomerTier, Decision, Effect, Entry, Instant, KeyHash, Membership, Position, Rejection,
-    RejectionCode, Remembered, Seed, UnitId, credit, customer_upsert, merchant_config, object_config, redeem, settle,
+    Balance, CommandTopic, CustomerId, CustomerTier, Decision, Effect, Entry, Instant, KeyHash, Membership, Position,
+    Rejection, RejectionCode, Remembered, Seed, UnitId, credit, customer_upsert, merchant_config, object_config,
+    redeem, settle,
 };
 
 /// When and where a command is decided.

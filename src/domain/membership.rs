@@ -68,11 +68,14 @@ impl Membership {
         let settings = config.settings_at(at).map(|version| &*version.settings);
         let tier = customer.tier.as_ref().map(|tier| MemberTier {
             tier_id: tier.tier_id.clone(),
-            name: config.object_at(ObjectKind::Tier, &tier.tier_id, at).map_or(String::new(), |it| it.object.name().to_owned()),
+            name: config
+                .object_at(ObjectKind::Tier, &tier.tier_id, at)
+                .map_or(String::new(), |it| it.object.name().to_owned()),
             since: tier.since,
             is_manual: tier.is_manual,
         });
-        let cards = (0..customer.cards.len()).filter_map(|place| member_card(customer, place, accounts, config, settings, at));
+        let cards =
+            (0..customer.cards.len()).filter_map(|place| member_card(customer, place, accounts, config, settings, at));
         Some(Box::new(Membership { tier, cards: cards.collect() }))
     }
 
@@ -97,7 +100,10 @@ fn member_card(
     Some(MemberCard {
         card_id: card_id.clone(),
         name: name.clone(),
-        stamps: accounts.iter().find(|account| account.unit_id.as_str() == card_id).map_or(0, |account| account.available),
+        stamps: accounts
+            .iter()
+            .find(|account| account.unit_id.as_str() == card_id)
+            .map_or(0, |account| account.available),
         stamps_required: *stamps_required,
         rewards: rewards.clone(),
         enrolled_at: *enrolled_at,
@@ -203,7 +209,8 @@ mod tests {
         let code = card_code(CustomerId(Uuid::from_u128(7)), 0);
         let longer = format!("{code}0");
         let beyond_128_bits = format!("8{}", &code[1..]);
-        for text in ["", "ada", &code[1..], &longer, &code.replace('7', "U"), &beyond_128_bits, &code.replace('7', "ü")] {
+        for text in ["", "ada", &code[1..], &longer, &code.replace('7', "U"), &beyond_128_bits, &code.replace('7', "ü")]
+        {
             assert_eq!(parse_card_code(text), None, "{text}");
         }
     }

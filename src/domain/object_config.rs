@@ -142,7 +142,8 @@ fn check_named(config: Option<&MerchantConfig>, programme: &Programme, at: Insta
 fn check_alone(config: Option<&MerchantConfig>, id: &str, programme: &Programme) -> Result<(), Rejection> {
     let is_active = |object: &Object| matches!(object, Object::Programme(other) if other.is_active);
     let mut others = config.into_iter().flat_map(|config| config.objects_of(ObjectKind::Programme));
-    let other = others.find(|(other, versions)| *other != id && versions.last().is_some_and(|it| is_active(&it.object)));
+    let other =
+        others.find(|(other, versions)| *other != id && versions.last().is_some_and(|it| is_active(&it.object)));
     match other {
         Some((other, _)) if programme.is_active => Err(Rejection::new(
             RejectionCode::InUse,

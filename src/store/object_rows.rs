@@ -60,13 +60,15 @@ impl AsRow for (MerchantId, String, Arc<ObjectVersion>) {
             Object::Tier(Tier { name, rank, benefits }) => {
                 row.value(&Json(StoredTier { name: name.into(), rank: *rank, benefits: Cow::Borrowed(benefits) }))
             }
-            Object::Card(Card { name, stamps_required, initial_stamps, rewards, status }) => row.value(&Json(StoredCard {
-                name: name.into(),
-                stamps_required: *stamps_required,
-                initial_stamps: *initial_stamps,
-                rewards: rewards.iter().map(stored_reward).collect(),
-                status: status.code(),
-            })),
+            Object::Card(Card { name, stamps_required, initial_stamps, rewards, status }) => {
+                row.value(&Json(StoredCard {
+                    name: name.into(),
+                    stamps_required: *stamps_required,
+                    initial_stamps: *initial_stamps,
+                    rewards: rewards.iter().map(stored_reward).collect(),
+                    status: status.code(),
+                }))
+            }
             Object::Programme(Programme { name, unit_id, tier_ids, is_active }) => row.value(&Json(StoredProgramme {
                 name: name.into(),
                 unit_id: unit_id.as_str().into(),

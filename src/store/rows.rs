@@ -13,8 +13,7 @@ use crate::batch::EarnedOrder;
 use crate::domain::customer::{Customer, CustomerStatus, Identifier};
 use crate::domain::{
     Account, CommandTopic, CustomerId, CustomerState, CustomerTier, Enrolment, Entry, EntryKind, Gender, Instant, Lot,
-    LotId, LotShare,
-    MerchantId, Metric, Position, TransactionId, UnitId, lookup_key,
+    LotId, LotShare, MerchantId, Metric, Position, TransactionId, UnitId, lookup_key,
 };
 
 /// The key by which a customer is found: `external_key`, `phone_key` or `email_key`.
@@ -217,7 +216,8 @@ fn stored_cards(cards: &[Enrolment]) -> Option<Vec<StoredCard>> {
 }
 
 fn read_cards(stored: Vec<StoredCard>) -> Vec<Enrolment> {
-    let read = |StoredCard { card_id, enrolled_at }| Enrolment { card_id, enrolled_at: Instant::from_micros(enrolled_at) };
+    let read =
+        |StoredCard { card_id, enrolled_at }| Enrolment { card_id, enrolled_at: Instant::from_micros(enrolled_at) };
     stored.into_iter().map(read).collect()
 }
 

@@ -13,10 +13,11 @@ use loyalty_worker::domain::config::{
     UnitVersion, UnknownCustomer, Zone,
 };
 use loyalty_worker::domain::customer::{Customer, CustomerStatus, Identifier, IdentifierKind};
+use loyalty_worker::domain::objects::{Card, CardReward, CardStatus, Object, ObjectVersion, Programme, Tier};
 use loyalty_worker::domain::{
-    Account, CommandTopic, CustomerChange, CustomerId, CustomerState, Decision, EarnedOrder, Effect, Entry, EntryKind,
-    Frontier, Gender, Instant, KeyHash, Lot, LotId, LotShare, MerchantId, Metric, OrderId, Position, ProfileField,
-    Rejection, RejectionCode, TransactionId, UnitId,
+    Account, CommandTopic, CustomerChange, CustomerId, CustomerState, CustomerTier, Decision, EarnedOrder, Effect,
+    Enrolment, Entry, EntryKind, Frontier, Gender, Instant, KeyHash, Lot, LotId, LotShare, MerchantId, Metric, OrderId,
+    Position, ProfileField, Rejection, RejectionCode, TransactionId, UnitId,
 };
 use loyalty_worker::store::{LaneConnection, LaneIdentity, Store, StoreError};
 use tokio_postgres::NoTls;
@@ -123,7 +124,7 @@ pub async fn write(
 }
 
 pub fn changed(change: CustomerChange, customer: Customer, accounts: Vec<Account>) -> ChangedCustomer {
-    ChangedCustomer { state: Box::new(CustomerState { customer, accounts }), change }
+    ChangedCustomer { state: Box::new(CustomerState { customer, accounts }), change, membership: None }
 }
 
 pub fn created(customer: Customer) -> ChangedCustomer {
@@ -204,6 +205,12 @@ pub fn full_customer(number: u128) -> Customer {
         metadata: BTreeMap::from([("shoe \"size\"".to_owned(), "43 ½".to_owned())]),
         source_version: Some(i64::MAX),
         incomplete: true,
+        programme_id: Some("club".to_owned()),
+        tier: Some(CustomerTier { tier_id: "gold \"1\"".to_owned(), since: at(2), is_manual: true }),
+        referrer_id: Some(customer_id(77)),
+        cards: ["coffee", "tea \"&\" more"]
+            .map(|card| Enrolment { card_id: card.to_owned(), enrolled_at: at(3) })
+            .to_vec(),
         notify_email: true,
         notify_phone: false,
         created_at: at(0),
@@ -345,8 +352,41 @@ pub fn settings_version(version: i64) -> Arc<SettingsVersion> {
             key_form: if is_first { KeyForm::Any } else { KeyForm::Token },
             unknown_customer: if is_first { UnknownCustomer::Reject } else { UnknownCustomer::Park },
             park_s: 7 + version,
+            base_tier_id: (!is_first).then(|| "gold".to_owned()),
+            wallet_url_apple: (!is_first).then(|| "https://a.example/{code}".to_owned()),
+            wallet_url_google: (!is_first).then(|| "https://g.example/{code}".to_owned()),
         }),
     })
+}
+
+/// An object of each kind, in two versions.
+pub fn object_versions() -> Vec<(MerchantId, String, Arc<ObjectVersion>)> {
+    let reward = |stamps| CardReward { reward_id: format!("r{stamps}"), name: "Cup \"L\"".to_owned(), stamps };
+    let of_version = |version: i64| {
+        let is_first = version == 1;
+        [
+            Object::Tier(Tier { name: "Gold".to_owned(), rank: 7, benefits: labels(!is_first) }),
+            Object::Card(Card {
+                name: "Coffee".to_owned(),
+                stamps_required: 10,
+                initial_stamps: 2,
+                rewards: if is_first { Vec::new() } else { vec![reward(3), reward(5)] },
+                status: if is_first { CardStatus::Active } else { CardStatus::Archived },
+            }),
+            Object::Programme(Programme {
+                name: "Club".to_owned(),
+                unit_id: unit("points"),
+                tier_ids: if is_first { Vec::new() } else { vec!["gold".to_owned(), "tin".to_owned()] },
+                is_active: is_first,
+            }),
+        ]
+        .map(|object| {
+            let effective_from = if is_first { Instant::BEGINNING } else { at(version) };
+            let version = ObjectVersion { version, effective_from, recorded_at: at(version), object };
+            (merchant("m"), "the same id".to_owned(), Arc::new(version))
+        })
+    };
+    (1..=2).flat_map(of_version).collect()
 }
 
 pub fn unit_version(version: i64) -> Arc<UnitVersion> {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use uuid::Uuid;
 
-use super::super::facts::{AccountFact, AccountRow, CustomerFact, IdentifierRow, LaneFacts, LotFact, StateFact};
+use super::super::facts::{AccountFact, AccountRow, CustomerFact, IdentifierRow, LaneFacts, LotFact, Name, StateFact};
 use super::super::report::Check;
 use super::View;
 
@@ -48,7 +48,9 @@ pub fn states(view: View<'_>) -> Check {
                     check.fault(|| format!("{place}: customer {}: {problem}", row.customer));
                 };
                 compare_profile(&state.profile, row, &mut problem);
-                compare_accounts(view, &state.accounts, &accounts[start..start + count], &mut problem);
+                let own = &accounts[start..start + count];
+                compare_accounts(view, &state.accounts, own, &mut problem);
+                compare_stamps(view, &state.stamps, own, &mut problem);
             }
         }
     }
@@ -88,7 +90,8 @@ fn compare_profile(state: &CustomerFact, row: &CustomerFact, problem: &mut impl 
         ("last_name", state.last_name == row.last_name),
         ("birth_date", state.birth_date == row.birth_date),
         (
-            "one of name, gender, registered_on, language, brand_id, source_version, metrics, metadata, incomplete",
+            "one of name, gender, registered_on, language, brand_id, source_version, metrics, metadata, incomplete, programme_id, tier, \
+             referrer_id, cards",
             state.further == row.further,
         ),
         ("notify_email", state.notify_email == row.notify_email),
@@ -119,6 +122,16 @@ fn compare_accounts(view: View<'_>, states: &[AccountFact], rows: &[AccountRow],
         lots.truncate(LOTS_LISTED);
         if usize::try_from(state.lots_total) != Ok(row.lots.len()) || !state.lots.iter().eq(lots) {
             problem(format!("the lots of its {unit} account are not the row's, in spending order"));
+        }
+    }
+}
+
+/// A card counts what its account has.
+fn compare_stamps(view: View<'_>, stamps: &[(Name, i64)], rows: &[AccountRow], problem: &mut impl FnMut(String)) {
+    for (card, stamps) in stamps {
+        let is = rows.iter().find(|row| row.unit == *card).map_or(0, |row| row.sums.available);
+        if *stamps != is {
+            problem(format!("the state has {stamps} stamps on {}, the row {is}", view.text(*card)));
         }
     }
 }

@@ -5,6 +5,6 @@ select customer_id, merchant_id, version,
        notify_email, notify_phone, created_at, updated_at, name,
        case gender when 1 then 'male' when 2 then 'female' when 3 then 'other' when 4 then 'unspecified' else gender::text end as gender,
        to_char(registered_on, 'YYYY-MM-DD') as registered_on, language, brand_id, source_version, metrics, metadata,
-       incomplete
+       incomplete, programme_id, tier_id, tier_since, tier_is_manual, referrer_id, cards
 from customer
 where $1::uuid[] is null or customer_id = any($1);

@@ -120,6 +120,7 @@ impl MemoryLane {
             original: outcome.original,
             decision: outcome.decision,
             balances: outcome.balances,
+            membership: outcome.membership,
         }));
         // What stays in memory is what the next start would load.
         for (merchant, config) in &self.configs {

@@ -8,14 +8,18 @@ use proptest::sample::select;
 
 use crate::domain::command::{
     Body, Command, Content, CreditAmount, CustomerRef, CustomerUpsert, DeadLetter, DeadLetterClass, Delivery, Envelope,
-    FieldProblem, Malformed, RedeemAmount, RefKind, SettingsPatch, UnitDefinition, UpsertMode,
+    FieldProblem, Malformed, ObjectDefinition, RedeemAmount, RefKind, SettingsPatch, UnitDefinition, UpsertMode,
 };
 use crate::domain::config::{
     KeyForm, MerchantStatus, OnMatch, PhoneFormat, Rounding, SettingsField, UnitKind, UnknownCustomer,
 };
 use crate::domain::customer::IdentifierKind;
+use crate::domain::membership::card_code;
+use crate::domain::objects::{Card, CardReward, CardStatus, Object, Programme, Tier};
 use crate::domain::tests::ledger;
-use crate::domain::{CommandTopic, IdempotencyKey, Instant, MerchantId, Position, ProfileField, Seed, UnitId};
+use crate::domain::{
+    CommandTopic, CustomerId, IdempotencyKey, Instant, MerchantId, Position, ProfileField, Seed, UnitId,
+};
 
 use super::memory_lane::Cut;
 
@@ -51,6 +55,8 @@ pub(super) enum Named {
     By(RefKind, String),
     /// By the customer id that so many records before would have made.
     MadeBefore(usize),
+    /// By the code of such a customer's card at this place.
+    CardOf(usize, usize),
 }
 
 /// A time of business, from the record's.
@@ -129,11 +135,19 @@ fn refer(named: &Named, deliveries: &[Delivery]) -> CustomerRef {
     match named {
         Named::By(kind, value) => CustomerRef { kind: *kind, value: value.clone() },
         Named::MadeBefore(back) => {
-            let upserts = deliveries.iter().rev().filter(|it| it.position.topic == CommandTopic::CustomerUpsert);
-            let id = upserts.take(back + 1).last().map(|it| it.seed.customer_id().to_string());
+            let id = made_before(*back, deliveries).map(|id| id.to_string());
             CustomerRef { kind: RefKind::CustomerId, value: id.unwrap_or_default() }
         }
+        Named::CardOf(back, place) => {
+            let code = made_before(*back, deliveries).map(|id| card_code(id, *place));
+            CustomerRef { kind: RefKind::CardCode, value: code.unwrap_or_default() }
+        }
     }
+}
+
+fn made_before(back: usize, deliveries: &[Delivery]) -> Option<CustomerId> {
+    let upserts = deliveries.iter().rev().filter(|it| it.position.topic == CommandTopic::CustomerUpsert);
+    upserts.take(back + 1).last().map(|it| it.seed.customer_id())
 }
 
 impl Time {
@@ -169,6 +183,14 @@ pub(super) fn preamble() -> Vec<Draft> {
         let scheduled = UnitDefinition { effective_from: later(3), ..unit_definition("points", Some(2), 0, 2) };
         drafts.push(config(Body::Unit(Box::new(scheduled))));
         drafts.push(config(Body::Unit(Box::new(UnitDefinition { step: 2, ..unit_definition("apples", None, 20, 5) }))));
+        let objects = [
+            ("base", tier(0)),
+            ("vip", tier(5)),
+            ("coffee", card(2, CardStatus::Active)),
+            ("gone", card(0, CardStatus::Archived)),
+            ("club", programme("points", "base")),
+        ];
+        drafts.extend(objects.map(|(id, object)| config(defined(id, object))));
         for external_id in ["ada", "bob"] {
             let upsert = CustomerUpsert { external_id: Some(external_id.to_owned()), ..Default::default() };
             let what = send(None, Body::CustomerUpsert(Box::new(upsert)));
@@ -176,6 +198,39 @@ pub(super) fn preamble() -> Vec<Draft> {
         }
     }
     drafts
+}
+
+fn tier(rank: i32) -> Object {
+    Object::Tier(Tier { name: format!("of rank {rank}"), rank, benefits: BTreeMap::new() })
+}
+
+fn card(initial_stamps: i32, status: CardStatus) -> Object {
+    let reward = CardReward { reward_id: "cup".to_owned(), name: "Cup".to_owned(), stamps: 2 };
+    Object::Card(Card { name: "Card".to_owned(), stamps_required: 5, initial_stamps, rewards: vec![reward], status })
+}
+
+fn programme(unit: &str, tier: &str) -> Object {
+    let (name, unit_id) = ("Club".to_owned(), UnitId::new(unit));
+    Object::Programme(Programme { name, unit_id, tier_ids: vec![tier.to_owned()], is_active: true })
+}
+
+fn defined(id: &str, object: Object) -> Body {
+    Body::Object(Box::new(ObjectDefinition { effective_from: None, expected_version: None, id: id.to_owned(), object }))
+}
+
+/// Tiers, cards and programmes, some of which may not be.
+fn object() -> BoxedStrategy<Body> {
+    let from = weighted(0.5, time()).prop_map(|from| from.map(|it| it.from(Instant::from_micros(START * 1_000_000))));
+    let tiers = (select(&["base", "vip", "new", ""][..]), -1..4_i32).prop_map(|(id, rank)| (id, tier(rank)));
+    let cards = (select(&["coffee", "gone", "tea", "points"][..]), 0..7_i32, select(&CardStatus::ALL[..]))
+        .prop_map(|(id, initial, status)| (id, card(initial, status)));
+    let programmes = (select(&["club", "other"][..]), unit_id(), select(&["base", "vip", "none"][..]))
+        .prop_map(|(id, unit, tier)| (id, programme(unit.as_str(), tier)));
+    (from, weighted(0.2, 0..3_i64), prop_oneof![tiers, cards, programmes])
+        .prop_map(|(effective_from, expected_version, (id, object))| {
+            Body::Object(Box::new(ObjectDefinition { effective_from, expected_version, id: id.to_owned(), object }))
+        })
+        .boxed()
 }
 
 fn unit_definition(unit: &str, expiry_days: Option<i32>, min_held: i64, min_amount: i64) -> UnitDefinition {
@@ -230,6 +285,7 @@ fn draft(configurable: &'static [&'static str]) -> impl Strategy<Value = Draft> 
         6 => send(CommandTopic::CustomerUpsert, merchant(), maybe(reference()), upsert()),
         1 => send(CommandTopic::MerchantConfig, select(configurable).boxed(), rarely(reference()), settings()),
         1 => send(CommandTopic::MerchantConfig, select(configurable).boxed(), rarely(reference()), unit()),
+        1 => send(CommandTopic::MerchantConfig, select(configurable).boxed(), rarely(reference()), object()),
         1 => send(CommandTopic::Redeem, merchant(), rarely(reference()), Just(malformed()).boxed()),
         3 => (0..20_usize).prop_map(|back| (CommandTopic::Clock, What::Repeat(back))),
         1 => Just((CommandTopic::Clock, What::Tick)),
@@ -265,6 +321,7 @@ fn reference() -> BoxedStrategy<Option<Named>> {
         2 => phone().prop_map(move |value| Some(by(IdentifierKind::Phone, value))),
         2 => email().prop_map(move |value| Some(by(IdentifierKind::Email, value))),
         3 => (0..6_usize).prop_map(|back| Some(Named::MadeBefore(back))),
+        1 => (0..4_usize, 0..2_usize).prop_map(|(back, place)| Some(Named::CardOf(back, place))),
         1 => Just(None),
     ]
     .boxed()
@@ -383,15 +440,25 @@ fn upsert() -> BoxedStrategy<Body> {
 fn manner() -> impl Strategy<Value = CustomerUpsert> {
     let mode = prop_oneof![6 => Just(UpsertMode::Upsert), 1 => Just(UpsertMode::Create), 2 => Just(UpsertMode::Update)];
     let on_match = prop_oneof![5 => Just(None), 2 => select(&OnMatch::ALL[..]).prop_map(Some)];
-    let cleared = select(&[ProfileField::Phone, ProfileField::FirstName, ProfileField::Metadata][..]);
+    let cleared =
+        select(&[ProfileField::Phone, ProfileField::FirstName, ProfileField::Metadata, ProfileField::TierId][..]);
     let clear = prop_oneof![6 => Just(vec![]), 1 => cleared.prop_map(|field| vec![field])];
     let text = |key: &'static str| weighted(0.7, mostly(&["1", "2"], &[""])).prop_map(move |it| (key.to_owned(), it));
     let metadata = prop_oneof![
         5 => Just(BTreeMap::new()),
         2 => select(&["shop", "till"][..]).prop_flat_map(text).prop_map(|pair| BTreeMap::from([pair])),
     ];
-    (mode, on_match, clear, metadata, weighted(0.3, 0..4_i64), weighted(0.1, mostly(&["Ada L"], &[""]))).prop_map(
-        |(mode, on_match, clear, metadata, source_version, name)| CustomerUpsert {
+    let joins = (
+        weighted(0.2, mostly(&["base", "vip"], &["none", ""])),
+        weighted(0.3, mostly(&["coffee", "gone", "tea"], &["none"])),
+        weighted(0.1, mostly(&["01971e5c-0000-8000-8000-000000000000"], &["nobody"])),
+    );
+    let said = (weighted(0.3, 0..4_i64), weighted(0.1, mostly(&["Ada L"], &[""])));
+    (mode, on_match, clear, metadata, said, joins).prop_map(
+        |(mode, on_match, clear, metadata, (source_version, name), joins)| CustomerUpsert {
+            tier_id: joins.0,
+            card_id: joins.1,
+            referral_code: joins.2,
             mode,
             on_match,
             clear,

@@ -15,6 +15,7 @@ use crate::cli::{CliError, input, output};
 use crate::codec::{Decoder, RegistryClient};
 use crate::config::Settings;
 use crate::domain::config::MerchantConfig;
+use crate::domain::objects::ObjectKind;
 use crate::domain::{CommandTopic, Instant, MerchantId, Position, UnitId};
 use crate::kafka::sender::CommandSender;
 use crate::query;
@@ -27,11 +28,11 @@ const UNCERTAIN_S: i64 = 5 * 60;
 #[derive(Args)]
 #[command(
     long_about = "Makes a merchant's configuration what a file says, a document as `config export` prints it: shows the difference to what \
-                  is in force, field by field, sends the commands that are needed (one for the settings, one for each unit that is new or \
-                  differs), and waits for their results.\n\nWhat the file does not name stays, and is named: units, and settings that it \
-                  leaves out or has as null. `clear` in the settings, a list, empties `name`, `email` and `phone`; `preset` sets what it \
+                  is in force, field by field, sends the commands that are needed (one for the settings, one for each unit, tier, card and \
+                  programme that is new or differs), and waits for their results.\n\nWhat the file does not name stays, and is named: units and other objects, and settings that it \
+                  leaves out or has as null. `clear` in the settings, a list, empties what may be empty; `preset` sets what it \
                   stands for, and the fields beside it still count. What is scheduled still comes, and is named: settings as they are then, \
-                  but for what the schedule changes; a unit whole, as it was put.\n\nThe file is judged by the worker's own rules before \
+                  but for what the schedule changes; all else whole, as it was put.\n\nThe file is judged by the worker's own rules before \
                   anything is sent. What somebody else has changed is not overwritten: where the file has `versions`, they must be in \
                   force, and each command names the latest version that the difference knows of. It can be run again at any time, also \
                   after it was interrupted: the same change of the same version is the same command, and is applied once.\n\nWorkers must \
@@ -96,9 +97,14 @@ pub fn run(options: &Options, settings: &Settings) -> Result<(), CliError> {
 /// The worker changes what is in force when the broker has the command, by the broker's clock. About the time when a schedule comes into
 /// force, that may be another version than the one that this difference is to.
 fn uncertain(change: &Change, config: &MerchantConfig, now: Instant) -> Option<String> {
-    let times: Vec<(Instant, Instant)> = match change.object.strip_prefix("unit ") {
-        Some(unit) => {
+    let times: Vec<(Instant, Instant)> = match change.object.split_once(' ') {
+        Some(("unit", unit)) => {
             let versions = config.units.get(&UnitId::new(unit)).into_iter().flatten();
+            versions.map(|version| (version.effective_from, version.recorded_at)).collect()
+        }
+        Some((kind, id)) => {
+            let kind = ObjectKind::ALL.into_iter().find(|known| known.name() == kind);
+            let versions = kind.into_iter().flat_map(|kind| config.object_versions(kind, id));
             versions.map(|version| (version.effective_from, version.recorded_at)).collect()
         }
         None => config.settings.iter().map(|version| (version.effective_from, version.recorded_at)).collect(),

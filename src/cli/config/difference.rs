@@ -9,12 +9,13 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::document::{Document, Fields, settings_fields, settings_version, unit_fields};
+use super::document::{Document, Fields, list_of, object_fields, settings_fields, settings_version, unit_fields};
 use crate::cli::CliError;
 use crate::codec::Decoder;
 use crate::domain::command::{Body, Content};
 use crate::domain::config::MerchantConfig;
 use crate::domain::judge::{Judged, Moment, decide};
+use crate::domain::objects::ObjectKind;
 use crate::domain::{Book, CommandTopic, Instant, MerchantId, Position, Rejection, UnitId, lookup_key};
 use crate::record::InboundRecord;
 
@@ -34,7 +35,7 @@ pub struct Difference {
 /// One command that is needed.
 #[derive(Debug)]
 pub struct Change {
-    /// `settings`, or `unit points`.
+    /// `settings`, `unit points`, `tier gold`.
     pub object: String,
     /// Field by field, for people.
     pub lines: Vec<String>,
@@ -71,9 +72,14 @@ pub fn difference(
     decoder: &Decoder,
 ) -> Result<Difference, CliError> {
     let merchant = MerchantId::new(document.merchant_id.as_str());
-    let (units, made) = tried(document, &merchant, config, now, decoder)?;
+    let (Named { units, objects }, made) = tried(document, &merchant, config, now, decoder)?;
     let mut difference = Difference { scheduled: scheduled(config, now), ..Difference::default() };
 
+    let object_changes = |is_wanted: fn(ObjectKind) -> bool| {
+        let wanted = objects.iter().filter(move |(kind, _)| is_wanted(*kind));
+        wanted.filter_map(|(kind, id)| object_change(document, config, &made, *kind, id, now)).collect::<Vec<_>>()
+    };
+    difference.changes.extend(object_changes(|kind| kind == ObjectKind::Tier));
     let (before, after) = (settings_fields(config, now), settings_fields(&made, now));
     let patch = differing(&before, &after);
     let is_first = config.is_empty() && document.settings.is_some();
@@ -119,7 +125,38 @@ pub fn difference(
     }
     let others = config.units.keys().filter(|unit| !units.contains(unit));
     difference.left_alone.extend(others.map(|unit| format!("unit {unit}")));
+
+    difference.changes.extend(object_changes(|kind| kind != ObjectKind::Tier));
+    let all = ObjectKind::ALL.into_iter().flat_map(|kind| config.objects_of(kind).map(move |(id, _)| (kind, id)));
+    let others = all.filter(|(kind, id)| !objects.iter().any(|named| (named.0, named.1.as_str()) == (*kind, *id)));
+    difference.left_alone.extend(others.map(|(kind, id)| format!("{} {id}", kind.name())));
     Ok(difference)
+}
+
+/// The command for an object that is new or differs.
+fn object_change(
+    document: &Document,
+    config: &MerchantConfig,
+    made: &MerchantConfig,
+    kind: ObjectKind,
+    id: &str,
+    now: Instant,
+) -> Option<Change> {
+    let after = object_fields(id, &made.object_at(kind, id, now)?.object);
+    let object = format!("{} {id}", kind.name());
+    let in_force = config.object_at(kind, id, now);
+    let lines = match in_force {
+        Some(version) => {
+            let before = object_fields(id, &version.object);
+            lines(&object, &before, &differing(&before, &after))
+        }
+        None => vec![format!("{object}: new")],
+    };
+    let in_force = in_force.map_or(0, |version| version.version);
+    let made_for = document.versions.object(kind, id).unwrap_or(in_force);
+    let latest = config.object_versions(kind, id).last().map_or(0, |latest| latest.version);
+    let command = tagged(kind.name(), after);
+    (!lines.is_empty()).then_some(Change { object, lines, made_for, in_force, latest, command })
 }
 
 fn scheduled(config: &MerchantConfig, now: Instant) -> Vec<String> {
@@ -129,28 +166,52 @@ fn scheduled(config: &MerchantConfig, now: Instant) -> Vec<String> {
         let waiting = config.unit_after(unit, now);
         waiting.into_iter().map(move |version| format!("unit {unit} from {}", version.effective_from))
     });
-    settings.chain(units).collect()
+    let ids = ObjectKind::ALL.into_iter().flat_map(|kind| config.objects_of(kind).map(move |(id, _)| (kind, id)));
+    let objects = ids.flat_map(|(kind, id)| {
+        let waiting = config.object_after(kind, id, now);
+        waiting.into_iter().map(move |version| format!("{} {id} from {}", kind.name(), version.effective_from))
+    });
+    settings.chain(units).chain(objects).collect()
 }
 
-/// The document's commands, applied to a copy of what there is: the units that they name, in their order, and what they make.
+/// What a document names, in its order.
+#[derive(Default)]
+struct Named {
+    units: Vec<UnitId>,
+    objects: Vec<(ObjectKind, String)>,
+}
+
+/// The document's commands, applied to a copy of what there is: what they name, and what they make. Tiers come first, since settings and
+/// programmes name them, and units before the programmes.
 fn tried(
     document: &Document,
     merchant: &MerchantId,
     config: &MerchantConfig,
     now: Instant,
     decoder: &Decoder,
-) -> Result<(Vec<UnitId>, MerchantConfig), CliError> {
+) -> Result<(Named, MerchantConfig), CliError> {
     let mut trial = Trial { decoder, merchant, now, book: Book::default(), tried: 0 };
     trial.book.configs.insert(merchant.clone(), config.clone());
     let settings = document.settings.iter().map(|settings| ("settings".to_owned(), "settings", settings));
     let units = document.units.iter().enumerate().map(|(index, unit)| (format!("units[{index}]"), "unit", unit));
-    let (mut named, mut seen, mut wrong) = (Vec::new(), BTreeSet::new(), Vec::new());
-    for (place, kind, part) in settings.chain(units) {
+    let objects = |kind: ObjectKind| {
+        let parts = document.objects(kind).iter().enumerate();
+        parts.map(move |(index, part)| (format!("{}[{index}]", list_of(kind)), kind.name(), part))
+    };
+    let (tiers, cards, programmes) =
+        (objects(ObjectKind::Tier), objects(ObjectKind::Card), objects(ObjectKind::Programme));
+    let parts = tiers.chain(settings).chain(units).chain(cards).chain(programmes);
+    let (mut named, mut seen, mut wrong) = (Named::default(), BTreeSet::new(), Vec::new());
+    for (place, kind, part) in parts {
         match trial.judge(&place, kind, part) {
-            Ok(Body::Unit(unit)) if !seen.insert(unit.unit_id.clone()) => {
+            Ok(Body::Unit(unit)) if !seen.insert((kind, unit.unit_id.to_string())) => {
                 wrong.push(format!("{place}.unit_id: {} is there twice", unit.unit_id));
             }
-            Ok(Body::Unit(unit)) => named.push(unit.unit_id),
+            Ok(Body::Object(object)) if !seen.insert((kind, object.id.clone())) => {
+                wrong.push(format!("{place}.{kind}_id: {} is there twice", object.id));
+            }
+            Ok(Body::Unit(unit)) => named.units.push(unit.unit_id),
+            Ok(Body::Object(object)) => named.objects.push((object.object.kind(), object.id)),
             Ok(_) => {}
             Err(CliError::Usage(problem)) => wrong.push(problem),
             Err(other) => return Err(other),

@@ -11,9 +11,9 @@ use crate::store::Databases;
 
 #[derive(Args)]
 #[command(
-    long_about = "Prints a merchant's configuration as one JSON document: the settings and units that are in force, as the database has \
-                  them. What is scheduled is not in it, and stays scheduled whatever is applied.\n\n`settings` and `units` have the \
-                  fields of the commands (schemas/merchant-config.avsc). Settings that are as they are at first are left out; units are \
+    long_about = "Prints a merchant's configuration as one JSON document: the settings, units, tiers, cards and programmes that are in force, as the database has \
+                  them. What is scheduled is not in it, and stays scheduled whatever is applied.\n\n`settings`, `units`, `tiers`, `cards` and `programmes` have the \
+                  fields of the commands (schemas/merchant-config.avsc). Settings that are as they are at first are left out; all else is \
                   whole. `versions` says which versions these are: `config apply` refuses to change what somebody else has changed \
                   since. Take it out of the file, and it doesn't ask.",
     after_help = "Examples:

@@ -91,7 +91,7 @@ fn all_bad_fields_are_named() {
     assert_eq!(
         problems(&record),
         [
-            "envelope.customer.kind: must be one of customer_id, external_id, phone, email",
+            "envelope.customer.kind: must be one of customer_id, external_id, phone, email, card_code",
             "envelope.customer.value: must be a text",
             "envelope.customer.x: is not a field of this command",
             "envelope.colour: is not a field of this command",

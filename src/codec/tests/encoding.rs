@@ -12,9 +12,11 @@ use crate::codec::{EncodeInput, Encoder, JournalBatch, OutgoingReader, from_json
 use crate::config::{Encoding, RegistrySettings};
 use crate::domain::command::DeadLetter;
 use crate::domain::customer::Customer;
+use crate::domain::membership::{MOST_CARDS, card_code};
+use crate::domain::objects::CardReward;
 use crate::domain::{
     self, Account, Balance, CustomerChange, CustomerId, Decision, Effect, Entry, EntryKind, Event, Fact,
-    IdempotencyKey, Lot, LotId, LotShare, MerchantId, Rejection, RejectionCode, Seed, UnitId,
+    IdempotencyKey, Lot, LotId, LotShare, MemberCard, Membership, MerchantId, Rejection, RejectionCode, Seed, UnitId,
 };
 use crate::record::{Header, OutTopic, OutboundRecord, OutboundRecords, TopicNames};
 use uuid::Uuid;
@@ -78,6 +80,7 @@ fn outcome(offset: i64, verdict: Result<Effect, Rejection>) -> Outcome {
             decided_at: Instant::from_micros(NOW + 1),
         }),
         balances: if accepted { vec![balance()] } else { vec![] },
+        membership: None,
         parked_at: accepted.then_some(Instant::from_micros(NOW - 1)),
     }
 }
@@ -141,6 +144,7 @@ fn changes() -> ChangeSet {
             customers: vec![ChangedCustomer {
                 state: Box::new(domain::CustomerState { customer, accounts }),
                 change: CustomerChange::Accounts,
+                membership: None,
             }],
             ..RowChanges::default()
         },
@@ -332,13 +336,29 @@ fn the_longest_state_can_be_published_as_json() {
         account
     };
     let mut changes = changes();
-    changes.rows.customers[0].state.accounts = (0..70).map(full).collect();
+    changes.rows.customers[0].state.accounts = (0..90).map(full).collect();
+    // Percent-encoded, a character of four bytes takes twelve.
+    let (id, url) = ("\u{10FFFF}".repeat(64), "\u{10FFFF}".repeat(250) + &"%F4%8F%BF%BF".repeat(64));
+    let reward = CardReward { reward_id: id.clone(), name: id.clone(), stamps: 18 };
+    let card = MemberCard {
+        card_id: id.clone(),
+        name: id.clone(),
+        code: card_code(CustomerId(Uuid::from_u128(1)), 0),
+        stamps: domain::MAX_AMOUNT,
+        stamps_required: 18,
+        rewards: vec![reward; 18],
+        enrolled_at: Instant::from_micros(NOW),
+        apple_wallet_url: Some(url.clone()),
+        google_wallet_url: Some(url),
+    };
+    let membership = Membership { tier: None, cards: vec![card; MOST_CARDS] };
+    changes.rows.customers[0].membership = Some(Box::new(membership));
     let encoded = encode(&encoder, &changes, &[original()]).unwrap();
     let state = encoded.iter().find(|record| record.topic == OutTopic::Customers).unwrap();
     let value = state.value.unwrap();
     let json = reader.read_json(&value).unwrap();
     let lots = |account: &serde_json::Value| account["lots"].as_array().unwrap().len();
-    assert_eq!(json["accounts"].as_array().unwrap().iter().map(lots).sum::<usize>(), 4096);
+    assert_eq!(json["accounts"].as_array().unwrap().iter().map(lots).sum::<usize>(), 2048);
     assert!(value.len() + 64 * 1024 < MAX_RECORD_BYTES, "{} bytes leave no room for the profile", value.len());
 }
 

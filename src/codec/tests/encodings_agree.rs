@@ -100,6 +100,11 @@ fn every_field_of_an_upsert_is_content() {
         json!({"clear": ["email", "phone"]}),
         json!({"source_version": 0}),
         json!({"first_name": "x"}),
+        json!({"tier_id": "x"}),
+        json!({"card_id": "x"}),
+        json!({"send_card_links": true}),
+        json!({"referral_code": "x"}),
+        json!({"clear": ["tier_id"]}),
     ];
     let hashes: std::collections::HashSet<_> = bodies.iter().cloned().map(hash).collect();
     assert_eq!(hashes.len(), bodies.len());
@@ -131,6 +136,9 @@ fn every_field_of_a_configuration_is_content() {
         json!({"park_s": 1}),
         json!({"clear": ["name"]}),
         json!({"clear": ["name", "email"]}),
+        json!({"base_tier_id": "x"}),
+        json!({"wallet_url_apple": "x"}),
+        json!({"wallet_url_google": "x"}),
     ];
     let units = [
         json!({}),
@@ -154,8 +162,28 @@ fn every_field_of_a_configuration_is_content() {
         }
         body
     });
+    let objects = [
+        json!({"type": "tier", "tier_id": "x", "name": "n"}),
+        json!({"type": "tier", "tier_id": "y", "name": "n"}),
+        json!({"type": "tier", "tier_id": "x", "name": "m"}),
+        json!({"type": "tier", "tier_id": "x", "name": "n", "rank": 1}),
+        json!({"type": "tier", "tier_id": "x", "name": "n", "benefits": {"a": "b"}}),
+        json!({"type": "card", "card_id": "x", "name": "n", "stamps_required": 1}),
+        json!({"type": "card", "card_id": "x", "name": "n", "stamps_required": 2}),
+        json!({"type": "card", "card_id": "x", "name": "n", "stamps_required": 1, "initial_stamps": 1}),
+        json!({"type": "card", "card_id": "x", "name": "n", "stamps_required": 1, "status": "archived"}),
+        json!({"type": "card", "card_id": "x", "name": "n", "stamps_required": 1, "rewards": [
+            {"reward_id": "r", "name": "n", "stamps": 1}]}),
+        json!({"type": "card", "card_id": "x", "name": "n", "stamps_required": 1, "rewards": [
+            {"reward_id": "r", "name": "n", "stamps": 2}]}),
+        json!({"type": "programme", "programme_id": "x", "name": "n", "unit_id": "u"}),
+        json!({"type": "programme", "programme_id": "x", "name": "n", "unit_id": "v"}),
+        json!({"type": "programme", "programme_id": "x", "name": "n", "unit_id": "u", "tier_ids": ["t"]}),
+        json!({"type": "programme", "programme_id": "x", "name": "n", "unit_id": "u", "active": false}),
+    ];
     let expecting = (units[0].clone(), json!({"expected_version": 1}));
-    let all: Vec<_> = settings.into_iter().chain(units).map(|body| (body, json!({}))).chain([expecting]).collect();
+    let all: Vec<_> =
+        settings.into_iter().chain(units).chain(objects).map(|body| (body, json!({}))).chain([expecting]).collect();
     let count = all.len();
     let hashes: std::collections::HashSet<_> = all.into_iter().map(hash).collect();
     assert_eq!(hashes.len(), count);
@@ -197,6 +225,49 @@ fn a_unit_at_its_defaults() {
     );
 }
 
+#[test]
+fn objects() {
+    let of = |command| wire::MerchantConfigCommand {
+        envelope: envelope(),
+        effective_from: None,
+        command,
+        expected_version: Some(1),
+    };
+    let tier = wire::Tier { tier_id: "t".into(), name: "n".into(), rank: 0, benefits: BTreeMap::new() };
+    let reward = wire::CardReward { reward_id: "r".into(), name: "m".into(), stamps: 2 };
+    let card = wire::Card {
+        card_id: "c".into(),
+        name: "n".into(),
+        stamps_required: 3,
+        initial_stamps: 0,
+        rewards: vec![reward],
+        status: wire::CardStatus::Active,
+    };
+    let programme = wire::Programme {
+        programme_id: "p".into(),
+        name: "n".into(),
+        unit_id: "u".into(),
+        tier_ids: vec!["t".into()],
+        active: true,
+    };
+    let cases = [
+        (wire::ConfigBody::Tier(tier), json!({"type": "tier", "tier_id": "t", "name": "n"})),
+        (
+            wire::ConfigBody::Card(card),
+            json!({"type": "card", "card_id": "c", "name": "n", "stamps_required": 3, "rewards": [
+                {"reward_id": "r", "name": "m", "stamps": 2}]}),
+        ),
+        (
+            wire::ConfigBody::Programme(programme),
+            json!({"type": "programme", "programme_id": "p", "name": "n", "unit_id": "u", "tier_ids": ["t"]}),
+        ),
+    ];
+    for (wire, json) in cases {
+        let json = json_record(CommandTopic::MerchantConfig, json, json!({"expected_version": 1}));
+        assert_same(&avro(CommandTopic::MerchantConfig, &of(wire)), &json);
+    }
+}
+
 /// If this fails, every remembered command of every installation would look like another one.
 #[test]
 fn the_content_hash_stays() {
@@ -219,6 +290,7 @@ fn who_asks_is_no_content_and_what_is_said_is() {
     let other = [
         changed(|value| value["envelope"]["customer"]["value"] = "+49124".into()),
         changed(|value| value["envelope"]["customer"]["kind"] = "external_id".into()),
+        changed(|value| value["envelope"]["customer"]["kind"] = "card_code".into()),
         changed(|value| value["envelope"]["attributes"]["shop"] = "8".into()),
         changed(|value| value["envelope"]["occurred_at"] = "2023-11-14T22:13:21Z".into()),
         changed(|value| value["command"]["amount"] = 1277.into()),

@@ -75,6 +75,24 @@ fn balance() -> BalanceRecord<'static> {
     BalanceRecord { unit: text("points"), available: 1, pending: 2, held: 3, debt: 4, balance: 2, lifetime_earned: 6 }
 }
 
+fn member_card() -> MemberCardRecord<'static> {
+    MemberCardRecord {
+        card_id: text("coffee"),
+        name: text("Coffee"),
+        code: text("0Z"),
+        stamps: 1,
+        stamps_required: 2,
+        rewards: vec![member_reward()],
+        enrolled_at: Micros(3),
+        apple_wallet_url: some("a"),
+        google_wallet_url: some("g"),
+    }
+}
+
+fn member_reward() -> MemberRewardRecord<'static> {
+    MemberRewardRecord { reward_id: text("cup"), name: text("Cup"), stamps: 4, reached: true }
+}
+
 fn metrics() -> BTreeMap<String, Option<Metric>> {
     BTreeMap::from([("visits".into(), Some(Metric { value: -1276, scale: 1 })), ("gone".into(), None)])
 }
@@ -113,6 +131,10 @@ fn commands() {
                 .unwrap_or_default(),
             clear: value.map(|_| vec![ProfileField::Metadata, ProfileField::ExternalId]).unwrap_or_default(),
             source_version: value.map(|_| 11),
+            tier_id: value.map(|value| format!("12{value}")),
+            card_id: value.map(|value| format!("13{value}")),
+            send_card_links: value.is_some(),
+            referral_code: value.map(|value| format!("14{value}")),
         },
     };
     assert_mirrors(schemas::command(CommandTopic::CustomerUpsert), &upsert(Some("x"), Some(false)));
@@ -145,7 +167,10 @@ fn commands() {
         key_form: Some(KeyForm::Token),
         unknown_customer: Some(UnknownCustomer::Enrol),
         park_s: Some(-12),
-        clear: vec![SettingsField::Phone, SettingsField::Name],
+        clear: vec![SettingsField::Phone, SettingsField::WalletUrlGoogle],
+        base_tier_id: Some("b".into()),
+        wallet_url_apple: Some("a".into()),
+        wallet_url_google: Some("g".into()),
     };
     let unit = Unit {
         unit_id: "u".into(),
@@ -163,7 +188,31 @@ fn commands() {
         step: 8,
         attributes: BTreeMap::from([("a".into(), "b".into())]),
     };
-    for command in [ConfigBody::Settings(settings), ConfigBody::Unit(unit)] {
+    let tier =
+        Tier { tier_id: "t".into(), name: "n".into(), rank: 1, benefits: BTreeMap::from([("a".into(), "b".into())]) };
+    let card = Card {
+        card_id: "c".into(),
+        name: "n".into(),
+        stamps_required: 2,
+        initial_stamps: 3,
+        rewards: vec![CardReward { reward_id: "r".into(), name: "m".into(), stamps: 4 }],
+        status: CardStatus::Archived,
+    };
+    let programme = Programme {
+        programme_id: "p".into(),
+        name: "n".into(),
+        unit_id: "u".into(),
+        tier_ids: vec!["t".into(), "s".into()],
+        active: true,
+    };
+    let commands = [
+        ConfigBody::Settings(settings),
+        ConfigBody::Unit(unit),
+        ConfigBody::Tier(tier),
+        ConfigBody::Card(card),
+        ConfigBody::Programme(programme),
+    ];
+    for command in commands {
         let command =
             MerchantConfigCommand { envelope: envelope(), effective_from: Some(1), command, expected_version: Some(2) };
         assert_mirrors(schemas::command(CommandTopic::MerchantConfig), &command);
@@ -180,7 +229,7 @@ fn every_variant_has_a_name_in_json() {
         union.variants().iter().map(|branch| from_json::variant_name(branch.name().unwrap().name())).collect()
     };
     let all: [Vec<String>; 3] = [CommandTopic::Credit, CommandTopic::Redeem, CommandTopic::MerchantConfig].map(names);
-    assert_eq!(all, [vec!["amount"], vec!["amount"], vec!["settings", "unit"]]);
+    assert_eq!(all, [vec!["amount"], vec!["amount"], vec!["settings", "unit", "tier", "card", "programme"]]);
 }
 
 #[test]
@@ -211,6 +260,8 @@ fn results() {
         balances: vec![balance()],
         attributes: BTreeMap::from([(text("a"), text("b"))]),
         parked_at: Some(Micros(7)),
+        tier_id: some("gold"),
+        cards: vec![member_card()],
     };
     let own = schemas::outgoing(OutTopic::Results).unwrap();
     assert_goes_out(own, &full);
@@ -226,6 +277,8 @@ fn results() {
         balances: vec![],
         attributes: BTreeMap::new(),
         parked_at: None,
+        tier_id: None,
+        cards: vec![],
         ..full
     };
     assert_goes_out(own, &bare);
@@ -258,6 +311,10 @@ fn events() {
         balances: vec![balance()],
         config: Some(ConfigChange { object: text("unit"), id: text("u"), version: 8, effective_from: Micros(9) }),
         parked: Some(ParkedRecord { idempotency_key: text("k"), deadline: Micros(10) }),
+        card: Some(member_card()),
+        send_card_links: true,
+        reward: Some(member_reward()),
+        tier: Some(TierChange { from: some("a"), to: some("b"), reason: text("manual") }),
     };
     let own = schemas::outgoing(OutTopic::Events).unwrap();
     assert_goes_out(own, &full);
@@ -269,6 +326,9 @@ fn events() {
         entry: None,
         config: None,
         parked: None,
+        card: None,
+        reward: None,
+        tier: None,
         ..full
     };
     assert_goes_out(own, &bare);
@@ -318,6 +378,10 @@ fn states_and_journal() {
         metrics: BTreeMap::from([(text("a"), MetricState { value: 15, scale: 1 })]),
         metadata: BTreeMap::from([(text("a"), text("b"))]),
         incomplete: true,
+        programme_id: some("club"),
+        tier: Some(MemberTierRecord { tier_id: text("t"), name: text("n"), since: Micros(16), manual: true }),
+        referrer_id: Some(id(17)),
+        cards: vec![member_card(), MemberCardRecord { apple_wallet_url: None, rewards: vec![], ..member_card() }],
     };
     assert_goes_out(schemas::outgoing(OutTopic::Customers).unwrap(), &state);
     let journal = Journal {

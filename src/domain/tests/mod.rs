@@ -7,6 +7,7 @@ mod customer_upsert;
 mod enrolment;
 mod expiry;
 mod idempotency;
+mod membership;
 mod merchant_config;
 pub(crate) mod parking;
 mod products;
@@ -45,6 +46,7 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
         enrolment::LEDGERS,
         expiry::LEDGERS,
         idempotency::LEDGERS,
+        membership::LEDGERS,
         merchant_config::LEDGERS,
         parking::LEDGERS,
         products::LEDGERS,
@@ -87,6 +89,7 @@ impl Keeper for OneBook {
                     original: decided.answer.original,
                     decision: decided.answer.decision,
                     balances: decided.answer.balances,
+                    membership: decided.answer.membership,
                 });
             };
             match delivery.content {

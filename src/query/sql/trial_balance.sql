@@ -1,7 +1,7 @@
 -- What was issued and what became of it, per merchant and unit, beside what the accounts and the lots say. One statement, so one moment.
 with ledger as (
     select c.merchant_id, e.unit_id, count(*) as entries,
-           coalesce(sum(e.amount) filter (where e.kind = 1), 0) as earned,
+           coalesce(sum(e.amount) filter (where e.kind in (1, 4)), 0) as earned,
            coalesce(sum(e.amount) filter (where e.kind = 2), 0) as redeemed,
            coalesce(sum(e.amount) filter (where e.kind = 3), 0) as expired
     from entry e

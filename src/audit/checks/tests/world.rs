@@ -316,7 +316,12 @@ impl World {
         let key = Some(Uuid::from_u128(!customer.as_u128()));
         self.facts.ledger.identifiers.push(IdentifierRow { customer, key, due: key });
         let offset = self.facts.lanes[0].states.len() as i64;
-        self.facts.lanes[0].states.push(StateFact { offset, profile, accounts: Box::default() });
+        self.facts.lanes[0].states.push(StateFact {
+            offset,
+            profile,
+            accounts: Box::default(),
+            stamps: Box::default(),
+        });
     }
 
     /// An account's row, and its part of the customer's state.

@@ -20,7 +20,10 @@ use std::sync::Arc;
 
 use crate::domain::command::Delivery;
 use crate::domain::customer::{Customer, CustomerStatus, Identifier};
-use crate::domain::{Account, Balance, CustomerId, CustomerState, Decision, Entry, Event, Gender, Metric, Position};
+use crate::domain::membership::card_code;
+use crate::domain::{
+    Account, Balance, CustomerId, CustomerState, Decision, Entry, Event, Gender, Membership, Metric, Position,
+};
 pub(crate) use parse::hash;
 use parse::{Line, Names, Parser, Step, identifier, instant};
 
@@ -47,6 +50,7 @@ pub(crate) struct Reply {
     pub original: Option<Position>,
     pub decision: Arc<Decision>,
     pub balances: Vec<Balance>,
+    pub membership: Option<Box<Membership>>,
 }
 
 /// One line as the delivery that it stands for.
@@ -124,6 +128,19 @@ fn check_item(reply: &Reply, told: &[&str], item: &str, names: &Names, line: &st
         "wrote" => join(decision.entries.iter().map(|entry| format!("{} {}", entry.kind.name(), entry.amount))),
         "took" => join(decision.entries.last().into_iter().flat_map(|entry| shares(entry, names))),
         "events" => join(told.iter().map(ToString::to_string)),
+        "cards" => {
+            let cards = reply.membership.iter().flat_map(|membership| &membership.cards);
+            join(cards.map(|card| format!("{} {}/{}", card.card_id, card.stamps, card.stamps_required)))
+        }
+        "tier" => {
+            let tier = reply.membership.as_ref().and_then(|membership| membership.tier.as_ref());
+            tier.map_or("none".to_owned(), |tier| tier.name.clone())
+        }
+        "links" => {
+            let cards = reply.membership.iter().flat_map(|membership| &membership.cards);
+            let links = cards.flat_map(|card| card.apple_wallet_url.iter().chain(&card.google_wallet_url));
+            join(links.map(|link| without_codes(link, names)))
+        }
         "fields" => join(rejected(reply).into_iter().flat_map(|it| it.fields.iter().map(|field| field.field.clone()))),
         "detail" => join(
             rejected(reply).into_iter().flat_map(|it| it.detail.iter().map(|(key, value)| format!("{key}={value}"))),
@@ -171,7 +188,7 @@ fn look(keeper: &dyn Keeper, words: &[String], expected: &[String], line: &str, 
         }
         "profile" => {
             let state = state.unwrap_or_else(|| panic!("{line}\nthere is no such customer"));
-            expected.iter().for_each(|item| check_profile(&state.customer, item, line));
+            expected.iter().for_each(|item| check_profile(&state.customer, item, names, line));
         }
         "account" => {
             let account = account.unwrap_or_else(|| panic!("{line}\nthere is no such account"));
@@ -192,7 +209,7 @@ fn look(keeper: &dyn Keeper, words: &[String], expected: &[String], line: &str, 
     }
 }
 
-fn check_profile(customer: &Customer, item: &str, line: &str) {
+fn check_profile(customer: &Customer, item: &str, names: &Names, line: &str) {
     let (name, wanted) = item.split_once(' ').unwrap_or((item, ""));
     let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
     let found = match name {
@@ -213,6 +230,13 @@ fn check_profile(customer: &Customer, item: &str, line: &str) {
         "metadata" => join(customer.metadata.iter().map(|(key, value)| format!("{key}:{value}"))),
         "birth" => customer.birth_date.map_or("none".to_owned(), |date| date.to_string()),
         "notify" => format!("email={} phone={}", customer.notify_email, customer.notify_phone),
+        "programme" => text(&customer.programme_id),
+        "tier" => customer.tier.as_ref().map_or("none".to_owned(), |tier| {
+            format!("{}{}", tier.tier_id, if tier.is_manual { " by hand" } else { "" })
+        }),
+        "tier_since" => customer.tier.as_ref().map_or("never".to_owned(), |tier| tier.since.to_string()),
+        "cards" => join(customer.cards.iter().map(|card| card.card_id.clone())),
+        "referrer" => customer.referrer_id.map_or("nobody".to_owned(), |id| name_of(names, id)),
         "complete" | "incomplete" => {
             assert_eq!(customer.incomplete, name == "incomplete", "{line}");
             return;
@@ -239,6 +263,17 @@ fn check_account(account: &Account, item: &str, line: &str) {
         _ => panic!("an account has no {name}"),
     };
     assert_eq!(found.to_string(), wanted, "{name} of\n{line}");
+}
+
+/// `(ada/1)` in place of the code of her first card.
+fn without_codes(link: &str, names: &Names) -> String {
+    let all =
+        names.customers.iter().flat_map(|(name, id)| (0..3).map(move |place| (name, card_code(*id, place), place)));
+    let link = names
+        .customers
+        .iter()
+        .fold(link.to_owned(), |link, (name, id)| link.replace(&id.to_string(), &format!("({name})")));
+    all.fold(link, |link, (name, code, place)| link.replace(&code, &format!("({name}/{})", place + 1)))
 }
 
 fn rejected(reply: &Reply) -> Option<&crate::domain::Rejection> {

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use crate::domain::command::{
     Body, Command, Content, ContentHash, CreditAmount, CustomerRef, CustomerUpsert, Delivery, Envelope, FieldProblem,
-    Malformed, RedeemAmount, RefKind, SettingsPatch, UnitDefinition, UpsertMode,
+    Malformed, ObjectDefinition, RedeemAmount, RefKind, SettingsPatch, UnitDefinition, UpsertMode,
 };
 use crate::domain::config::{
     KeyForm, MerchantStatus, MoneyValue, OnMatch, PhoneFormat, Preset, Rounding, SettingsField, UnitKind,
@@ -14,6 +14,8 @@ use crate::domain::config::{
 };
 use crate::domain::customer::{Identifier, IdentifierKind};
 use crate::domain::ids::first_16;
+use crate::domain::membership::card_code;
+use crate::domain::objects::{Card, CardReward, CardStatus, Object, Programme, Tier};
 use crate::domain::{
     CommandTopic, CustomerId, Gender, IdempotencyKey, Instant, LotId, MerchantId, Metric, Position, ProfileField, Seed,
     UnitId, fields,
@@ -133,7 +135,7 @@ impl Parser {
         let plain = words.iter().map(String::as_str).filter(|word| !word.contains('='));
         let plain: Vec<&str> = plain.map(|word| if word == "empty" { "" } else { word }).collect();
         let topic = match verb {
-            "settings" | "unit" => CommandTopic::MerchantConfig,
+            "settings" | "unit" | "tier" | "card" | "programme" => CommandTopic::MerchantConfig,
             "upsert" => CommandTopic::CustomerUpsert,
             "credit" => CommandTopic::Credit,
             "redeem" => CommandTopic::Redeem,
@@ -203,6 +205,15 @@ impl Parser {
                 unknown_customer: options.word("unknown", &UnknownCustomer::ALL, |unknown| unknown.name()),
                 park_s: options.number("park"),
                 clear: options.text("clear").map(|names| settings_fields_of(&names)).unwrap_or_default(),
+                base_tier_id: options.text("base_tier"),
+                wallet_url_apple: options.text("apple"),
+                wallet_url_google: options.text("google"),
+            })),
+            "tier" | "card" | "programme" => Body::Object(Box::new(ObjectDefinition {
+                effective_from: options.text("from").map(|time| self.time(&time)),
+                expected_version: options.number("expected"),
+                id: plain[0].to_owned(),
+                object: object(verb, options),
             })),
             "unit" => Body::Unit(Box::new(UnitDefinition {
                 effective_from: options.text("from").map(|time| self.time(&time)),
@@ -243,6 +254,10 @@ impl Parser {
                 metadata: options.text("metadata").iter().flat_map(|text| metadata(text)).collect(),
                 clear: options.text("clear").map(|names| fields_of(&names)).unwrap_or_default(),
                 source_version: options.number("source_version"),
+                tier_id: options.text("tier"),
+                card_id: options.text("card"),
+                send_card_links: options.flag("send_links").unwrap_or(false),
+                referral_code: options.text("referral").map(|code| self.card_or_customer(&code)),
             })),
             "credit" => Body::CreditAmount(CreditAmount {
                 unit: UnitId::new(plain[1]),
@@ -274,10 +289,21 @@ impl Parser {
                 let id = self.names.customers.get(name).map_or_else(|| name.to_owned(), ToString::to_string);
                 CustomerRef { kind: RefKind::CustomerId, value: id }
             }
+            Some(("card", name)) => CustomerRef { kind: RefKind::CardCode, value: self.card_or_customer(name) },
             Some((kind, value)) => {
                 CustomerRef { kind: RefKind::Identifier(identifier_kind(kind)), value: value.to_owned() }
             }
             None => CustomerRef { kind: RefKind::Identifier(IdentifierKind::ExternalId), value: name.to_owned() },
+        }
+    }
+
+    /// `ada` is her id, `ada/2` the code of her second card, and all else stands for itself.
+    fn card_or_customer(&self, text: &str) -> String {
+        let (name, card) = text.split_once('/').map_or((text, None), |(name, card)| (name, Some(card)));
+        match (self.names.customers.get(name), card) {
+            (Some(id), Some(nth)) => card_code(*id, nth.parse::<usize>().expect("which card") - 1),
+            (Some(id), None) => id.to_string(),
+            (None, _) => text.to_owned(),
         }
     }
 
@@ -291,6 +317,38 @@ impl Parser {
             },
         }
     }
+}
+
+fn object(verb: &str, options: &mut Options) -> Object {
+    let name = options.text("name").unwrap_or_else(|| verb.to_owned());
+    match verb {
+        "tier" => Object::Tier(Tier {
+            name,
+            rank: options.number("rank").unwrap_or(0),
+            benefits: options.text("benefits").map(|labels| pairs(&labels).collect()).unwrap_or_default(),
+        }),
+        "card" => Object::Card(Card {
+            name,
+            stamps_required: options.number("required").unwrap_or(10),
+            initial_stamps: options.number("initial").unwrap_or(0),
+            rewards: options
+                .text("rewards")
+                .map(|rewards| pairs(&rewards).map(card_reward).collect())
+                .unwrap_or_default(),
+            status: options.word("status", &CardStatus::ALL, |status| status.name()).unwrap_or(CardStatus::Active),
+        }),
+        _ => Object::Programme(Programme {
+            name,
+            unit_id: UnitId::new(options.text("unit").unwrap_or_else(|| "points".to_owned())),
+            tier_ids: options.text("tiers").map(|ids| ids.split('+').map(str::to_owned).collect()).unwrap_or_default(),
+            is_active: options.flag("active").unwrap_or(true),
+        }),
+    }
+}
+
+/// `coffee:5` is a reward at 5 stamps.
+fn card_reward((reward_id, stamps): (String, String)) -> CardReward {
+    CardReward { name: reward_id.clone(), reward_id, stamps: stamps.parse().expect("stamps") }
 }
 
 /// `a+b`: fields by their names.
