@@ -13,6 +13,7 @@ use loyalty_worker::batch::{BatchPlan, DueQuery, LaneState, RowChanges};
 use loyalty_worker::config::LaneRange;
 use loyalty_worker::domain::command::{CustomerRef, RefKind};
 use loyalty_worker::domain::customer::{Customer, IdentifierKind};
+use loyalty_worker::domain::objects::ObjectKind;
 use loyalty_worker::domain::{
     Account, CustomerChange, Effect, Entry, Frontier, Instant, Lot, LotId, LotShare, Remembered, TransactionId,
 };
@@ -335,6 +336,31 @@ async fn what_is_due_comes_in_order_up_to_the_limit() {
         assert_eq!(snapshot.due, expected[..limit.min(3)]);
         assert!(snapshot.due.iter().all(|customer| snapshot.customers.contains_key(customer)));
     }
+}
+
+/// No command names the merchant of a customer whom time settles, and what is told of a member needs its configuration.
+#[tokio::test]
+async fn who_is_due_and_a_member_brings_the_merchants_configuration() {
+    let database = Database::new().await;
+    let (mut connection, state) = database.owner().await;
+    let due = |customer: Customer| {
+        let accounts = vec![account(customer.customer_id.0.as_u128(), "points", Some(at(10)), 1)];
+        changed(CustomerChange::Created, customer, accounts)
+    };
+    let rows = RowChanges {
+        customers: vec![due(bare_customer(1)), due(full_customer(2))],
+        object_versions: object_versions(),
+        ..RowChanges::default()
+    };
+    let state = apply(&mut connection, &state, &rows).await;
+    for (limit, merchants) in [(1, 0), (2, 1)] {
+        let query = DueQuery { until: at(30), limit, merchants: vec![merchant("m")] };
+        let snapshot = load(&mut connection, &state, &BatchPlan { due: Some(query), ..plan() }).await;
+        assert_eq!((snapshot.due.len(), snapshot.configs.len()), (limit, merchants), "{:?}", snapshot.due);
+    }
+    let known = connection.load_configs(&[merchant("m")]).await.unwrap();
+    assert_eq!(known[&merchant("m")].object_versions(ObjectKind::Tier, "the same id").len(), 2);
+    assert_eq!(connection.known_merchants().await.unwrap(), [merchant("m")]);
 }
 
 #[tokio::test]

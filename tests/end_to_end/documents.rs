@@ -12,8 +12,16 @@ use crate::support::published::{Published, Record};
 use crate::support::stack::{Stack, root};
 use crate::support::topics::{ByHand, Position};
 
-const KINDS: [&str; 5] =
-    ["merchant-config.settings", "merchant-config.unit", "customer-upsert", "credit.amount", "redeem.amount"];
+const KINDS: [&str; 8] = [
+    "merchant-config.settings",
+    "merchant-config.unit",
+    "merchant-config.tier",
+    "merchant-config.card",
+    "merchant-config.programme",
+    "customer-upsert",
+    "credit.amount",
+    "redeem.amount",
+];
 
 /// A line to send, and what is said of it: each the part that must be there.
 struct Example {

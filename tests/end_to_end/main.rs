@@ -21,6 +21,7 @@ mod halts;
 mod handover;
 mod json_out;
 mod kill_points;
+mod membership;
 mod merchant_file;
 mod parking;
 mod profiles;

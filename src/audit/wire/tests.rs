@@ -48,7 +48,7 @@ fn write_instants(value: &mut serde_json::Value) {
         serde_json::Value::Object(fields) => {
             for (name, field) in fields {
                 match field.as_i64() {
-                    Some(micros) if name.ends_with("_at") => {
+                    Some(micros) if name.ends_with("_at") || name == "since" => {
                         *field = json!(jiff::Timestamp::from_microsecond(micros).expect("in range").to_string());
                     }
                     _ => write_instants(field),
@@ -167,6 +167,57 @@ fn a_state_becomes_a_fact() {
     assert_eq!((fact.profile.phone, fact.profile.email), (Some(Name::of("+49123")), None));
     let lot = LotFact { lot: Uuid::from_u128(10), amount: 100, remaining: 70, issued_at: 1, expires_at: Some(9) };
     assert_eq!(*fact.accounts[0].lots, [lot]);
+}
+
+#[test]
+fn what_a_customer_belongs_to_becomes_a_fact() {
+    let card = |stamps: i64| {
+        json!({
+            "card_id": "coffee", "name": "Coffee", "code": "0Z", "stamps": stamps, "stamps_required": 5, "enrolled_at": 7,
+            "rewards": [{ "reward_id": "r", "name": "n", "stamps": 1, "reached": true }]
+        })
+    };
+    let mut names = Names::default();
+    let mut context = Context { names: &mut names, topic_of: &topic_of };
+    let mut fact = |member: serde_json::Value| {
+        let mut record = state();
+        record.as_object_mut().expect("an object").extend(member.as_object().expect("an object").clone());
+        let [avro, json] = [framed(CUSTOMERS, record.clone()), as_json(record)];
+        let fact = context.state(1, decode(&avro).expect("it can be decoded"));
+        assert_eq!(fact, context.state(1, decode(&json).expect("it can be decoded")));
+        fact
+    };
+    let tier = |tier: &str| json!({ "tier": { "tier_id": tier, "name": "Gold", "since": 1, "manual": true } });
+    let found = fact(json!({ "cards": [card(3)] }));
+    assert_eq!(*found.stamps, [(Name::of("coffee"), 3)]);
+    let further: Vec<_> = [
+        json!({}),
+        json!({ "cards": [card(3)] }),
+        json!({ "programme_id": "club" }),
+        json!({ "referrer_id": ID }),
+        tier("gold"),
+        tier("tin"),
+    ]
+    .into_iter()
+    .map(|member| fact(member).profile.further)
+    .collect();
+    let distinct: std::collections::BTreeSet<_> = further.iter().collect();
+    assert_eq!(distinct.len(), further.len(), "{further:?}");
+    assert_eq!(fact(json!({ "cards": [card(4)] })).profile.further, further[1], "stamps are the account's");
+
+    let mut record = event();
+    record["card"] = card(1);
+    record["reward"] = json!({ "reward_id": "r", "name": "n", "stamps": 1, "reached": true });
+    record["tier"] = json!({ "from": "a", "to": "b", "reason": "manual" });
+    let [avro, json] = [framed(EVENTS, record.clone()), as_json(record)];
+    let event = context.event(1, decode(&avro).expect("it can be decoded")).expect("it is a fact");
+    assert_eq!(event, context.event(1, decode(&json).expect("it can be decoded")).expect("it is a fact"));
+    let mut record = result();
+    record["cards"] = json!([card(1)]);
+    record["tier_id"] = json!("gold");
+    let [avro, json] = [framed(RESULTS, record.clone()), as_json(record)];
+    let result = context.result(1, decode(&avro).expect("it can be decoded")).expect("it is a fact");
+    assert_eq!(result, context.result(1, decode(&json).expect("it can be decoded")).expect("it is a fact"));
 }
 
 fn journal() -> serde_json::Value {

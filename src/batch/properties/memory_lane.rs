@@ -107,7 +107,12 @@ impl MemoryLane {
     fn take(&mut self, changes: ChangeSet) {
         assert!(changes.lane_time >= self.lane_time, "lane time went back");
         self.lane_time = changes.lane_time;
-        for ChangedCustomer { state, change, .. } in &changes.rows.customers {
+        for ChangedCustomer { state, change, membership } in &changes.rows.customers {
+            let customer = &state.customer;
+            let is_member = customer.tier.is_some() || !customer.cards.is_empty();
+            assert_eq!(membership.is_some(), is_member, "what is told of a member: {customer:?}");
+            let told = membership.as_ref().map_or(0, |membership| membership.cards.len());
+            assert_eq!(told, customer.cards.len(), "every card is told of: {customer:?}");
             assert!(state.accounts.is_sorted_by_key(|account| &account.unit_id), "accounts have one order");
             if *change > CustomerChange::NextDue {
                 self.states.insert(state.customer.customer_id, CustomerState::clone(state));
@@ -146,7 +151,9 @@ impl Rows {
                 snapshot.customers.insert(*id, Box::new(state.clone()));
             }
         }
-        for merchant in &plan.merchants {
+        let due = snapshot.due.iter().map(|id| &self.customers[id].customer);
+        let members = due.filter(|customer| customer.tier.is_some() || !customer.cards.is_empty());
+        for merchant in plan.merchants.iter().chain(members.map(|customer| &customer.merchant_id)) {
             // Empty for one that does not exist.
             snapshot.configs.insert(merchant.clone(), self.configs.get(merchant).cloned().unwrap_or_default());
         }

@@ -359,6 +359,9 @@ fn a_state_that_is_not_the_row() {
     assert_eq!(fails(|state| state.profile.first_name = None), ["states"]);
     assert_eq!(fails(|state| state.profile.further = Some(Name::of("pt-BR"))), ["states"]);
     assert_eq!(fails(|state| state.accounts = Box::default()), ["states"]);
+    assert_eq!(fails(|state| state.stamps = Box::new([(Name::of("points"), 69)])), ["states"]);
+    assert_eq!(fails(|state| state.stamps = Box::new([(Name::of("points"), 70)])), [""; 0], "what the account has");
+    assert_eq!(fails(|state| state.stamps = Box::new([(Name::of("no card"), 1)])), ["states"]);
     assert_eq!(fails(|state| state.accounts[0].lots[0].expires_at = None), ["states"]);
     assert_eq!(fails(|state| state.profile.customer = Uuid::from_u128(5)), ["states"]);
     assert_eq!(failing(|facts| facts.lanes[0].states.truncate(1)), ["states"]);

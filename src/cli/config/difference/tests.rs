@@ -232,6 +232,47 @@ fn what_is_written_says_all_that_the_merchant_has() {
     assert_eq!(applied(&MerchantConfig::default(), &file), config);
 }
 
+/// Tiers come before what names them, and all else after the units.
+#[test]
+fn objects_are_compared_sent_and_written_as_units_are() {
+    let file = json!({
+        "merchant_id": "cafe",
+        "settings": { "base_tier_id": "tin" },
+        "units": [points(json!(180))],
+        "tiers": [{ "tier_id": "tin", "name": "Tin" }],
+        "cards": [{ "card_id": "coffee", "name": "Coffee", "stamps_required": 10 }],
+        "programmes": [{ "programme_id": "club", "name": "Club", "unit_id": "points", "tier_ids": ["tin"] }],
+    });
+    let found = against(&MerchantConfig::default(), &file).expect("it is right");
+    let objects: Vec<&str> = found.changes.iter().map(|change| change.object.as_str()).collect();
+    assert_eq!(objects, ["tier tin", "settings", "unit points", "card coffee", "programme club"]);
+    let config = applied(&MerchantConfig::default(), &file);
+    let text = written(&MerchantId::new("cafe"), &config, hours(0)).expect("it can be written");
+    let mut written: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(written["versions"]["cards"], json!({ "coffee": 1 }));
+    let found = against(&config, &written).expect("it is right");
+    assert!(found.changes.is_empty() && found.left_alone.is_empty(), "{found:?}");
+
+    written["cards"][0]["initial_stamps"] = json!(2);
+    let found = against(&config, &written).expect("it is right");
+    assert_eq!(found.changes[0].lines, ["card coffee.initial_stamps: 0 -> 2"]);
+    assert_eq!(found.changes[0].command["type"], "card");
+    let made = applied(&config, &written);
+    written["versions"]["cards"]["coffee"] = json!(1);
+    written["cards"][0]["initial_stamps"] = json!(3);
+    let conflicts: Vec<String> =
+        against(&made, &written).expect("it is right").changes.iter().filter_map(Change::conflict).collect();
+    assert_eq!(conflicts, ["card coffee: the file was made for version 1, and version 2 is in force now"]);
+
+    let found = against(&config, &json!({ "merchant_id": "cafe" })).expect("it is right");
+    let left = ["settings.base_tier_id", "unit points", "tier tin", "card coffee", "programme club"];
+    assert_eq!(found.left_alone, left);
+    let twice =
+        json!({ "merchant_id": "cafe", "tiers": [{ "tier_id": "a", "name": "A" }, { "tier_id": "a", "name": "B" }] });
+    let wrong = against(&config, &twice).expect_err("it is there twice");
+    assert!(wrong.to_string().contains("tiers[1].tier_id: a is there twice"), "{wrong}");
+}
+
 #[test]
 fn a_merchants_first_settings_need_no_fields() {
     let file = json!({ "merchant_id": "cafe", "settings": {} });
