@@ -2,6 +2,8 @@
 
 #[path = "store/fixtures.rs"]
 mod fixtures;
+#[path = "store/membership.rs"]
+mod membership;
 #[path = "store/parked.rs"]
 mod parked;
 
@@ -13,7 +15,6 @@ use loyalty_worker::batch::{BatchPlan, DueQuery, LaneState, RowChanges};
 use loyalty_worker::config::LaneRange;
 use loyalty_worker::domain::command::{CustomerRef, RefKind};
 use loyalty_worker::domain::customer::{Customer, IdentifierKind};
-use loyalty_worker::domain::objects::ObjectKind;
 use loyalty_worker::domain::{
     Account, CustomerChange, Effect, Entry, Frontier, Instant, Lot, LotId, LotShare, Remembered, TransactionId,
 };
@@ -115,7 +116,6 @@ async fn every_new_row_comes_back() {
         earned_orders: vec![(order("o1"), TransactionId(Uuid::from_u128(5)))],
         settings_versions: (1..=2).map(|version| (merchant("m"), settings_version(version))).collect(),
         unit_versions: (1..=2).map(|version| (merchant("m"), unit("points"), unit_version(version))).collect(),
-        object_versions: object_versions(),
         ..RowChanges::default()
     };
     let state = apply(&mut connection, &state, &rows).await;
@@ -140,10 +140,6 @@ async fn every_new_row_comes_back() {
     assert_eq!(config.units.len(), 1);
     let units: Vec<_> = rows.unit_versions.iter().map(|(_, _, version)| version.clone()).collect();
     assert_eq!(config.units[&unit("points")], units);
-    for (_, id, version) in &rows.object_versions {
-        let stored = config.object_versions(version.object.kind(), id);
-        assert_eq!(stored[usize::try_from(version.version).unwrap() - 1], *version);
-    }
     assert_eq!(snapshot.remembered.len(), rows.decisions.len());
     for new in &rows.decisions {
         let expected =
@@ -336,31 +332,6 @@ async fn what_is_due_comes_in_order_up_to_the_limit() {
         assert_eq!(snapshot.due, expected[..limit.min(3)]);
         assert!(snapshot.due.iter().all(|customer| snapshot.customers.contains_key(customer)));
     }
-}
-
-/// No command names the merchant of a customer whom time settles, and what is told of a member needs its configuration.
-#[tokio::test]
-async fn who_is_due_and_a_member_brings_the_merchants_configuration() {
-    let database = Database::new().await;
-    let (mut connection, state) = database.owner().await;
-    let due = |customer: Customer| {
-        let accounts = vec![account(customer.customer_id.0.as_u128(), "points", Some(at(10)), 1)];
-        changed(CustomerChange::Created, customer, accounts)
-    };
-    let rows = RowChanges {
-        customers: vec![due(bare_customer(1)), due(full_customer(2))],
-        object_versions: object_versions(),
-        ..RowChanges::default()
-    };
-    let state = apply(&mut connection, &state, &rows).await;
-    for (limit, merchants) in [(1, 0), (2, 1)] {
-        let query = DueQuery { until: at(30), limit, merchants: vec![merchant("m")] };
-        let snapshot = load(&mut connection, &state, &BatchPlan { due: Some(query), ..plan() }).await;
-        assert_eq!((snapshot.due.len(), snapshot.configs.len()), (limit, merchants), "{:?}", snapshot.due);
-    }
-    let known = connection.load_configs(&[merchant("m")]).await.unwrap();
-    assert_eq!(known[&merchant("m")].object_versions(ObjectKind::Tier, "the same id").len(), 2);
-    assert_eq!(connection.known_merchants().await.unwrap(), [merchant("m")]);
 }
 
 #[tokio::test]

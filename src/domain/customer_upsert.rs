@@ -19,7 +19,7 @@ use super::fields::{self, FieldCheck, is_key};
 use super::judge::{Accepted, Case, Touched, unknown_tier};
 use super::membership::{self, CustomerTier, Enrolment};
 use super::merchant_config::MOST_ID_CHARS;
-use super::{CustomerId, Effect, Entry, Fact, Instant, ProfileField, Rejection, RejectionCode, settle};
+use super::{CustomerId, Effect, Entry, Fact, Instant, ProfileField, Rejection, RejectionCode, profile, settle};
 
 /// One command may replace all of them.
 const MOST_KEYS: usize = 50;
@@ -408,7 +408,7 @@ fn create(
     let mut customer = proposal.applied(blank(book, case), Change::Update);
     customer.referrer_id = referrer;
     customer.cards.extend(card.map(|card| enrolment(case, card)));
-    let changed = given_fields(proposal.upsert, &customer);
+    let changed = profile::given(proposal.upsert, &customer);
     let id = customer.customer_id;
     for identifier in customer.identifiers() {
         book.give_identifier(identifier, id);
@@ -437,7 +437,7 @@ fn update(
     let Some(before) = book.customer(id).cloned() else { return (Effect::Unchanged, None) };
     let mut after = proposal.applied(before.clone(), change);
     after.cards.extend(card.map(|card| enrolment(case, card)));
-    let changed = differences(&before, &after);
+    let changed = profile::differences(&before, &after);
     if changed.is_empty() {
         return (Effect::Unchanged, None);
     }
@@ -472,31 +472,4 @@ fn update(
 
 fn identifier(case: &Case<'_>, kind: IdentifierKind, value: String) -> Identifier {
     Identifier { merchant_id: case.command.envelope.merchant_id.clone(), kind, value }
-}
-
-/// What a new customer was given, by their names: what may be empty, then the rest.
-fn given_fields(upsert: &CustomerUpsert, customer: &Customer) -> Vec<&'static str> {
-    let optional = ProfileField::ALL.iter().map(|field| (field.name(), field.is_set(customer)));
-    let rest = [
-        ("status", upsert.active.is_some()),
-        ("notify_email", upsert.notify_email.is_some()),
-        ("notify_phone", upsert.notify_phone.is_some()),
-        ("source_version", upsert.source_version.is_some()),
-        ("referrer_id", customer.referrer_id.is_some()),
-        ("cards", !customer.cards.is_empty()),
-    ];
-    optional.chain(rest).filter_map(|(field, sent)| sent.then_some(field)).collect()
-}
-
-fn differences(before: &Customer, after: &Customer) -> Vec<&'static str> {
-    let optional = ProfileField::ALL.iter().map(|field| (field.name(), !field.is_equal(before, after)));
-    let rest = [
-        ("status", before.status != after.status),
-        ("notify_email", before.notify_email != after.notify_email),
-        ("notify_phone", before.notify_phone != after.notify_phone),
-        ("source_version", before.source_version != after.source_version),
-        ("incomplete", before.incomplete != after.incomplete),
-        ("cards", before.cards != after.cards),
-    ];
-    optional.chain(rest).filter_map(|(field, differs)| differs.then_some(field)).collect()
 }

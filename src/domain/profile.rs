@@ -1,6 +1,7 @@
 //! What a customer's profile consists of, field by field: senders clear fields by their names, and merchants require them.
 
 use super::Customer;
+use super::command::CustomerUpsert;
 use super::words::words;
 
 words! {
@@ -89,6 +90,34 @@ impl ProfileField {
             ProfileField::TierId => one.tier == other.tier,
         }
     }
+}
+
+/// What a new customer was given, by their names: what may be empty, then the rest.
+pub(super) fn given(upsert: &CustomerUpsert, customer: &Customer) -> Vec<&'static str> {
+    let optional = ProfileField::ALL.iter().map(|field| (field.name(), field.is_set(customer)));
+    let rest = [
+        ("status", upsert.active.is_some()),
+        ("notify_email", upsert.notify_email.is_some()),
+        ("notify_phone", upsert.notify_phone.is_some()),
+        ("source_version", upsert.source_version.is_some()),
+        ("referrer_id", customer.referrer_id.is_some()),
+        ("cards", !customer.cards.is_empty()),
+    ];
+    optional.chain(rest).filter_map(|(field, sent)| sent.then_some(field)).collect()
+}
+
+/// What is another afterwards, in the same way.
+pub(super) fn differences(before: &Customer, after: &Customer) -> Vec<&'static str> {
+    let optional = ProfileField::ALL.iter().map(|field| (field.name(), !field.is_equal(before, after)));
+    let rest = [
+        ("status", before.status != after.status),
+        ("notify_email", before.notify_email != after.notify_email),
+        ("notify_phone", before.notify_phone != after.notify_phone),
+        ("source_version", before.source_version != after.source_version),
+        ("incomplete", before.incomplete != after.incomplete),
+        ("cards", before.cards != after.cards),
+    ];
+    optional.chain(rest).filter_map(|(field, differs)| differs.then_some(field)).collect()
 }
 
 /// A decimal number without a float: value / 10^scale.

@@ -208,6 +208,7 @@ fn entries_told(view: View<'_>, told: &mut [Told]) -> Check {
             let expected = match row.kind {
                 1 => "points.earned",
                 2 => "points.redeemed",
+                4 => "stamps.added",
                 _ => "points.expired",
             };
             if view.text(event.kind) != expected {

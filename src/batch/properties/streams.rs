@@ -8,22 +8,22 @@ use proptest::sample::select;
 
 use crate::domain::command::{
     Body, Command, Content, CreditAmount, CustomerRef, CustomerUpsert, DeadLetter, DeadLetterClass, Delivery, Envelope,
-    FieldProblem, Malformed, ObjectDefinition, RedeemAmount, RefKind, SettingsPatch, UnitDefinition, UpsertMode,
+    FieldProblem, Malformed, RedeemAmount, RefKind, SettingsPatch, UnitDefinition, UpsertMode,
 };
 use crate::domain::config::{
     KeyForm, MerchantStatus, OnMatch, PhoneFormat, Rounding, SettingsField, UnitKind, UnknownCustomer,
 };
 use crate::domain::customer::IdentifierKind;
 use crate::domain::membership::card_code;
-use crate::domain::objects::{Card, CardReward, CardStatus, Object, Programme, Tier};
 use crate::domain::tests::ledger;
 use crate::domain::{
     CommandTopic, CustomerId, IdempotencyKey, Instant, MerchantId, Position, ProfileField, Seed, UnitId,
 };
 
+use super::members::{self, object};
 use super::memory_lane::Cut;
 
-const START: i64 = 1_768_000_000;
+pub(super) const START: i64 = 1_768_000_000;
 const DAY: i64 = 86_400;
 
 /// One record before it has a position.
@@ -151,7 +151,7 @@ fn made_before(back: usize, deliveries: &[Delivery]) -> Option<CustomerId> {
 }
 
 impl Time {
-    fn from(self, now: Instant) -> Instant {
+    pub fn from(self, now: Instant) -> Instant {
         match self {
             Time::Ago(seconds) => now.saturating_add_seconds(-seconds),
             Time::Exactly(micros) => Instant::from_micros(micros),
@@ -183,14 +183,7 @@ pub(super) fn preamble() -> Vec<Draft> {
         let scheduled = UnitDefinition { effective_from: later(3), ..unit_definition("points", Some(2), 0, 2) };
         drafts.push(config(Body::Unit(Box::new(scheduled))));
         drafts.push(config(Body::Unit(Box::new(UnitDefinition { step: 2, ..unit_definition("apples", None, 20, 5) }))));
-        let objects = [
-            ("base", tier(0)),
-            ("vip", tier(5)),
-            ("coffee", card(2, CardStatus::Active)),
-            ("gone", card(0, CardStatus::Archived)),
-            ("club", programme("points", "base")),
-        ];
-        drafts.extend(objects.map(|(id, object)| config(defined(id, object))));
+        drafts.extend(members::preamble().map(config));
         for external_id in ["ada", "bob"] {
             let upsert = CustomerUpsert { external_id: Some(external_id.to_owned()), ..Default::default() };
             let what = send(None, Body::CustomerUpsert(Box::new(upsert)));
@@ -198,39 +191,6 @@ pub(super) fn preamble() -> Vec<Draft> {
         }
     }
     drafts
-}
-
-fn tier(rank: i32) -> Object {
-    Object::Tier(Tier { name: format!("of rank {rank}"), rank, benefits: BTreeMap::new() })
-}
-
-fn card(initial_stamps: i32, status: CardStatus) -> Object {
-    let reward = CardReward { reward_id: "cup".to_owned(), name: "Cup".to_owned(), stamps: 2 };
-    Object::Card(Card { name: "Card".to_owned(), stamps_required: 5, initial_stamps, rewards: vec![reward], status })
-}
-
-fn programme(unit: &str, tier: &str) -> Object {
-    let (name, unit_id) = ("Club".to_owned(), UnitId::new(unit));
-    Object::Programme(Programme { name, unit_id, tier_ids: vec![tier.to_owned()], is_active: true })
-}
-
-fn defined(id: &str, object: Object) -> Body {
-    Body::Object(Box::new(ObjectDefinition { effective_from: None, expected_version: None, id: id.to_owned(), object }))
-}
-
-/// Tiers, cards and programmes, some of which may not be.
-fn object() -> BoxedStrategy<Body> {
-    let from = weighted(0.5, time()).prop_map(|from| from.map(|it| it.from(Instant::from_micros(START * 1_000_000))));
-    let tiers = (select(&["base", "vip", "new", ""][..]), -1..4_i32).prop_map(|(id, rank)| (id, tier(rank)));
-    let cards = (select(&["coffee", "gone", "tea", "points"][..]), 0..7_i32, select(&CardStatus::ALL[..]))
-        .prop_map(|(id, initial, status)| (id, card(initial, status)));
-    let programmes = (select(&["club", "other"][..]), unit_id(), select(&["base", "vip", "none"][..]))
-        .prop_map(|(id, unit, tier)| (id, programme(unit.as_str(), tier)));
-    (from, weighted(0.2, 0..3_i64), prop_oneof![tiers, cards, programmes])
-        .prop_map(|(effective_from, expected_version, (id, object))| {
-            Body::Object(Box::new(ObjectDefinition { effective_from, expected_version, id: id.to_owned(), object }))
-        })
-        .boxed()
 }
 
 fn unit_definition(unit: &str, expiry_days: Option<i32>, min_held: i64, min_amount: i64) -> UnitDefinition {
@@ -347,7 +307,7 @@ fn email() -> impl Strategy<Value = String> {
     mostly(&["a@example.com", " A@Example.com", "b@example.com"], &["nonsense"])
 }
 
-fn mostly(common: &'static [&'static str], rare: &'static [&'static str]) -> impl Strategy<Value = String> {
+pub(super) fn mostly(common: &'static [&'static str], rare: &'static [&'static str]) -> impl Strategy<Value = String> {
     prop_oneof![15 => select(common), 1 => select(rare)].prop_map(str::to_owned)
 }
 
@@ -356,7 +316,7 @@ fn rare_time() -> impl Strategy<Value = Option<Time>> {
 }
 
 /// Mostly near, sometimes at the very ends.
-fn time() -> impl Strategy<Value = Time> {
+pub(super) fn time() -> impl Strategy<Value = Time> {
     let ends = [i64::MIN, i64::MAX, 0, Instant::EARLIEST.micros(), Instant::LATEST.micros()];
     prop_oneof![
         12 => (-400..10 * DAY).prop_map(Time::Ago),
@@ -366,7 +326,7 @@ fn time() -> impl Strategy<Value = Time> {
     ]
 }
 
-fn unit_id() -> impl Strategy<Value = UnitId> {
+pub(super) fn unit_id() -> impl Strategy<Value = UnitId> {
     prop_oneof![24 => Just("points"), 8 => Just("apples"), 1 => Just("pears"), 1 => Just("")].prop_map(UnitId::new)
 }
 
@@ -448,24 +408,16 @@ fn manner() -> impl Strategy<Value = CustomerUpsert> {
         5 => Just(BTreeMap::new()),
         2 => select(&["shop", "till"][..]).prop_flat_map(text).prop_map(|pair| BTreeMap::from([pair])),
     ];
-    let joins = (
-        weighted(0.2, mostly(&["base", "vip"], &["none", ""])),
-        weighted(0.3, mostly(&["coffee", "gone", "tea"], &["none"])),
-        weighted(0.1, mostly(&["01971e5c-0000-8000-8000-000000000000"], &["nobody"])),
-    );
     let said = (weighted(0.3, 0..4_i64), weighted(0.1, mostly(&["Ada L"], &[""])));
-    (mode, on_match, clear, metadata, said, joins).prop_map(
+    (mode, on_match, clear, metadata, said, members::joins()).prop_map(
         |(mode, on_match, clear, metadata, (source_version, name), joins)| CustomerUpsert {
-            tier_id: joins.0,
-            card_id: joins.1,
-            referral_code: joins.2,
             mode,
             on_match,
             clear,
             metadata,
             source_version,
             name,
-            ..CustomerUpsert::default()
+            ..joins
         },
     )
 }

@@ -1,0 +1,45 @@
+//! Tiers, cards and programmes as rows.
+
+use loyalty_worker::batch::{BatchPlan, DueQuery, RowChanges};
+use loyalty_worker::domain::CustomerChange;
+use loyalty_worker::domain::customer::Customer;
+
+use crate::fixtures::*;
+
+#[tokio::test]
+async fn every_object_comes_back() {
+    let database = Database::new().await;
+    let (mut connection, state) = database.owner().await;
+    let rows = RowChanges { object_versions: object_versions(), ..RowChanges::default() };
+    apply(&mut connection, &state, &rows).await;
+    let configs = connection.load_configs(&[merchant("m"), merchant("n")]).await.unwrap();
+    assert_eq!(configs.len(), 1);
+    let config = &configs[&merchant("m")];
+    for (_, id, version) in &rows.object_versions {
+        let stored = config.object_versions(version.object.kind(), id);
+        assert_eq!((stored.len(), &stored[usize::try_from(version.version).unwrap() - 1]), (2, version));
+    }
+    assert_eq!(connection.known_merchants().await.unwrap(), [merchant("m")]);
+}
+
+/// No command names the merchant of a customer whom time settles, and what is told of a member needs its configuration.
+#[tokio::test]
+async fn who_is_due_and_a_member_brings_the_merchants_configuration() {
+    let database = Database::new().await;
+    let (mut connection, state) = database.owner().await;
+    let due = |customer: Customer| {
+        let accounts = vec![account(customer.customer_id.0.as_u128(), "points", Some(at(10)), 1)];
+        changed(CustomerChange::Created, customer, accounts)
+    };
+    let rows = RowChanges {
+        customers: vec![due(bare_customer(1)), due(full_customer(2))],
+        object_versions: object_versions(),
+        ..RowChanges::default()
+    };
+    let state = apply(&mut connection, &state, &rows).await;
+    for (limit, merchants) in [(1, 0), (2, 1)] {
+        let query = DueQuery { until: at(30), limit, merchants: vec![merchant("m")] };
+        let snapshot = load(&mut connection, &state, &BatchPlan { due: Some(query), ..BatchPlan::default() }).await;
+        assert_eq!((snapshot.due.len(), snapshot.configs.len()), (limit, merchants), "{:?}", snapshot.due);
+    }
+}
