@@ -53,7 +53,7 @@ pub struct Command {
 impl Command {
     pub fn topic(&self) -> Topic {
         match self.body {
-            Body::Settings { .. } | Body::Unit { .. } => Topic::MerchantConfig,
+            Body::Settings { .. } | Body::Unit { .. } | Body::Card { .. } => Topic::MerchantConfig,
             Body::Upsert(_) => Topic::CustomerUpsert,
             Body::Credit { .. } => Topic::Credit,
             Body::Redeem { .. } => Topic::Redeem,
@@ -66,6 +66,7 @@ impl Command {
             _ if self.unknown_field => self.topic().suffix(),
             Body::Settings { .. } => "merchant-config.settings",
             Body::Unit { .. } => "merchant-config.unit",
+            Body::Card { .. } => "merchant-config.card",
             Body::Upsert(_) => "customer-upsert",
             Body::Credit { .. } => "credit.amount",
             Body::Redeem { .. } => "redeem.amount",
@@ -126,6 +127,11 @@ pub enum Body {
         effective_from: Option<Time>,
         rules: UnitRules,
     },
+    /// A stamp card, and what it welcomes with.
+    Card {
+        card: &'static str,
+        initial: i64,
+    },
     Upsert(Profile),
     Credit {
         unit: &'static str,
@@ -139,6 +145,9 @@ pub enum Body {
         order: Option<String>,
     },
 }
+
+/// That fill a card.
+pub const CARD_STAMPS: i64 = 10;
 
 /// What becomes of a command for somebody whom nobody knows, where it is not rejected at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,6 +175,8 @@ pub struct Profile {
     pub active: Option<bool>,
     pub notify_email: Option<bool>,
     pub notify_phone: Option<bool>,
+    /// A stamp card to enrol in.
+    pub card: Option<&'static str>,
 }
 
 /// How a record is written.
@@ -241,6 +252,31 @@ impl Record {
         match &self.content {
             Content::Command { command, .. } => &command.merchant,
             Content::Broken { merchant, .. } => merchant,
+        }
+    }
+}
+
+impl Body {
+    /// Of the form only: what names something that does not exist is judged later.
+    pub fn is_valid(&self) -> bool {
+        let amount_is_valid = |amount: i64| (1..=1_000_000_000_000).contains(&amount);
+        match self {
+            Body::Settings { time_zone, max_age_s, .. } => {
+                time_zone.is_none_or(|name| jiff::tz::TimeZone::get(name).is_ok())
+                    && max_age_s.is_none_or(|seconds| seconds > 0)
+            }
+            Body::Unit { scale, rules, .. } => {
+                (0..=6).contains(scale) && rules.expiry_days.is_none_or(|days| (1..=3650).contains(&days))
+            }
+            Body::Upsert(profile) => {
+                profile.identifiers[Identifier::Email as usize].as_ref().is_none_or(|email| email.contains('@'))
+                    && [&profile.first_name, &profile.last_name]
+                        .iter()
+                        .all(|name| name.as_ref().is_none_or(|n| n.len() <= 255))
+                    && profile.birth_date.as_ref().is_none_or(|date| date.parse::<jiff::civil::Date>().is_ok())
+            }
+            Body::Card { .. } => true,
+            Body::Credit { amount, .. } | Body::Redeem { amount, .. } => amount_is_valid(*amount),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::avro::Writer;
 use super::command::{
-    Body, Command, Content, Encoding, Flaw, Identifier, Record, Reference, Time, Topic, UnknownCustomer,
+    Body, CARD_STAMPS, Command, Content, Encoding, Flaw, Identifier, Record, Reference, Time, Topic, UnknownCustomer,
 };
 use super::murmur2::partition_of;
 use super::{MERCHANTS, json};
@@ -133,8 +133,8 @@ impl Encoder {
                     Some(UnknownCustomer::Enrol) => (Some(1), None),
                     Some(UnknownCustomer::Park { seconds }) => (Some(2), Some(*seconds)),
                 };
-                // preset to key_form; unknown_customer; park_s; nothing to clear; expected_version
-                out.nulls(11).option_long(word).option_long(park_s).long(0).nulls(1);
+                // preset to key_form; unknown_customer; park_s; nothing to clear; base_tier_id, wallet URLs; expected_version
+                out.nulls(11).option_long(word).option_long(park_s).long(0).nulls(3).nulls(1);
             }
             Body::Unit { unit, name, scale, effective_from, rules } => {
                 out.option_long(effective_from.map(|time| self.timeline.instant(time)));
@@ -142,6 +142,11 @@ impl Encoder {
                 out.option_long(rules.expiry_days.map(i64::from)).long(rules.min_held).long(rules.min_amount);
                 // description, points, currency, brand_id and value, floor, a step of 1, no attributes; no expected_version
                 out.nulls(1).long(0).nulls(3).long(0).long(1).long(0).option_long(None);
+            }
+            Body::Card { card, initial } => {
+                out.option_long(None); // effective_from
+                out.long(3).string(card).string(card).long(CARD_STAMPS).long(*initial);
+                out.long(0).long(0).option_long(None); // no rewards, active; no expected_version
             }
             Body::Upsert(profile) => {
                 for identifier in &profile.identifiers {
@@ -155,6 +160,8 @@ impl Encoder {
                 out.option_boolean(profile.notify_phone);
                 // upsert; on_match to brand_id; no metrics, metadata or clear; no source_version
                 out.long(0).nulls(6).long(0).long(0).long(0).option_long(None);
+                // no tier_id; no send_card_links; no referral_code
+                out.nulls(1).option_string(profile.card).boolean(false).nulls(1);
             }
             Body::Credit { unit, amount, order, expires_at } => {
                 out.long(0).string(unit).long(*amount).option_string(order.as_deref());

@@ -243,7 +243,7 @@ impl Generator {
             }
             Body::Credit { amount, .. } | Body::Redeem { amount, .. } => *amount += 1,
             Body::Upsert(profile) => profile.last_name = Some("Somebody Else".to_owned()),
-            Body::Settings { .. } | Body::Unit { .. } => other.source = Some("retry"),
+            Body::Settings { .. } | Body::Unit { .. } | Body::Card { .. } => other.source = Some("retry"),
         }
         self.emit(None, other);
     }

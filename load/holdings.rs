@@ -11,6 +11,7 @@ pub struct Customer {
     pub profile: Profile,
     /// A credit made it, and no upsert has come since.
     pub incomplete: bool,
+    pub cards: BTreeSet<&'static str>,
     pub accounts: BTreeMap<&'static str, Vec<Lot>>,
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::command::{Body, Command, Identifier, Reference, UnknownCustomer};
+use super::command::{Body, CARD_STAMPS, Command, Identifier, Reference, UnknownCustomer};
 use super::encode::Timeline;
 
 pub fn encode(command: &Command, timeline: &mut Timeline) -> String {
@@ -51,6 +51,13 @@ pub fn encode(command: &Command, timeline: &mut Timeline) -> String {
             put(&mut body, "min_held", Some(rules.min_held.into()));
             put(&mut body, "min_amount", Some(rules.min_amount.into()));
         }
+        Body::Card { card, initial } => {
+            put(&mut body, "type", Some("card".into()));
+            put(&mut body, "card_id", Some((*card).into()));
+            put(&mut body, "name", Some((*card).into()));
+            put(&mut body, "stamps_required", Some(CARD_STAMPS.into()));
+            put(&mut body, "initial_stamps", Some((*initial).into()));
+        }
         Body::Upsert(profile) => {
             for kind in Identifier::ALL {
                 put(&mut body, kind.name(), profile.identifiers[kind as usize].clone().map(Value::from));
@@ -61,6 +68,7 @@ pub fn encode(command: &Command, timeline: &mut Timeline) -> String {
             put(&mut body, "active", profile.active.map(Value::from));
             put(&mut body, "notify_email", profile.notify_email.map(Value::from));
             put(&mut body, "notify_phone", profile.notify_phone.map(Value::from));
+            put(&mut body, "card_id", profile.card.map(Value::from));
         }
         Body::Credit { unit, amount, order, expires_at } => {
             put(&mut body, "type", Some("amount".into()));

@@ -64,6 +64,8 @@ struct Merchant {
     settings: Option<Settings>,
     /// By when each comes into force.
     units: HashMap<&'static str, BTreeMap<i64, UnitVersion>>,
+    /// What each stamp card welcomes with.
+    cards: HashMap<&'static str, i64>,
     remembered: HashMap<String, (Command, &'static str, Verdict)>,
     customers: Vec<Customer>,
     identities: HashMap<(Identifier, String), usize>,
@@ -226,7 +228,7 @@ impl Model {
         if occurred_at < sent_at - max_age || occurred_at > sent_at + MAX_FUTURE {
             return "occurred_at_out_of_range";
         }
-        if command.unknown_field || !is_valid(&command.body) {
+        if command.unknown_field || !command.body.is_valid() {
             return "invalid_fields";
         }
         match &command.body {
@@ -236,6 +238,7 @@ impl Model {
             Body::Unit { unit, name, scale, rules, .. } => {
                 merchant.define_unit(unit, name, effective_from, *scale, *rules)
             }
+            Body::Card { card, initial } => merchant.define_card(card, *initial),
             Body::Upsert(profile) => merchant.upsert(command.customer.as_ref(), profile),
             Body::Credit { unit, amount, order, .. } => {
                 let Some(rules) = merchant.rules_at(unit, occurred_at) else { return "unknown_unit" };
@@ -381,6 +384,14 @@ impl Merchant {
         verdict
     }
 
+    fn define_card(&mut self, card: &'static str, initial: i64) -> Verdict {
+        match self.cards.insert(card, initial) {
+            None => "created",
+            Some(before) if before == initial => "unchanged",
+            Some(_) => "updated",
+        }
+    }
+
     fn rules_at(&self, unit: &str, at: i64) -> Option<UnitRules> {
         self.units.get(unit)?.range(..=at).next_back().map(|(_, version)| version.rules)
     }
@@ -425,9 +436,21 @@ impl Merchant {
         let (active, notify) = (Some(true), Some(false));
         let mut profile = Profile { active, notify_email: notify, notify_phone: notify, ..Profile::default() };
         profile.identifiers[kind as usize] = Some(value.clone());
-        self.customers.push(Customer { profile, incomplete: true, accounts: BTreeMap::new() });
+        self.customers.push(Customer { profile, incomplete: true, ..Customer::default() });
         self.identities.insert((kind, value), self.customers.len() - 1);
         self.customers.len() - 1
+    }
+
+    /// Whether the customer did not have the card yet. All cards of the week are there and stay open.
+    fn welcome(&mut self, index: usize, card: &'static str) -> bool {
+        let customer = &mut self.customers[index];
+        let is_new = customer.cards.insert(card);
+        let initial = self.cards.get(card).copied().unwrap_or_default();
+        if is_new && initial > 0 {
+            let lot = Lot { remaining: initial, issued_at: 0, expires_at: None };
+            customer.accounts.entry(card).or_default().push(lot);
+        }
+        is_new
     }
 
     fn upsert(&mut self, reference: Option<&Reference>, profile: &Profile) -> Verdict {
@@ -470,27 +493,8 @@ impl Merchant {
         customer.active = profile.active.or(customer.active).or(Some(true));
         customer.notify_email = profile.notify_email.or(customer.notify_email).or(Some(false));
         customer.notify_phone = profile.notify_phone.or(customer.notify_phone).or(Some(false));
-        if effect == "updated" && *customer == before && !was_incomplete { "unchanged" } else { effect }
-    }
-}
-
-/// Of the form only: what names something that does not exist is judged later.
-fn is_valid(body: &Body) -> bool {
-    let amount_is_valid = |amount: i64| (1..=1_000_000_000_000).contains(&amount);
-    match body {
-        Body::Settings { time_zone, max_age_s, .. } => {
-            time_zone.is_none_or(|name| TimeZone::get(name).is_ok()) && max_age_s.is_none_or(|seconds| seconds > 0)
-        }
-        Body::Unit { scale, rules, .. } => {
-            (0..=6).contains(scale) && rules.expiry_days.is_none_or(|days| (1..=3650).contains(&days))
-        }
-        Body::Upsert(profile) => {
-            profile.identifiers[Identifier::Email as usize].as_ref().is_none_or(|email| email.contains('@'))
-                && [&profile.first_name, &profile.last_name]
-                    .iter()
-                    .all(|name| name.as_ref().is_none_or(|n| n.len() <= 255))
-                && profile.birth_date.as_ref().is_none_or(|date| date.parse::<jiff::civil::Date>().is_ok())
-        }
-        Body::Credit { amount, .. } | Body::Redeem { amount, .. } => amount_is_valid(*amount),
+        let is_same = *customer == before;
+        let is_new = profile.card.is_some_and(|card| self.welcome(index, card));
+        if effect == "updated" && is_same && !was_incomplete && !is_new { "unchanged" } else { effect }
     }
 }

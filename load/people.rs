@@ -71,6 +71,7 @@ impl Person {
             active: (!self.active).then_some(false),
             notify_email: rng.permille(600).then_some(true),
             notify_phone: rng.permille(200).then_some(true),
+            card: None,
         };
         if rng.permille(500) {
             profile.birth_date =

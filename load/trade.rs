@@ -28,6 +28,11 @@ fn enrols(merchant: usize) -> bool {
     unknown_customer(merchant) == Some(UnknownCustomer::Enrol)
 }
 
+/// The stamp card of those merchants that have one.
+fn card(merchant: usize) -> Option<&'static str> {
+    matches!(merchant, 2 | 5).then_some("coffee")
+}
+
 impl Generator {
     /// The first wave: settings and units of all merchants. Nothing else is sent until they are in force.
     pub fn configure_merchants(&mut self) {
@@ -48,6 +53,9 @@ impl Generator {
             self.configure(merchant, unit("points", "Points", 0, points));
             let gift = UnitRules { expiry_days: None, min_held: 1_000, min_amount: 1 };
             self.configure(merchant, unit("gift", "Gift card", 2, gift));
+            if let Some(card) = card(merchant) {
+                self.configure(merchant, Body::Card { card, initial: 2 });
+            }
             if merchant < 2 {
                 let flash = UnitRules { expiry_days: Some(FLASH_DAYS), min_held: 0, min_amount: 1 };
                 self.configure(merchant, unit("flash", "Flash points", 0, flash));
@@ -90,10 +98,15 @@ impl Generator {
 
     pub fn enter(&mut self, merchant: usize, mut person: Person) {
         person.name_on(Topic::CustomerUpsert, self.wave);
-        let profile = person.sign_up(&mut self.rng);
+        let mut profile = person.sign_up(&mut self.rng);
+        profile.card = self.perhaps_a_card(merchant);
         self.people[merchant].push(person);
         let command = self.command(merchant, None, Body::Upsert(profile));
         self.emit(Some(merchant), command);
+    }
+
+    fn perhaps_a_card(&mut self, merchant: usize) -> Option<&'static str> {
+        card(merchant).filter(|_| self.rng.permille(400))
     }
 
     pub fn upsert(&mut self, merchant: usize) {
@@ -140,6 +153,7 @@ impl Generator {
                 reference = Some(person.reference(&mut self.rng));
             }
         }
+        profile.card = self.perhaps_a_card(merchant);
         let command = self.command(merchant, reference, Body::Upsert(profile));
         self.emit(Some(merchant), command);
     }

@@ -52,6 +52,7 @@ fn the_week_has_everything_in_it() {
         ("merchant-config.settings", "invalid_fields", false),
         ("merchant-config.unit", "created", false),
         ("merchant-config.unit", "protected_field", false),
+        ("merchant-config.card", "created", false),
         ("customer-upsert", "created", false),
         ("customer-upsert", "created", true),
         ("customer-upsert", "updated", false),
@@ -365,4 +366,20 @@ fn a_unit_of_earlier_goes_under_that_of_later() {
     assert_eq!(ledger.spend(10, "ada", 10), "below_minimum");
     assert_eq!(ledger.spend(11, "ada", 50), "applied");
     assert_eq!(ledger.spend(20, "ada", 50), "below_minimum");
+}
+
+#[test]
+fn a_card_welcomes_once() {
+    let mut ledger = Ledger::opened();
+    assert_eq!(ledger.put(1, None, Body::Card { card: "coffee", initial: 2 }), "created");
+    let join = |external_id: &str| {
+        let identifiers = [Some(external_id.to_owned()), None, None];
+        Body::Upsert(Profile { identifiers, card: Some("coffee"), ..Profile::default() })
+    };
+    assert_eq!(ledger.put(2, None, join("ada")), "created");
+    assert_eq!(ledger.put(3, None, join("ada")), "unchanged");
+    assert_eq!(ledger.sign_up(4, "bob", "+491511"), "created");
+    assert_eq!(ledger.put(5, None, join("bob")), "updated");
+    let counted = ledger.model.finish(60 * SECOND);
+    assert_eq!(counted.balances[&("m".to_owned(), "coffee".to_owned())], 4);
 }

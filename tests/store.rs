@@ -27,15 +27,8 @@ use uuid::Uuid;
 async fn migrations_are_applied_once() {
     let database = Database::empty().await;
     let store = &database.store;
-    let all = [
-        "0001_spine",
-        "0002_profiles",
-        "0003_replays",
-        "0004_enrolment",
-        "0005_growth",
-        "0006_parking",
-        "0007_membership",
-    ];
+    let all = "0001_spine 0002_profiles 0003_replays 0004_enrolment 0005_growth 0006_parking 0007_membership";
+    let all: Vec<&str> = all.split(' ').collect();
     assert_eq!(store.pending_migrations().await.unwrap(), all);
     let unmigrated = store.lane_connection().await.err().unwrap();
     assert_eq!(unmigrated.kind, StoreErrorKind::Fatal);

@@ -1,6 +1,6 @@
 //! What must hold of any stream of deliveries, however it is cut into batches.
 
-mod members;
+mod configuration;
 mod memory_lane;
 mod streams;
 

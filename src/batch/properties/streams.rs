@@ -10,9 +10,7 @@ use crate::domain::command::{
     Body, Command, Content, CreditAmount, CustomerRef, CustomerUpsert, DeadLetter, DeadLetterClass, Delivery, Envelope,
     FieldProblem, Malformed, RedeemAmount, RefKind, SettingsPatch, UnitDefinition, UpsertMode,
 };
-use crate::domain::config::{
-    KeyForm, MerchantStatus, OnMatch, PhoneFormat, Rounding, SettingsField, UnitKind, UnknownCustomer,
-};
+use crate::domain::config::{OnMatch, UnknownCustomer};
 use crate::domain::customer::IdentifierKind;
 use crate::domain::membership::card_code;
 use crate::domain::tests::ledger;
@@ -20,11 +18,11 @@ use crate::domain::{
     CommandTopic, CustomerId, IdempotencyKey, Instant, MerchantId, Position, ProfileField, Seed, UnitId,
 };
 
-use super::members::{self, object};
+use super::configuration::{self, object, settings, unit, unit_definition};
 use super::memory_lane::Cut;
 
 pub(super) const START: i64 = 1_768_000_000;
-const DAY: i64 = 86_400;
+pub(super) const DAY: i64 = 86_400;
 
 /// One record before it has a position.
 #[derive(Debug, Clone)]
@@ -183,7 +181,7 @@ pub(super) fn preamble() -> Vec<Draft> {
         let scheduled = UnitDefinition { effective_from: later(3), ..unit_definition("points", Some(2), 0, 2) };
         drafts.push(config(Body::Unit(Box::new(scheduled))));
         drafts.push(config(Body::Unit(Box::new(UnitDefinition { step: 2, ..unit_definition("apples", None, 20, 5) }))));
-        drafts.extend(members::preamble().map(config));
+        drafts.extend(configuration::preamble().map(config));
         for external_id in ["ada", "bob"] {
             let upsert = CustomerUpsert { external_id: Some(external_id.to_owned()), ..Default::default() };
             let what = send(None, Body::CustomerUpsert(Box::new(upsert)));
@@ -191,40 +189,6 @@ pub(super) fn preamble() -> Vec<Draft> {
         }
     }
     drafts
-}
-
-fn unit_definition(unit: &str, expiry_days: Option<i32>, min_held: i64, min_amount: i64) -> UnitDefinition {
-    UnitDefinition {
-        effective_from: None,
-        unit_id: UnitId::new(unit),
-        name: unit.to_owned(),
-        scale: 0,
-        expiry_days,
-        min_held,
-        min_amount,
-        ..bare_unit()
-    }
-}
-
-fn bare_unit() -> UnitDefinition {
-    UnitDefinition {
-        effective_from: None,
-        expected_version: None,
-        unit_id: UnitId::new("points"),
-        name: String::new(),
-        scale: 0,
-        expiry_days: None,
-        min_held: 0,
-        min_amount: 1,
-        description: None,
-        kind: UnitKind::Points,
-        currency: None,
-        brand_id: None,
-        value: None,
-        rounding: Rounding::Floor,
-        step: 1,
-        attributes: BTreeMap::new(),
-    }
 }
 
 /// Drafts of any kind. `configurable` are the merchants whose configuration may come at any place.
@@ -346,6 +310,19 @@ fn order() -> impl Strategy<Value = Option<String>> {
     ]
 }
 
+/// The tiers, cards and referrals that an upsert asks for.
+fn joins() -> impl Strategy<Value = CustomerUpsert> {
+    let tier = weighted(0.2, mostly(&["base", "vip"], &["none", ""]));
+    let card = weighted(0.3, mostly(&["coffee", "gone", "tea"], &["none"]));
+    let referral = weighted(0.1, mostly(&["01971e5c-0000-8000-8000-000000000000"], &["nobody"]));
+    (tier, card, referral).prop_map(|(tier_id, card_id, referral_code)| CustomerUpsert {
+        tier_id,
+        card_id,
+        referral_code,
+        ..CustomerUpsert::default()
+    })
+}
+
 fn credit() -> BoxedStrategy<Body> {
     // Few instants, so that lots of several units and customers expire together.
     let expires = prop_oneof![
@@ -409,7 +386,7 @@ fn manner() -> impl Strategy<Value = CustomerUpsert> {
         2 => select(&["shop", "till"][..]).prop_flat_map(text).prop_map(|pair| BTreeMap::from([pair])),
     ];
     let said = (weighted(0.3, 0..4_i64), weighted(0.1, mostly(&["Ada L"], &[""])));
-    (mode, on_match, clear, metadata, said, members::joins()).prop_map(
+    (mode, on_match, clear, metadata, said, joins()).prop_map(
         |(mode, on_match, clear, metadata, (source_version, name), joins)| CustomerUpsert {
             mode,
             on_match,
@@ -420,92 +397,6 @@ fn manner() -> impl Strategy<Value = CustomerUpsert> {
             ..joins
         },
     )
-}
-
-fn settings() -> BoxedStrategy<Body> {
-    use IdentifierKind::{Email, ExternalId, Phone};
-    let from = weighted(0.5, time());
-    let zone = prop::option::of(mostly(&["UTC", "Africa/Cairo", "Pacific/Kiritimati"], &["Berlin"]));
-    let orders = vec![vec![ExternalId, Phone, Email], vec![Phone], vec![Email, Phone]];
-    let match_by = prop_oneof![9 => select(orders), 1 => select(vec![vec![], vec![Phone, Phone]])];
-    let max_age_s = prop_oneof![6 => select(&[3600, 20 * DAY][..]), 1 => select(&[0, -1, i64::MIN, i64::MAX][..])];
-    (from, zone, prop::option::of(match_by), prop::option::of(max_age_s), customers_settings())
-        .prop_map(|(from, zone, match_by, max_age_s, rest)| {
-            let effective_from = from.map(|time| time.from(Instant::from_micros(START * 1_000_000)));
-            let time_zone = zone;
-            Body::Settings(Box::new(SettingsPatch { effective_from, time_zone, match_by, max_age_s, ..rest }))
-        })
-        .boxed()
-}
-
-fn customers_settings() -> impl Strategy<Value = SettingsPatch> {
-    let status = prop_oneof![
-        12 => Just(None),
-        2 => Just(Some(MerchantStatus::Active)),
-        1 => Just(Some(MerchantStatus::Suspended))
-    ];
-    let phone_format = prop_oneof![9 => Just(None), 2 => select(&PhoneFormat::ALL[..]).prop_map(Some)];
-    let required = select(&[ProfileField::ExternalId, ProfileField::FirstName][..]);
-    let required_fields = prop_oneof![
-        8 => Just(None),
-        2 => Just(Some(vec![])),
-        1 => required.prop_map(|field| Some(vec![field])),
-    ];
-    let flags = (weighted(0.2, any::<bool>()), weighted(0.2, any::<bool>()), weighted(0.2, 0..3_i64));
-    let on_match = weighted(0.1, select(&OnMatch::ALL[..]));
-    let key_form = weighted(0.05, select(&KeyForm::ALL[..]));
-    let unknown =
-        (weighted(0.3, select(&UnknownCustomer::ALL[..])), weighted(0.2, select(&[0, 30, 3600, 3 * DAY][..])));
-    let phone = (weighted(0.1, Just("+49301".to_owned())), prop::bool::weighted(0.1));
-    (status, phone_format, required_fields, flags, on_match, key_form, unknown, phone).prop_map(
-        |(status, phone_format, required_fields, flags, on_match, key_form, unknown, phone)| SettingsPatch {
-            status,
-            phone_format,
-            required_fields,
-            allow_no_identifier: flags.0,
-            profile_change_needs_active: flags.1,
-            expected_version: flags.2,
-            on_match,
-            key_form,
-            unknown_customer: unknown.0,
-            park_s: unknown.1,
-            phone: phone.0,
-            clear: if phone.1 { vec![SettingsField::Phone] } else { vec![] },
-            ..SettingsPatch::default()
-        },
-    )
-}
-
-fn unit() -> BoxedStrategy<Body> {
-    let from = weighted(0.5, time());
-    let ends = [Some(3650), Some(0), Some(i32::MIN), Some(i32::MAX)];
-    let expiry = prop_oneof![9 => select(&[None, Some(1), Some(2)][..]), 1 => select(ends.to_vec())];
-    let least = prop_oneof![12 => 1..20_i64, 1 => select(&[0, 1_000_000_000_000, -1, i64::MIN, i64::MAX][..])].boxed();
-    (
-        from,
-        unit_id(),
-        prop_oneof![8 => Just(0), 2 => Just(2), 1 => select(&[-1, i32::MAX][..])],
-        expiry,
-        least.clone(),
-        least,
-        select(&[1, 1, 1, 5][..]),
-    )
-        .prop_map(|(from, unit_id, scale, expiry_days, min_held, min_amount, step)| {
-            let effective_from = from.map(|time| time.from(Instant::from_micros(START * 1_000_000)));
-            let name = "Points".to_owned();
-            Body::Unit(Box::new(UnitDefinition {
-                effective_from,
-                unit_id,
-                name,
-                scale,
-                expiry_days,
-                min_held,
-                min_amount,
-                step,
-                ..bare_unit()
-            }))
-        })
-        .boxed()
 }
 
 fn malformed() -> Body {
