@@ -48,7 +48,7 @@ pub use time::Instant;
 pub const MAX_AMOUNT: i64 = 1_000_000_000_000;
 
 /// Raised whenever a change of the rules gives some command another outcome; the journal names it.
-pub const RULES_VERSION: i32 = 3;
+pub const RULES_VERSION: i32 = 4;
 
 #[cfg(test)]
 pub(crate) mod tests;

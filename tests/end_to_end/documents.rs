@@ -1,5 +1,5 @@
 //! What the documents teach: each example of docs/commands.md is sent as it stands there and answered as it stands there, nothing that a
-//! sender may say is left out, and the commands to type can be typed.
+//! sender may say is left out. The commands to type are run in [`crate::typed`].
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::support::Installation;
 use crate::support::published::{Published, Record};
-use crate::support::stack::{Stack, root};
+use crate::support::stack::root;
 use crate::support::topics::{ByHand, Position};
 
 const KINDS: [&str; 8] = [
@@ -24,7 +24,7 @@ const KINDS: [&str; 8] = [
 ];
 
 /// A line to send, and what is said of it: each the part that must be there.
-struct Example {
+pub struct Example {
     /// Where it stands, for who mends it.
     line: usize,
     topic: String,
@@ -35,6 +35,15 @@ struct Example {
     later: bool,
     events: Option<Value>,
     customer: Option<Value>,
+}
+
+impl Example {
+    /// As a line for `send`.
+    pub fn to_send(&self) -> String {
+        let mut line = self.command.clone();
+        line["topic"] = self.topic.as_str().into();
+        line.to_string()
+    }
 }
 
 #[test]
@@ -154,56 +163,22 @@ fn the_event_in_json_is_whole() {
     assert_eq!(shown.collect::<BTreeSet<_>>(), fields.collect::<BTreeSet<_>>());
 }
 
-/// Help is given only when everything before it on the command line is right.
-#[test]
-fn the_commands_to_type_can_be_typed() {
-    let mut paths: Vec<String> = fs::read_dir(root().join("docs"))
-        .expect("the folder exists")
-        .map(|entry| entry.expect("a folder entry").file_name().into_string().expect("UTF-8 names"))
-        .filter(|name| name.ends_with(".md"))
-        .map(|name| format!("docs/{name}"))
-        .collect();
-    paths.push("README.md".to_owned());
-    paths.sort();
-    let installation = Installation::bare(&Stack::shared(), "typed");
-    let mut typed = 0;
-    for path in paths {
-        let text = document(&path);
-        for block in blocks(&text).into_iter().filter(|block| block.language == "sh") {
-            for (number, line) in (block.line + 1..).zip(block.text.lines()) {
-                let words: Vec<&str> = line.split_whitespace().take_while(|word| !ends_a_command(word)).collect();
-                let Some((program, arguments)) = words.split_first() else { continue };
-                if *program == "loyalty-worker" || program.ends_with("/loyalty-worker") {
-                    let done = installation.call(&[arguments, &["--help"]].concat());
-                    assert_eq!(done.code, Some(0), "{path}:{number}: {line}\n{}", done.stderr);
-                    typed += 1;
-                }
-            }
-        }
-    }
-    assert!(typed > 10, "only {typed} commands were found");
-}
-
-fn ends_a_command(word: &str) -> bool {
-    word.starts_with(['#', '|', '>', '<', ';', '&'])
-}
-
 // ---- reading a document ----
 
-fn document(path: &str) -> String {
+pub fn document(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
 /// A fenced block.
-struct Block<'a> {
+pub struct Block<'a> {
     /// What stands behind the fence.
-    language: &'a str,
+    pub language: &'a str,
     /// The fence's.
-    line: usize,
-    text: String,
+    pub line: usize,
+    pub text: String,
 }
 
-fn blocks(document: &str) -> Vec<Block<'_>> {
+pub fn blocks(document: &str) -> Vec<Block<'_>> {
     let mut found = Vec::new();
     let mut open: Option<Block<'_>> = None;
     for (number, line) in (1..).zip(document.lines()) {
@@ -225,7 +200,7 @@ fn blocks(document: &str) -> Vec<Block<'_>> {
     found
 }
 
-fn examples() -> Vec<Example> {
+pub fn examples() -> Vec<Example> {
     let text = document("docs/commands.md");
     let mut found: Vec<Example> = Vec::new();
     for Block { language, line, text } in blocks(&text) {

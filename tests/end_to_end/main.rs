@@ -28,3 +28,4 @@ mod profiles;
 mod recover;
 mod resize;
 mod security;
+mod typed;

@@ -5,6 +5,8 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
+
 use super::database::Database;
 use super::process::Process;
 use super::stack::{Stack, root};
@@ -153,6 +155,17 @@ impl Installation {
         let mut process = self.start(arguments, environment);
         let status = process.await_end(PATIENCE);
         Done { code: status.code(), stdout: process.stdout.text(), stderr: process.stderr.text() }
+    }
+
+    /// A command that goes on until it is interrupted, which it is when it has said something of what is done meanwhile.
+    pub fn follow(&self, arguments: &[&str], mut act: impl FnMut()) {
+        let mut process = self.start(arguments, &[]);
+        super::eventually("a line", || {
+            act();
+            (process.stdout.count("") > 0).then_some(())
+        });
+        process.signal(Signal::SIGINT);
+        process.await_end(PATIENCE);
     }
 
     pub fn must(&self, arguments: &[&str]) -> String {
