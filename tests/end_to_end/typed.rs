@@ -73,7 +73,7 @@ fn every_command_of_the_documents_does_its_work() {
 
     let worker = installation.worker();
     worker.await_all_lanes();
-    files(&installation);
+    write_files(&installation);
     let letters = dead_letters(&installation);
     for mut line in beside {
         line.adapt(&[("3/17", &letters)]);
@@ -97,16 +97,20 @@ fn every_command_of_the_documents_does_its_work() {
     last.iter().for_each(|line| line.run(&installation));
 }
 
-/// The lines of the product's own commands, in the order of the documents.
-fn typed() -> Vec<Typed> {
+fn documents() -> Vec<String> {
     let names = fs::read_dir(root().join("docs")).expect("the folder exists");
     let names = names.map(|entry| entry.expect("a folder entry").file_name().into_string().expect("UTF-8 names"));
     let mut paths: Vec<String> =
         names.filter(|name| name.ends_with(".md")).map(|name| format!("docs/{name}")).collect();
     paths.sort();
     paths.insert(0, "README.md".to_owned());
+    paths
+}
+
+/// The lines of the product's own commands, in the order of the documents.
+fn typed() -> Vec<Typed> {
     let mut found = Vec::new();
-    for path in paths {
+    for path in documents() {
         for Block { line, text, .. } in blocks(&document(&path)).into_iter().filter(|block| block.language == "sh") {
             for (number, words) in (line + 1..).zip(text.lines()) {
                 found.extend(of_line(format!("{path}:{number}"), words));
@@ -128,12 +132,15 @@ fn of_line(place: String, line: &str) -> Option<Typed> {
     Some(Typed { place, arguments: arguments.iter().map(|word| (*word).to_owned()).collect(), into })
 }
 
-/// What the documents have their reader write.
-fn files(installation: &Installation) {
-    let readme = document("README.md");
-    let (_, first) = readme.split_once("cat > first.jsonl <<'END'\n").expect("the first commands");
-    let (first, _) = first.split_once("\nEND").expect("their end");
-    fs::write(installation.folder().join("first.jsonl"), first).expect("a file");
+/// What the documents have their reader write: `cat > FILE <<'END'`. And all examples.
+fn write_files(installation: &Installation) {
+    for path in documents() {
+        for part in document(&path).split("\ncat > ").skip(1) {
+            let (file, rest) = part.split_once(" <<'END'\n").unwrap_or_else(|| panic!("{path}: cat > {part:.60}"));
+            let (text, _) = rest.split_once("\nEND\n").unwrap_or_else(|| panic!("{path}: {file} has no end"));
+            fs::write(installation.folder().join(file), text).expect("a file");
+        }
+    }
     let lines: Vec<String> = examples().iter().map(crate::documents::Example::to_send).collect();
     fs::write(installation.folder().join("commands.jsonl"), lines.join("\n")).expect("a file");
 }
