@@ -1,5 +1,8 @@
 //! `kafka` against a real broker: `KAFKA_BOOTSTRAP` says where. Every test has topics and a group of its own.
 
+#[path = "kafka/ranges.rs"]
+mod ranges;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};

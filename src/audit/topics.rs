@@ -19,7 +19,7 @@ use super::since;
 use super::wire::Context;
 use crate::config::KafkaSettings;
 use crate::domain::{CommandTopic, Instant, Position};
-use crate::kafka::client::LoggedContext;
+use crate::kafka::client::{LoggedContext, is_passing};
 use crate::record::{OutTopic, TopicNames};
 
 /// How long the broker may take to answer, or to send the next record of a partition that has one.
@@ -325,7 +325,7 @@ fn read_partition(
                 heard = Clock::now();
             }
             Some(Err(KafkaError::PartitionEOF(_))) => break,
-            Some(Err(KafkaError::MessageConsumption(code))) if is_passing(code) => {}
+            Some(Err(error)) if is_passing(&error) => {}
             Some(Err(error)) => return Err(error.into()),
             None if heard.elapsed() > PATIENCE => {
                 return Err(AuditError::Stalled { topic: topic.to_owned(), partition });
@@ -335,10 +335,4 @@ fn read_partition(
     }
     consumer.unassign()?;
     Ok(extent)
-}
-
-/// Errors that librdkafka reports and then mends itself.
-fn is_passing(code: rdkafka::types::RDKafkaErrorCode) -> bool {
-    use rdkafka::types::RDKafkaErrorCode as Code;
-    matches!(code, Code::BrokerTransportFailure | Code::AllBrokersDown | Code::OperationTimedOut)
 }

@@ -10,7 +10,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::CliError;
 use crate::config::Settings;
-use crate::kafka::client::{LoggedContext, plain_consumer};
+use crate::kafka::client::{LoggedContext, is_passing, plain_consumer};
 
 /// How long the brokers may take to answer.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -87,6 +87,11 @@ impl TopicReader {
                     self.at_end.insert(partition);
                     if self.at_end.len() == self.partitions {
                         return Ok(Read::AtEnd);
+                    }
+                }
+                Some(Err(error)) if is_passing(&error) => {
+                    if left.is_zero() {
+                        return Ok(Read::Quiet);
                     }
                 }
                 Some(Err(error)) => return Err(failed("the topics", &error)),

@@ -37,6 +37,21 @@ pub fn check_passthrough(properties: &BTreeMap<String, String>) -> Result<(), St
     }
 }
 
+/// Whether librdkafka mends by itself what it reports: a connection that broke, also before the first broker was reached. Whoever reads goes
+/// on, for as long as there is patience.
+pub fn is_passing(error: &KafkaError) -> bool {
+    let code = error.rdkafka_error_code();
+    matches!(
+        code,
+        Some(
+            RDKafkaErrorCode::BrokerTransportFailure
+                | RDKafkaErrorCode::AllBrokersDown
+                | RDKafkaErrorCode::OperationTimedOut
+                | RDKafkaErrorCode::Resolve
+        )
+    )
+}
+
 /// An error in words. What librdkafka says of a property repeats its value, which may be a password.
 pub(super) fn describe(error: &KafkaError) -> String {
     match error {

@@ -1,13 +1,13 @@
 //! Reading a partition once more, forward and range by range, for replays.
 
-use std::time::Duration;
+use std::time::{Duration, Instant as Clock};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers};
 use rdkafka::{Message, Offset, TopicPartitionList};
 
-use super::client::{LoggedContext, plain_consumer};
+use super::client::{LoggedContext, is_passing, plain_consumer};
 use super::{FailureKind, KafkaFailure};
 use crate::config::KafkaSettings;
 use crate::domain::Instant;
@@ -112,18 +112,24 @@ impl RangeReader {
         if self.at_end {
             return Ok(None);
         }
-        match self.consumer.poll(PATIENCE) {
-            Some(Ok(fetched)) => Ok(Some(stored(&fetched))),
-            Some(Err(KafkaError::PartitionEOF(_))) => {
-                self.at_end = true;
-                Ok(None)
+        let deadline = Clock::now() + PATIENCE;
+        loop {
+            match self.consumer.poll(deadline.saturating_duration_since(Clock::now())) {
+                Some(Ok(fetched)) => return Ok(Some(stored(&fetched))),
+                Some(Err(KafkaError::PartitionEOF(_))) => {
+                    self.at_end = true;
+                    return Ok(None);
+                }
+                Some(Err(error)) if is_passing(&error) && Clock::now() < deadline => {}
+                Some(Err(error)) => return Err(KafkaFailure::of(format!("reading {}", self.name), &error)),
+                None => {
+                    return Err(KafkaFailure::new(
+                        FailureKind::Unavailable,
+                        format!("reading {}", self.name),
+                        "no answer from the brokers".to_owned(),
+                    ));
+                }
             }
-            Some(Err(error)) => Err(KafkaFailure::of(format!("reading {}", self.name), &error)),
-            None => Err(KafkaFailure::new(
-                FailureKind::Unavailable,
-                format!("reading {}", self.name),
-                "no answer from the brokers".to_owned(),
-            )),
         }
     }
 }
