@@ -51,6 +51,7 @@ fn the_examples_are_answered_as_they_say() {
     let installation = Installation::new("documents");
     let worker = installation.worker();
     let (topics, mut answers) = (installation.topics(), Published::answers(&installation));
+    let mut events = Published::of(&installation, &["events"]);
     let mut faults = Vec::new();
     let mut answered: Vec<(Example, Position, Value)> = Vec::new();
     let mut waiting = Vec::new();
@@ -60,6 +61,10 @@ fn the_examples_are_answered_as_they_say() {
             ByHand { key: Some(example.merchant.as_bytes()), value: Some(&value), headers: &[], partition: None };
         let position = topics.write(&example.topic, record);
         if example.later {
+            // Between topics no order is kept: sent at once, what it waits for could come before it.
+            events.await_record(&format!("line {}: that it waits", example.line), |record| {
+                record.json["type"] == "command.parked" && is_caused_by(record, &position, &installation.prefix)
+            });
             waiting.push((example, position));
             continue;
         }
