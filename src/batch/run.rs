@@ -180,7 +180,8 @@ fn close_book(mut book: Book, configs: &mut Configs, changes: &mut ChangeSet) {
     (rows.parked, rows.unparked) = book.parking.close();
     for id in book.changed {
         if let Some(CustomerRow { state, change: Some(change) }) = book.customers.remove(&id) {
-            let config = book.configs.get(&state.customer.merchant_id);
+            // Most are no members, and need no configuration.
+            let config = state.customer.is_member().then(|| book.configs.get(&state.customer.merchant_id)).flatten();
             let membership = config.and_then(|config| Membership::of(&state, config, changes.lane_time));
             rows.customers.push(ChangedCustomer { state, change, membership });
         }

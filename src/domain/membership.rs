@@ -62,7 +62,7 @@ impl Membership {
     /// As the merchant's configuration has it at an instant; `None` for a customer without a tier and without cards.
     pub fn of(state: &CustomerState, config: &MerchantConfig, at: Instant) -> Option<Box<Membership>> {
         let CustomerState { customer, accounts } = state;
-        if customer.tier.is_none() && customer.cards.is_empty() {
+        if !customer.is_member() {
             return None;
         }
         let settings = config.settings_at(at).map(|version| &*version.settings);
@@ -180,6 +180,11 @@ fn digit_of(byte: u8) -> Option<u8> {
 }
 
 impl Customer {
+    /// Whether there is anything to tell of it, for which the merchant's configuration is needed.
+    pub fn is_member(&self) -> bool {
+        self.tier.is_some() || !self.cards.is_empty()
+    }
+
     /// The place of a card among the customer's.
     pub fn card_place(&self, card_id: &str) -> Option<usize> {
         self.cards.iter().position(|enrolment| enrolment.card_id == card_id)

@@ -21,7 +21,7 @@ use super::statements::Statements;
 use super::{LaneConnection, StoreError, StoreErrorKind};
 use crate::batch::{BatchPlan, DueQuery, EarnedOrder, LaneState, MOST_PARKED, Snapshot};
 use crate::domain::config::{MerchantConfig, SettingsVersion, UnitVersion};
-use crate::domain::customer::{Customer, Identifier, IdentifierKind};
+use crate::domain::customer::{Identifier, IdentifierKind};
 use crate::domain::objects::ObjectVersion;
 use crate::domain::{
     CustomerId, CustomerState, Decision, Entry, IdMap, KeyHash, MerchantId, Parked, Remembered, TransactionId, UnitId,
@@ -90,8 +90,7 @@ impl LaneConnection {
         );
         let due_customers = due_customers?;
         // What is told of a member needs the merchant's configuration, and time alone names no merchant.
-        let is_member = |customer: &&Customer| customer.tier.is_some() || !customer.cards.is_empty();
-        let members = due_customers.iter().map(|(_, state)| &state.customer).filter(is_member);
+        let members = due_customers.iter().map(|(_, state)| &state.customer).filter(|customer| customer.is_member());
         let merchants: BTreeSet<MerchantId> = members.map(|customer| customer.merchant_id.clone()).collect();
         let merchants: Vec<MerchantId> = merchants.into_iter().filter(|it| !configs.contains_key(it)).collect();
         configs.extend(self.load_configs(&merchants).await?);

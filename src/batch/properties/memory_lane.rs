@@ -109,8 +109,7 @@ impl MemoryLane {
         self.lane_time = changes.lane_time;
         for ChangedCustomer { state, change, membership } in &changes.rows.customers {
             let customer = &state.customer;
-            let is_member = customer.tier.is_some() || !customer.cards.is_empty();
-            assert_eq!(membership.is_some(), is_member, "what is told of a member: {customer:?}");
+            assert_eq!(membership.is_some(), customer.is_member(), "what is told of a member: {customer:?}");
             let told = membership.as_ref().map_or(0, |membership| membership.cards.len());
             assert_eq!(told, customer.cards.len(), "every card is told of: {customer:?}");
             assert!(state.accounts.is_sorted_by_key(|account| &account.unit_id), "accounts have one order");
@@ -152,7 +151,7 @@ impl Rows {
             }
         }
         let due = snapshot.due.iter().map(|id| &self.customers[id].customer);
-        let members = due.filter(|customer| customer.tier.is_some() || !customer.cards.is_empty());
+        let members = due.filter(|customer| customer.is_member());
         for merchant in plan.merchants.iter().chain(members.map(|customer| &customer.merchant_id)) {
             // Empty for one that does not exist.
             snapshot.configs.insert(merchant.clone(), self.configs.get(merchant).cloned().unwrap_or_default());
