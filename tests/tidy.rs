@@ -187,3 +187,23 @@ fn every_schema_and_migration_is_built_in() {
     }
     assert_none(faults);
 }
+
+/// A Kubernetes job can't be changed: under the name of the version before, the next one's would be refused.
+#[test]
+fn what_is_deployed_is_this_version() {
+    let version = env!("CARGO_PKG_VERSION");
+    let path = "deploy/kubernetes/loyalty-worker.yaml";
+    let text = fs::read_to_string(root().join(path)).expect("a manifest");
+    let ends = [
+        ("image: ", format!(":{version}")),
+        ("name: loyalty-worker-set-up-", format!("-{}", version.replace('.', "-"))),
+    ];
+    let mut faults = Vec::new();
+    for (what, end) in ends {
+        let lines: Vec<&str> = text.lines().filter(|line| line.contains(what)).collect();
+        assert!(!lines.is_empty(), "{path} has no line with {what}");
+        let others = lines.into_iter().filter(|line| !line.ends_with(&end));
+        faults.extend(others.map(|line| format!("{path}: not of version {version}: {}", line.trim())));
+    }
+    assert_none(faults);
+}

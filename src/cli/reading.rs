@@ -89,11 +89,7 @@ impl TopicReader {
                         return Ok(Read::AtEnd);
                     }
                 }
-                Some(Err(error)) if is_passing(&error) => {
-                    if left.is_zero() {
-                        return Ok(Read::Quiet);
-                    }
-                }
+                Some(Err(error)) if is_passing(&error) => {}
                 Some(Err(error)) => return Err(failed("the topics", &error)),
                 None if left.is_zero() => return Ok(Read::Quiet),
                 None => {}
