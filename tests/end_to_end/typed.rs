@@ -1,5 +1,5 @@
 //! Every command of the product that the documents show, run as it stands there, in one installation: first what sets it up, then what is
-//! typed beside a worker, last what wants the workers stopped. Each must end well.
+//! typed beside a worker, last what wants the workers stopped. Each must end well. What is typed to others asks them the same.
 
 use std::fs;
 
@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use crate::documents::{Block, blocks, document, examples};
 use crate::load::murmur2::partition_of;
 use crate::support::Installation;
-use crate::support::stack::{Stack, root};
+use crate::support::stack::{Stack, log_dirs, root};
 use crate::support::topics::ByHand;
+use crate::support::worker::Worker;
 
 /// As the documents have it.
 const LANES: i32 = 8;
@@ -93,8 +94,41 @@ fn every_command_of_the_documents_does_its_work() {
     }
     let (status, body) = worker.ready();
     assert_eq!(status, 200, "{body}");
+    others(&installation, &worker);
     worker.finish();
     last.iter().for_each(|line| line.run(&installation));
+}
+
+/// What the documents ask a worker's HTTP, Postgres and Kafka, without the programs that they do it by: not every machine has them.
+fn others(installation: &Installation, worker: &Worker) {
+    let mut asked = [0; 3];
+    for (place, line) in lines() {
+        match line.split_whitespace().next() {
+            Some("curl") => {
+                asked[0] += 1;
+                let (_, path) = line.split_once(" localhost:9464").unwrap_or_else(|| panic!("{place}: {line}"));
+                let (status, body) = worker.get_json(path.split_whitespace().next().unwrap_or_default());
+                assert!(status == 200 && body.is_object(), "{place}: {status} {body}");
+            }
+            Some("psql") => {
+                asked[1] += 1;
+                let query = line.split_once(" -c \"").and_then(|(_, rest)| rest.strip_suffix('"'));
+                let query = query.unwrap_or_else(|| panic!("{place}: {line}"));
+                assert!(!installation.database().rows(query).is_empty(), "{place}: no rows");
+            }
+            Some("kafka-log-dirs.sh") => {
+                asked[2] += 1;
+                let arguments = line.split_whitespace().skip(1).map(|word| match word {
+                    "\"$LOYALTY_KAFKA__BOOTSTRAP_SERVERS\"" => &installation.stack.bootstrap,
+                    other => other,
+                });
+                let printed = log_dirs(&arguments.collect::<Vec<_>>());
+                assert!(printed.contains(&format!("{}results-0", installation.prefix)), "{place}: {printed}");
+            }
+            _ => {}
+        }
+    }
+    assert!(asked.iter().all(|times| *times > 0), "{asked:?}");
 }
 
 fn documents() -> Vec<String> {
@@ -107,14 +141,18 @@ fn documents() -> Vec<String> {
     paths
 }
 
-/// The lines of the product's own commands, in the order of the documents.
+/// The product's own commands, in the order of the documents.
 fn typed() -> Vec<Typed> {
+    lines().into_iter().filter_map(|(place, line)| of_line(place, &line)).collect()
+}
+
+/// All that is to be typed, and where it stands.
+fn lines() -> Vec<(String, String)> {
     let mut found = Vec::new();
     for path in documents() {
         for Block { line, text, .. } in blocks(&document(&path)).into_iter().filter(|block| block.language == "sh") {
-            for (number, words) in (line + 1..).zip(text.lines()) {
-                found.extend(of_line(format!("{path}:{number}"), words));
-            }
+            let numbered = (line + 1..).zip(text.lines());
+            found.extend(numbered.map(|(number, line)| (format!("{path}:{number}"), line.to_owned())));
         }
     }
     found

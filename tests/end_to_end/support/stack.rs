@@ -40,6 +40,13 @@ impl Stack {
     }
 }
 
+/// What Kafka's kafka-log-dirs.sh prints.
+pub fn log_dirs(arguments: &[&str]) -> String {
+    let done = Command::new(script_path()).arg("log-dirs").args(arguments).output().expect("deploy/local/stack");
+    assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8_lossy(&done.stdout).into_owned()
+}
+
 /// What a secured stack has beside the addresses of every stack, which are its administrator's.
 #[derive(Debug, Clone)]
 pub struct Secured {

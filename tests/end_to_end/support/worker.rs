@@ -123,7 +123,7 @@ impl Worker {
         value.unwrap_or_else(|| panic!("there is no {series} in\n{text}"))
     }
 
-    fn get_json(&self, path: &str) -> (u16, Value) {
+    pub fn get_json(&self, path: &str) -> (u16, Value) {
         let (status, text) = self.get(path);
         (status, serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path} answers {text:?}: {error}")))
     }
