@@ -90,6 +90,8 @@ impl<'a> OutboundHeader<'a> {
 pub struct OutboundRecords {
     bytes: Vec<u8>,
     counts: [usize; OutTopic::ALL.len()],
+    /// Where each topic's first record begins.
+    firsts: [Option<usize>; OutTopic::ALL.len()],
 }
 
 impl OutboundRecords {
@@ -99,7 +101,7 @@ impl OutboundRecords {
     }
 
     pub fn push(&mut self, record: &OutboundRecord<'_>) {
-        self.counts[record.topic as usize] += 1;
+        self.count_in(record.topic, self.bytes.len());
         let bytes = std::mem::take(&mut self.bytes);
         self.bytes = postcard::to_extend(record, bytes)
             .expect("slices and their fields have known lengths, so postcard can't fail");
@@ -107,14 +109,19 @@ impl OutboundRecords {
 
     /// Reads what [`OutboundRecords::as_bytes`] gave. An error tells what is damaged.
     pub fn from_bytes(bytes: Vec<u8>) -> Result<OutboundRecords, postcard::Error> {
-        let mut counts = [0; OutTopic::ALL.len()];
+        let mut records = OutboundRecords::default();
         let mut rest = bytes.as_slice();
         while !rest.is_empty() {
             let (record, after) = postcard::take_from_bytes::<OutboundRecord>(rest)?;
-            counts[record.topic as usize] += 1;
+            records.count_in(record.topic, bytes.len() - rest.len());
             rest = after;
         }
-        Ok(OutboundRecords { bytes, counts })
+        Ok(OutboundRecords { bytes, ..records })
+    }
+
+    fn count_in(&mut self, topic: OutTopic, begins: usize) {
+        self.counts[topic as usize] += 1;
+        self.firsts[topic as usize].get_or_insert(begins);
     }
 
     pub fn as_bytes(&self) -> &[u8] {
@@ -122,7 +129,16 @@ impl OutboundRecords {
     }
 
     pub fn iter(&self) -> impl Iterator<Item = OutboundRecord<'_>> {
-        let mut rest = self.bytes.as_slice();
+        self.from(0)
+    }
+
+    /// A topic's first record.
+    pub fn first(&self, topic: OutTopic) -> Option<OutboundRecord<'_>> {
+        self.from(self.firsts[topic as usize]?).next()
+    }
+
+    fn from(&self, begins: usize) -> impl Iterator<Item = OutboundRecord<'_>> {
+        let mut rest = &self.bytes[begins..];
         std::iter::from_fn(move || {
             if rest.is_empty() {
                 return None;

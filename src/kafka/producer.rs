@@ -1,4 +1,4 @@
-//! The calls of a transactional producer, each with what its errors mean. Blocking; used by the publisher's thread only.
+//! The calls of a transactional producer, each with what its errors mean. Blocking; used by the publisher's threads only.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
