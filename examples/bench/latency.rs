@@ -31,6 +31,7 @@ impl Latency {
 
 /// Sends so many commands, each when the one before it has been answered. A worker must be running.
 pub fn alone(scene: &mut Scene, market: Market, commands: u64) -> Result<Latency, Failure> {
+    let mut sender = scene.prompt_sender()?;
     let mut trade = Trade::new(market);
     let mut micros = Vec::new();
     for _ in 0..commands {
@@ -38,7 +39,7 @@ pub fn alone(scene: &mut Scene, market: Market, commands: u64) -> Result<Latency
         let record = trade.next_record();
         let Content::Command { command, .. } = &record.content else { continue };
         let sent = Instant::now();
-        scene.sender.send(&record)?;
+        sender.send(&record)?;
         loop {
             if let Some(Ok(message)) = scene.results.poll(Duration::from_millis(50))
                 && let Some(result) = message.payload().and_then(AnsweredResult::read)
@@ -55,16 +56,34 @@ pub fn alone(scene: &mut Scene, market: Market, commands: u64) -> Result<Latency
     Ok(Latency::of(micros))
 }
 
-/// What is due is sent so often: Java's producers gather for as long by default. A request for each command would take the machine
-/// that is measured.
-const LINGER: Duration = Duration::from_millis(5);
+/// The greatest load that lasts: so many commands per second are sent evenly, and are answered meanwhile. A worker must be running.
+pub fn greatest_load(scene: &mut Scene, market: Market, settling: Duration, lasting: Duration) -> Result<f64, Failure> {
+    let mut rate = answered_in_bursts(scene, market, settling, lasting)?;
+    loop {
+        let OpenLoop { keeps_up, answered, .. } = open_loop(scene, market, rate, settling, lasting)?;
+        if keeps_up {
+            return Ok(rate);
+        }
+        rate = LESS * rate.min(answered);
+    }
+}
 
-/// So many commands wait for their results while the greatest load is sought: several batches for each of two lanes.
+/// Than what was answered of a load that was too great.
+const LESS: f64 = 0.95;
+
+/// A load that lasts leaves no more unanswered than is answered in this time.
+const IN_TIME: Duration = Duration::from_secs(1);
+
+/// So many commands wait for their results, several batches for each of two lanes, and each result that comes lets another be sent. What
+/// comes in bursts, and is sent in bursts, is cheaper for all parts than an even stream.
 const WINDOW: u64 = 16_000;
 
-/// How many commands per second are answered while they are being sent as well, which takes its part of the machine: the greatest load
-/// that could last. A worker must be running.
-pub fn greatest_load(scene: &mut Scene, market: Market, settling: Duration, lasting: Duration) -> Result<f64, Failure> {
+fn answered_in_bursts(
+    scene: &mut Scene,
+    market: Market,
+    settling: Duration,
+    lasting: Duration,
+) -> Result<f64, Failure> {
     let mut trade = Trade::new(market);
     let (mut sent, mut answered, mut settled) = (0, 0, None);
     let begun = Instant::now();
@@ -93,6 +112,15 @@ fn check_patience(begun: Instant, planned: Duration, answered: u64, sent: u64) -
     Ok(())
 }
 
+/// What came of commands that were sent evenly.
+pub struct OpenLoop {
+    pub latency: Latency,
+    /// When the last was sent, no more was unanswered than comes [`IN_TIME`].
+    pub keeps_up: bool,
+    /// Per second, while they were sent.
+    pub answered: f64,
+}
+
 /// Sends `per_second` commands for so long; those of the first `settling` do not count. A worker must be running.
 pub fn open_loop(
     scene: &mut Scene,
@@ -100,21 +128,25 @@ pub fn open_loop(
     per_second: f64,
     settling: Duration,
     lasting: Duration,
-) -> Result<Latency, Failure> {
+) -> Result<OpenLoop, Failure> {
     let mut trade = Trade::new(market);
     let commands = (per_second * (settling + lasting).as_secs_f64()) as u64;
     let due = |number: u64| Duration::from_secs_f64(number as f64 / per_second);
     let mut micros = Vec::new();
     let (mut sent, mut answered) = (0, 0);
+    let (mut answered_meanwhile, mut settled) = (0, (0, Duration::ZERO));
     let begun = Instant::now();
-    let mut next_sending = Duration::ZERO;
     while answered < commands {
-        if begun.elapsed() >= next_sending {
-            next_sending = begun.elapsed() + LINGER;
-            while sent < commands && begun.elapsed() >= due(sent) {
-                scene.sender.send(&trade.next_record())?;
-                sent += 1;
-            }
+        if settled.1 < settling {
+            settled = (answered, begun.elapsed());
+        }
+        let was_sending = sent < commands;
+        while sent < commands && begun.elapsed() >= due(sent) {
+            scene.sender.send(&trade.next_record())?;
+            sent += 1;
+        }
+        if was_sending && sent == commands {
+            answered_meanwhile = answered;
         }
         // Briefly, so that none is sent late for having waited here; the client counts in milliseconds and would spin for less than one.
         match scene.results.poll(Duration::from_millis(1)) {
@@ -134,5 +166,12 @@ pub fn open_loop(
             }
         }
     }
-    Ok(Latency::of(micros))
+    let (settled_with, settled) = settled;
+    let answered_per_second = (answered_meanwhile - settled_with) as f64 / (settling + lasting - settled).as_secs_f64();
+    let unanswered = (commands - answered_meanwhile) as f64;
+    Ok(OpenLoop {
+        latency: Latency::of(micros),
+        keeps_up: unanswered < per_second * IN_TIME.as_secs_f64(),
+        answered: answered_per_second,
+    })
 }

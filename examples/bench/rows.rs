@@ -22,6 +22,8 @@ const WARM_UP: u64 = 400_000;
 /// Of each peer that would take hours for a backlog.
 const PEER_WARM_UP: Duration = Duration::from_secs(5);
 const PEER_MEASURED: Duration = Duration::from_secs(30);
+const SEARCH_SETTLES: Duration = Duration::from_secs(3);
+const SEARCH_LASTS: Duration = Duration::from_secs(9);
 const LATENCY_SETTLES: Duration = Duration::from_secs(5);
 const LATENCY_LASTS: Duration = Duration::from_secs(20);
 /// Of backlogs that are before a worker whose memory is looked at.
@@ -174,12 +176,12 @@ impl<'a> Bench<'a> {
         // What the first commands wait for is the worker's start.
         latency::alone(&mut scene, market, self.options.alone / 10)?;
         note(report, "one at a time", latency::alone(&mut scene, market, self.options.alone)?);
-        let greatest = latency::greatest_load(&mut scene, market, LATENCY_SETTLES, LATENCY_LASTS)?;
+        let greatest = latency::greatest_load(&mut scene, market, SEARCH_SETTLES, SEARCH_LASTS)?;
         report.note(report::GREATEST_LOAD, Unit::PerSecond, greatest);
         for percent in [20, 80] {
             let rate = greatest * f64::from(percent) / 100.0;
-            let latency = latency::open_loop(&mut scene, market, rate, LATENCY_SETTLES, LATENCY_LASTS)?;
-            note(report, &format!("at {percent} % load"), latency);
+            let open_loop = latency::open_loop(&mut scene, market, rate, LATENCY_SETTLES, LATENCY_LASTS)?;
+            note(report, &format!("at {percent} % load"), open_loop.latency);
         }
         scene::stop_worker(worker)?;
         scene.clear()

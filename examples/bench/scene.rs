@@ -12,7 +12,7 @@ use crate::backlog::PATIENCE;
 use crate::fill::{self, Fill};
 use crate::load::command::{Body, Command, Content, Encoding, Record, UnitRules};
 use crate::load::encode::{Encoder, Timeline};
-use crate::load::send::Sender;
+use crate::load::send::{Manner, Sender};
 use crate::load::track::Tracker;
 use crate::load::{MERCHANTS, now_micros, observe, registry};
 use crate::support::Failure;
@@ -25,6 +25,7 @@ use crate::topics;
 pub struct Scene {
     pub installation: Installation,
     pub lanes: i32,
+    /// As senders commonly are.
     pub sender: Sender,
     /// Of the results that come from now on.
     pub results: BaseConsumer,
@@ -116,12 +117,7 @@ pub fn set(stack: &Stack, worker: &Path, name: &str, base: &Base, lanes: i32) ->
 
     let prefix = installation.topic_prefix.as_str();
     let results = observe::consumer(&stack.bootstrap, prefix, &["results"], lanes, Offset::Beginning)?;
-    let encoder = Encoder {
-        schema_ids: registry::schema_ids(&stack.registry_url, prefix)?,
-        lanes,
-        timeline: Timeline::new(now_micros()),
-    };
-    let mut sender = Sender::new(&stack.bootstrap, prefix, encoder, Arc::new(Tracker::default()))?;
+    let mut sender = sender(&installation, lanes, Manner::Gathering)?;
     let configurations = if is_configured { Vec::new() } else { configurations() };
     for record in &configurations {
         sender.send(record)?;
@@ -136,6 +132,16 @@ pub fn set(stack: &Stack, worker: &Path, name: &str, base: &Base, lanes: i32) ->
     Ok(scene)
 }
 
+fn sender(installation: &Installation, lanes: i32, manner: Manner) -> Result<Sender, Failure> {
+    let (stack, prefix) = (&installation.stack, installation.topic_prefix.as_str());
+    let encoder = Encoder {
+        schema_ids: registry::schema_ids(&stack.registry_url, prefix)?,
+        lanes,
+        timeline: Timeline::new(now_micros()),
+    };
+    Sender::new(&stack.bootstrap, prefix, encoder, Arc::new(Tracker::default()), manner)
+}
+
 /// By SIGTERM.
 pub fn stop_worker(worker: Worker) -> Result<(), Failure> {
     let (status, _) = worker.terminate(Duration::from_secs(10))?;
@@ -148,6 +154,11 @@ pub fn stop_worker(worker: Worker) -> Result<(), Failure> {
 impl Scene {
     pub fn start_worker(&self) -> Result<Worker, Failure> {
         Worker::start(&self.installation, &format!("{}worker", self.installation.topic_prefix))
+    }
+
+    /// One that sends each command at once: where one is under way at a time, any other would seem slow itself.
+    pub fn prompt_sender(&self) -> Result<Sender, Failure> {
+        sender(&self.installation, self.lanes, Manner::Prompt)
     }
 
     /// Removes its database, if that is a copy, and its topics.

@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::load::encode::{Encoder, Timeline};
 use crate::load::generate::Week;
 use crate::load::observe::Observer;
-use crate::load::send::Sender;
+use crate::load::send::{Manner, Sender};
 use crate::load::track::Tracker;
 use crate::load::{now_micros, registry};
 use crate::support::installation::Installation;
@@ -54,7 +54,7 @@ pub fn run(installation: &Installation, week: &Arc<Week>) -> Result<Ran, Failure
         lanes: week.plan.lanes,
         timeline: Timeline::new(week.plan.start),
     };
-    let sender = Sender::new(bootstrap, prefix, encoder, tracker.clone())?;
+    let sender = Sender::new(bootstrap, prefix, encoder, tracker.clone(), Manner::Prompt)?;
 
     let mut show = Show {
         installation,

@@ -10,7 +10,7 @@ use super::{Installation, PATIENCE, Worker};
 use crate::load::encode::{Encoder, Timeline};
 use crate::load::generate::{Plan, Week, week};
 use crate::load::observe::Observer;
-use crate::load::send::Sender;
+use crate::load::send::{Manner, Sender};
 use crate::load::track::Tracker;
 use crate::load::{now_micros, registry};
 
@@ -43,7 +43,8 @@ impl Traffic {
         let observer =
             Observer::start(&stack.bootstrap, prefix, installation.lanes, tracker.clone()).expect("an observer");
         let encoder = Encoder { schema_ids, lanes: installation.lanes, timeline: Timeline::new(start) };
-        let mut sender = Sender::new(&stack.bootstrap, prefix, encoder, tracker.clone()).expect("a sender");
+        let mut sender =
+            Sender::new(&stack.bootstrap, prefix, encoder, tracker.clone(), Manner::Prompt).expect("a sender");
         let sent = week.clone();
         let sending = std::thread::spawn(move || {
             sender.send_waves(&sent.waves, WAVE, &AtomicBool::new(false)).map_err(|error| error.to_string())
