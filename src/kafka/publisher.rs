@@ -163,6 +163,10 @@ impl AfterCommit {
     }
 }
 
+/// Once a commit is acknowledged its coordinator writes the markers into the transaction's partitions, and until that is done it refuses
+/// what belongs to the next transaction. librdkafka asks again only after 20 ms.
+const MARKERS_TAKE: Duration = Duration::from_millis(3);
+
 /// How often an idle producer's events are served.
 const IDLE: Duration = Duration::from_secs(1);
 
@@ -210,10 +214,12 @@ impl Thread {
     /// KAFKA-17754: without KIP-890 an EndTxn that was delayed on its way may hit a LATER transaction of the same epoch. So after a
     /// commit that was slow, or during which a connection broke, the producer is made anew: its new epoch fences the delayed request.
     fn run(self, mut producer: Arc<LaneProducer>) {
-        while let Some(group) = self.next_group(&producer) {
+        let mut committed = None;
+        while let Some(group) = self.next_group(&producer, committed) {
             let transport_errors = producer.transport_errors();
             match self.publish(&producer, group) {
                 Ok(Some(published)) => {
+                    committed = Some(Instant::now());
                     let met_error = producer.transport_errors() != transport_errors;
                     match AfterCommit::of(published.took.commit, met_error) {
                         AfterCommit::GoOn => {}
@@ -266,8 +272,9 @@ impl Thread {
         still_ours(self.lane, batch, &found).map(|()| producer)
     }
 
-    /// Waits for a job and takes all that wait with it. `None` when the publisher is to end.
-    fn next_group(&self, producer: &LaneProducer) -> Option<Vec<PublishJob>> {
+    /// Waits for a job, and until the transaction that was `committed` last is out of the way, and takes all jobs that wait by then. `None`
+    /// when the publisher is to end.
+    fn next_group(&self, producer: &LaneProducer, committed: Option<Instant>) -> Option<Vec<PublishJob>> {
         let first = loop {
             if self.shared.abandoned() {
                 return None;
@@ -278,6 +285,10 @@ impl Thread {
                 Err(mpsc::RecvTimeoutError::Disconnected) => return None,
             }
         };
+        let markers_written = committed.map(|committed| committed + MARKERS_TAKE);
+        if let Some(rest) = markers_written.and_then(|at| at.checked_duration_since(Instant::now())) {
+            std::thread::sleep(rest);
+        }
         // What broke while nothing was under way concerns no transaction.
         producer.serve();
         let mut records = first.records.len();
