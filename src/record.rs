@@ -129,15 +129,15 @@ impl OutboundRecords {
     }
 
     pub fn iter(&self) -> impl Iterator<Item = OutboundRecord<'_>> {
-        self.from(0)
+        self.starting_at(0)
     }
 
     /// A topic's first record.
     pub fn first(&self, topic: OutTopic) -> Option<OutboundRecord<'_>> {
-        self.from(self.firsts[topic as usize]?).next()
+        self.starting_at(self.firsts[topic as usize]?).next()
     }
 
-    fn from(&self, begins: usize) -> impl Iterator<Item = OutboundRecord<'_>> {
+    fn starting_at(&self, begins: usize) -> impl Iterator<Item = OutboundRecord<'_>> {
         let mut rest = &self.bytes[begins..];
         std::iter::from_fn(move || {
             if rest.is_empty() {

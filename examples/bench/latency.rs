@@ -64,6 +64,9 @@ pub fn greatest_load(scene: &mut Scene, market: Market, settling: Duration, last
         if keeps_up {
             return Ok(rate);
         }
+        if answered < 1.0 {
+            return Err("nothing was answered while it was sent".into());
+        }
         rate = LESS * rate.min(answered);
     }
 }
@@ -85,12 +88,11 @@ fn answered_in_bursts(
     lasting: Duration,
 ) -> Result<f64, Failure> {
     let mut trade = Trade::new(market);
-    let (mut sent, mut answered, mut settled) = (0, 0, None);
+    let (mut sent, mut answered) = (0, 0);
     let begun = Instant::now();
+    let mut counted = Counted::from(begun + settling);
     while begun.elapsed() < settling + lasting || answered < sent {
-        if begun.elapsed() >= settling && settled.is_none() {
-            settled = Some((answered, Instant::now()));
-        }
+        counted.look(answered);
         while sent - answered < WINDOW && begun.elapsed() < settling + lasting {
             scene.sender.send(&trade.next_record())?;
             sent += 1;
@@ -100,8 +102,32 @@ fn answered_in_bursts(
             Some(Err(_)) | None => check_patience(begun, settling + lasting, answered, sent)?,
         }
     }
-    let (before, since) = settled.ok_or("there was no time to measure in")?;
-    Ok((answered - before) as f64 / since.elapsed().as_secs_f64())
+    counted.per_second(answered)
+}
+
+/// What is answered from a moment on.
+struct Counted {
+    from: Instant,
+    /// How many had been answered then, and when it was looked at.
+    began: Option<(u64, Instant)>,
+}
+
+impl Counted {
+    fn from(from: Instant) -> Counted {
+        Counted { from, began: None }
+    }
+
+    /// At every turn, with how many have been answered.
+    fn look(&mut self, answered: u64) {
+        if self.began.is_none() && Instant::now() >= self.from {
+            self.began = Some((answered, Instant::now()));
+        }
+    }
+
+    fn per_second(&self, answered: u64) -> Result<f64, Failure> {
+        let (before, since) = self.began.ok_or("there was no time to measure in")?;
+        Ok((answered - before) as f64 / since.elapsed().as_secs_f64())
+    }
 }
 
 fn check_patience(begun: Instant, planned: Duration, answered: u64, sent: u64) -> Result<(), Failure> {
@@ -134,19 +160,19 @@ pub fn open_loop(
     let due = |number: u64| Duration::from_secs_f64(number as f64 / per_second);
     let mut micros = Vec::new();
     let (mut sent, mut answered) = (0, 0);
-    let (mut answered_meanwhile, mut settled) = (0, (0, Duration::ZERO));
+    let (mut keeps_up, mut answered_per_second) = (true, per_second);
     let begun = Instant::now();
+    let mut counted = Counted::from(begun + settling);
     while answered < commands {
-        if settled.1 < settling {
-            settled = (answered, begun.elapsed());
-        }
+        counted.look(answered);
         let was_sending = sent < commands;
         while sent < commands && begun.elapsed() >= due(sent) {
             scene.sender.send(&trade.next_record())?;
             sent += 1;
         }
         if was_sending && sent == commands {
-            answered_meanwhile = answered;
+            keeps_up = ((sent - answered) as f64) < per_second * IN_TIME.as_secs_f64();
+            answered_per_second = counted.per_second(answered)?;
         }
         // Briefly, so that none is sent late for having waited here; the client counts in milliseconds and would spin for less than one.
         match scene.results.poll(Duration::from_millis(1)) {
@@ -166,12 +192,5 @@ pub fn open_loop(
             }
         }
     }
-    let (settled_with, settled) = settled;
-    let answered_per_second = (answered_meanwhile - settled_with) as f64 / (settling + lasting - settled).as_secs_f64();
-    let unanswered = (commands - answered_meanwhile) as f64;
-    Ok(OpenLoop {
-        latency: Latency::of(micros),
-        keeps_up: unanswered < per_second * IN_TIME.as_secs_f64(),
-        answered: answered_per_second,
-    })
+    Ok(OpenLoop { latency: Latency::of(micros), keeps_up, answered: answered_per_second })
 }

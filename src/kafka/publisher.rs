@@ -164,7 +164,7 @@ impl AfterCommit {
 }
 
 /// Once a commit is acknowledged its coordinator writes the markers into the transaction's partitions, and until that is done it refuses
-/// what belongs to the next transaction. librdkafka asks again only after 20 ms.
+/// what belongs to the next transaction. librdkafka asks again after 20 ms for the partitions, and for the offsets after 10, 20, 40 and so on.
 const MARKERS_TAKE: Duration = Duration::from_millis(3);
 
 /// How often an idle producer's events are served.
@@ -346,7 +346,7 @@ impl Thread {
 
     /// Sends the offsets on a thread of its own: to the brokers it makes no difference whether they come before the records, after them or
     /// among them, and they take two requests that would be waited for one after the other. Where the records fail it is left behind, and
-    /// ends once the brokers answer or the next producer fences this one.
+    /// ends once the brokers answer, the next producer fences this one, or the transaction's time-out has passed.
     fn send_offsets_beside(
         &self,
         producer: &Arc<LaneProducer>,
