@@ -30,11 +30,11 @@ test: prerequisites ## all tests, beside a real stack
 	@$(local)/prometheus
 	@$(local)/with-stack $(stacks)/test $(local)/run-tests
 
-bench: bench-build ## the benchmark with its peers and full tables, beside a real stack: 30 to 60 minutes, 10 more the first time, 40 GB
-	@$(local)/with-stack $(stacks)/bench target/release/examples/bench --worker $(worker)
+bench: bench-build ## the benchmark with its peers and full tables, beside a real stack: 30 to 60 minutes, 10 more the first time, 60 GB
+	@STACK_FOR=load $(local)/with-stack $(stacks)/bench target/release/examples/bench --worker $(worker)
 
 bench-quick: bench-build ## its most telling rows with short backlogs: 4 minutes
-	@$(local)/with-stack $(stacks)/bench target/release/examples/bench --worker $(worker) \
+	@STACK_FOR=load $(local)/with-stack $(stacks)/bench target/release/examples/bench --worker $(worker) \
 		--rounds 1 --commands 300000 --alone 300 --rows two,one,streams,latency
 
 bench-build: prerequisites

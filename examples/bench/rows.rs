@@ -17,8 +17,10 @@ use crate::support::Failure;
 use crate::support::installation::Stack;
 use crate::trade::{Market, Spread};
 
-/// Commands that a broker's JVM needs to have compiled what it runs often.
-const WARM_UP: u64 = 400_000;
+/// Backlogs after which the broker's JVM has compiled what it runs often, with both of its compilers.
+const BROKER_WARM_UP: u64 = 3;
+/// Commands that Kafka Streams has worked off before it is measured.
+const STREAMS_WARM_UP: u64 = 400_000;
 /// Of each peer that would take hours for a backlog.
 const PEER_WARM_UP: Duration = Duration::from_secs(5);
 const PEER_MEASURED: Duration = Duration::from_secs(30);
@@ -91,9 +93,8 @@ impl<'a> Bench<'a> {
     }
 
     pub fn run(&mut self, report: &mut Report) -> Result<(), Failure> {
-        println!("a first backlog, which counts for nothing: the broker's JVM compiles what it runs often ...");
-        let warm_up = self.options.commands.min(WARM_UP);
-        let (_, scene) = self.work_off(Row::TWO_LANES, warm_up)?;
+        println!("a first, long backlog, which counts for nothing: the broker's JVM compiles what it runs often ...");
+        let (_, scene) = self.work_off(Row::TWO_LANES, BROKER_WARM_UP * self.options.commands)?;
         scene.clear()?;
         for round in 1..=self.options.rounds {
             println!("\nround {round} of {}", self.options.rounds);
@@ -153,7 +154,7 @@ impl<'a> Bench<'a> {
             return Ok(());
         }
         let mut scene = self.scene(Row::TWO_LANES)?;
-        let warm_up = self.options.commands.min(WARM_UP);
+        let warm_up = self.options.commands.min(STREAMS_WARM_UP);
         let sent = backlog::produce(&mut scene, self.market(Row::TWO_LANES), self.options.commands + warm_up)?;
         let rate = streams::work_off(&scene, self.options.customers, warm_up, sent)?;
         report.note(report::STREAMS, Unit::PerSecond, rate);

@@ -203,7 +203,7 @@ pub const KEYS: [Key; 22] = [
         kind: Kind::Count { min: 1, max: 64 },
         default: Preset::Value("2"),
         doc: "Batches that may be applied in Postgres and not yet published in Kafka. More of them overlap better and take longer to \
-              recover.",
+              recover. A batch of fewer commands than max_batch_commands waits for those before it in any case.",
         secret: false,
     },
     Key {

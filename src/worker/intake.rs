@@ -96,14 +96,20 @@ impl Intake {
 
     /// Takes and understands the next batch while Postgres works on the one before. Only a whole one: a small one may still grow.
     pub async fn take_ahead(&mut self, shared: &Shared, memory: &LaneMemory) {
-        let waiting: usize = CommandTopic::ALL.map(|topic| self.inbox.waiting(topic)).iter().sum();
-        if self.ahead.is_some() || waiting < shared.settings.worker.max_batch_commands {
+        if self.ahead.is_some() || !self.has_whole_batch(shared) {
             return;
         }
         self.ahead = self.take_surely(shared, memory.lane).await.map(|batch| {
             let deliveries = memory.decode_known(shared, &batch.taken.records);
             TakenBatch { deliveries, ..batch }
         });
+    }
+
+    /// As many records wait as a batch takes at most.
+    pub fn has_whole_batch(&self, shared: &Shared) -> bool {
+        let ahead = self.ahead.as_ref().map_or(0, |batch| batch.taken.records.len());
+        let waiting: usize = CommandTopic::ALL.map(|topic| self.inbox.waiting(topic)).iter().sum();
+        ahead + waiting >= shared.settings.worker.max_batch_commands
     }
 
     /// Takes a batch back whose turn has not come: the next that is taken.

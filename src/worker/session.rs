@@ -66,7 +66,7 @@ pub(super) async fn work(
             LaneOrder::Finish | LaneOrder::Pause => {}
             LaneOrder::Work => {
                 session.intake.read().map_err(|error| intake_failure(session.memory.lane, &error))?;
-                if session.unpublished() < shared.settings.worker.max_unpublished_batches as i64 {
+                if session.may_begin(shared) {
                     if let Some((taken, deliveries)) = session.take(shared, orders).await? {
                         session.apply(shared, taken, deliveries, orders).await?;
                         continue;
@@ -101,6 +101,13 @@ async fn sleep_until(at: Option<Clock>) {
 impl Session {
     fn unpublished(&self) -> i64 {
         self.state.batch - self.published
+    }
+
+    /// A batch that is not whole could be published only after the one before, so it waits for that, and grows meanwhile: under a light load
+    /// half as many transactions take the brokers' time. Whole ones overlap.
+    fn may_begin(&self, shared: &Shared) -> bool {
+        let most = shared.settings.worker.max_unpublished_batches as i64;
+        self.unpublished() == 0 || self.unpublished() < most && self.intake.has_whole_batch(shared)
     }
 
     /// The next batch, or what time has left over. An order that comes meanwhile is looked at in the next turn.
