@@ -105,11 +105,12 @@ impl Intake {
         });
     }
 
-    /// As many records wait as a batch takes at most.
+    /// As many records wait as a batch takes at most, or as are read ahead.
     pub fn has_whole_batch(&self, shared: &Shared) -> bool {
         let ahead = self.ahead.as_ref().map_or(0, |batch| batch.taken.records.len());
-        let waiting: usize = CommandTopic::ALL.map(|topic| self.inbox.waiting(topic)).iter().sum();
-        ahead + waiting >= shared.settings.worker.max_batch_commands
+        let waiting = CommandTopic::ALL.map(|topic| self.inbox.waiting(topic));
+        ahead + waiting.iter().sum::<usize>() >= shared.settings.worker.max_batch_commands
+            || waiting.iter().any(|waiting| *waiting >= READ_AHEAD)
     }
 
     /// Takes a batch back whose turn has not come: the next that is taken.
