@@ -66,7 +66,8 @@ pub(super) async fn work(
             LaneOrder::Finish | LaneOrder::Pause => {}
             LaneOrder::Work => {
                 session.intake.read().map_err(|error| intake_failure(session.memory.lane, &error))?;
-                if session.may_begin(shared) {
+                let most = shared.settings.worker.max_unpublished_batches as i64;
+                if may_begin(session.unpublished(), most, || session.intake.has_whole_batch(shared)) {
                     if let Some((taken, deliveries)) = session.take(shared, orders).await? {
                         session.apply(shared, taken, deliveries, orders).await?;
                         continue;
@@ -91,6 +92,12 @@ pub(super) async fn told_to_end(orders: &mut watch::Receiver<LaneOrder>) -> bool
     orders.wait_for(|order| matches!(order, LaneOrder::GiveUp | LaneOrder::Finish)).await.is_ok()
 }
 
+/// A batch that is not whole could be published only after the one before, so it waits for that and grows meanwhile: the brokers have fewer
+/// transactions to serve under a light load. Whole ones overlap.
+fn may_begin(unpublished: i64, most: i64, has_whole_batch: impl FnOnce() -> bool) -> bool {
+    unpublished == 0 || unpublished < most && has_whole_batch()
+}
+
 async fn sleep_until(at: Option<Clock>) {
     match at {
         Some(at) => tokio::time::sleep_until(at.into()).await,
@@ -101,13 +108,6 @@ async fn sleep_until(at: Option<Clock>) {
 impl Session {
     fn unpublished(&self) -> i64 {
         self.state.batch - self.published
-    }
-
-    /// A batch that is not whole could be published only after the one before, so it waits for that, and grows meanwhile: under a light load
-    /// half as many transactions take the brokers' time. Whole ones overlap.
-    fn may_begin(&self, shared: &Shared) -> bool {
-        let most = shared.settings.worker.max_unpublished_batches as i64;
-        self.unpublished() == 0 || self.unpublished() < most && self.intake.has_whole_batch(shared)
     }
 
     /// The next batch, or what time has left over. An order that comes meanwhile is looked at in the next turn.
@@ -367,5 +367,18 @@ fn intake_failure(lane: i32, error: &IntakeError) -> LaneFailure {
     match error {
         IntakeError::OutOfRange { .. } => LaneFailure::Halt(format!("lane {lane}: {error}")),
         IntakeError::Failed(_) => LaneFailure::Kafka(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_whole_batch_begins_beside_one_that_is_not_published() {
+        let begins = |unpublished, most, is_whole: bool| may_begin(unpublished, most, || is_whole);
+        assert_eq!([0, 1, 2].map(|unpublished| begins(unpublished, 2, false)), [true, false, false]);
+        assert_eq!([0, 1, 2].map(|unpublished| begins(unpublished, 2, true)), [true, true, false]);
+        assert_eq!([0, 1].map(|unpublished| begins(unpublished, 1, true)), [true, false]);
     }
 }
