@@ -34,6 +34,7 @@ pub fn consumer(
         .set("enable.auto.commit", "false")
         .set("fetch.wait.max.ms", "100")
         .set("fetch.queue.backoff.ms", "10")
+        .set("reconnect.backoff.max.ms", "1000")
         .create()?;
     let mut partitions = TopicPartitionList::new();
     for topic in topics {

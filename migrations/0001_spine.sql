@@ -16,7 +16,10 @@ create table lane (
     due_pending     boolean     not null,  -- time's own work was cut at its limit and goes on with the next batch
     topics          text[]      not null,  -- command topics, in the order of the two arrays below
     topic_ids       text[]      not null,  -- Kafka's ids: a topic that was deleted and made again has another
-    positions       bigint[]    not null   -- the frontier: the NEXT offset of each topic
+    positions       bigint[]    not null,  -- the frontier: the NEXT offset of each topic
+    owner           text,                  -- who raised the epoch last: for people, and for the log of the owner before
+    halted_topic    text,                  -- with halted_offset: the record that halts the lane, which is what `skip` may give up
+    halted_offset   bigint
 ) with (fillfactor = 10);
 
 -- Everything that one batch has to say to Kafka, until it is known to be said.

@@ -38,6 +38,8 @@ pub struct KafkaSettings {
     pub topic_prefix: String,
     /// Stable over restarts: the pod's or host's name.
     pub client_id: String,
+    /// The name of the static member of the group; `None`: a new member at each start.
+    pub instance_id: Option<String>,
     /// Allows what can lose data on a production cluster: a single replica.
     pub development: bool,
     /// Passed to librdkafka as they are; those that the guarantees rest on are refused.
@@ -52,6 +54,7 @@ impl std::fmt::Debug for KafkaSettings {
             .field("group", &self.group)
             .field("topic_prefix", &self.topic_prefix)
             .field("client_id", &self.client_id)
+            .field("instance_id", &self.instance_id)
             .field("development", &self.development)
             .field("properties", &self.properties.keys())
             .finish()
@@ -139,6 +142,8 @@ pub struct WorkerSettings {
     pub silent_topic_patience: Duration,
     /// Applied batches that may wait for their publication.
     pub max_unpublished_batches: usize,
+    /// How long lanes that hang may go on after an order to stop.
+    pub shutdown_timeout: Duration,
 }
 
 #[derive(Debug, Clone)]
@@ -162,6 +167,7 @@ impl Settings {
     ) -> Result<Settings, ConfigError> {
         let mut values = load::load(path, environment)?;
         let client_id = values.take("kafka", "client_id").map_or_else(host_name, value::Value::text);
+        let instance_id = values.take("kafka", "instance_id").map_or_else(|| client_id.clone(), value::Value::text);
         let mut ca_file = |section| values.take(section, "tls_ca_file").map(value::Value::text);
         let (postgres_ca_file, registry_ca_file) = (ca_file("postgres"), ca_file("registry"));
         let url = values.take("postgres", "url").map(value::Value::text);
@@ -188,6 +194,7 @@ impl Settings {
                 tick_interval: get("worker", "tick_interval_ms").millis(),
                 silent_topic_patience: get("worker", "silent_topic_patience_ms").millis(),
                 max_unpublished_batches: get("worker", "max_unpublished_batches").count(),
+                shutdown_timeout: get("worker", "shutdown_timeout_ms").millis(),
             },
             http: HttpSettings { listen: get("http", "listen").text() },
             log: LogSettings { json: get("log", "format").text() == "json", filter: get("log", "filter").text() },
@@ -198,8 +205,49 @@ impl Settings {
                 development: get("kafka", "development").flag(),
                 properties: get("kafka", "properties").table(),
                 client_id,
+                instance_id: Some(instance_id).filter(|id| !id.is_empty()),
             },
         })
+    }
+}
+
+/// The settings as a file would have them, with all that was not set, and with passwords masked.
+pub fn shown(path: Option<&Path>, environment: impl Iterator<Item = (String, String)>) -> Result<String, ConfigError> {
+    let environment: Vec<(String, String)> = environment.collect();
+    let settings = Settings::load(path, environment.iter().cloned())?;
+    let mut values = load::load(path, environment.into_iter())?;
+    let mut text = String::new();
+    for (section, _) in keys::SECTIONS {
+        text.push_str(&format!("{}[{section}]\n", if text.is_empty() { "" } else { "\n" }));
+        for key in KEYS.iter().filter(|key| key.section == section) {
+            let name = key.name;
+            match (values.take(key.section, name), key.default) {
+                (Some(value), _) => text.push_str(&format!("{name} = {}\n", value.shown())),
+                (None, _) if name == "client_id" => {
+                    text.push_str(&format!("{name} = {:?}\n", settings.kafka.client_id))
+                }
+                (None, _) if name == "instance_id" => {
+                    text.push_str(&format!(
+                        "{name} = {:?}\n",
+                        settings.kafka.instance_id.as_deref().unwrap_or_default()
+                    ));
+                }
+                (None, Preset::Found(what, _)) => text.push_str(&format!("# {name}: {what}\n")),
+                (None, _) => {}
+            }
+        }
+    }
+    Ok(text)
+}
+
+/// An address without its password.
+fn without_password(url: &str) -> String {
+    let authority = url.split_once("://").map_or(0, |(scheme, _)| scheme.len() + 3);
+    let end = url[authority..].find('/').map_or(url.len(), |end| authority + end);
+    let Some(at) = url[authority..end].rfind('@').map(|at| authority + at) else { return url.to_owned() };
+    match url[authority..at].find(':') {
+        Some(colon) => format!("{}:***{}", &url[..authority + colon], &url[at..]),
+        None => url.to_owned(),
     }
 }
 
@@ -213,7 +261,8 @@ pub fn without_credentials(url: &str) -> String {
     }
 }
 
-fn host_name() -> String {
+/// Of this machine or container.
+pub fn host_name() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname")
         .map(|name| name.trim().to_owned())
         .ok()

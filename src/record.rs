@@ -16,6 +16,27 @@ pub struct InboundRecord {
     pub headers: Vec<Header>,
 }
 
+impl InboundRecord {
+    /// What stands for a record whose bytes can't be read, once it was given up. Its time is before all others, in a worker and in a replay
+    /// alike, so that both put it in the same place.
+    pub fn unreadable(position: Position) -> InboundRecord {
+        InboundRecord { position, timestamp: Instant::EPOCH, key: None, value: None, headers: Vec::new() }
+    }
+
+    pub fn is_unreadable(&self) -> bool {
+        self.timestamp == Instant::EPOCH
+    }
+
+    /// About as many bytes of memory as it takes.
+    pub fn bytes(&self) -> usize {
+        const OF_RECORD: usize = 200;
+        const OF_HEADER: usize = 100;
+        let length = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
+        let headers: usize = self.headers.iter().map(|header| OF_HEADER + header.name.len() + header.value.len()).sum();
+        OF_RECORD + length(&self.key) + length(&self.value) + headers
+    }
+}
+
 /// One Kafka header, as fetched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {

@@ -108,7 +108,7 @@ async fn apply(
     deliveries: Vec<Delivery>,
 ) -> Result<OutboundRecords, Failure> {
     let mut connection = store.lane_connection().await?;
-    let (_, mut state) = connection.take_over(lane).await?.ok_or("the lane has no row")?;
+    let (_, mut state) = connection.take_over(lane, "the benchmark").await?.ok_or("the lane has no row")?;
     let mut configs = Configs::default();
     let mut made = OutboundRecords::default();
     let mut deliveries = deliveries.into_iter().peekable();
@@ -163,7 +163,7 @@ pub fn kafka_alone(scene: &Scene, commands: u64, batch: &OutboundRecords) -> Res
     let mut lanes = Vec::new();
     for lane in 0..scene.lanes {
         let (reports, reported) = unbounded_channel();
-        let publisher = Publisher::start(&settings.kafka, &names, &consumer, lane, reports)?;
+        let publisher = Publisher::start(&settings.kafka, &names, &consumer, lane, reports, &|| true)?;
         let begin = Frontier([0; CommandTopic::COUNT]);
         lanes.push(KafkaLane {
             queues: consumer.open_lane(lane, &begin, || {})?,

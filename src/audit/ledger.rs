@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::pin::pin;
 
 use futures_util::TryStreamExt;
-use jiff::Timestamp;
-use tokio_postgres::types::{Json, ToSql};
+use tokio_postgres::types::{FromSql, Json, ToSql, Type};
 use tokio_postgres::{Row, Transaction};
 use uuid::Uuid;
 
@@ -203,7 +202,7 @@ fn further(row: &Row) -> Result<Further, tokio_postgres::Error> {
     type Metrics = Json<BTreeMap<String, Metric>>;
     let metrics = row.try_get::<_, Option<Metrics>>(20)?.map(|metrics| metrics.0).unwrap_or_default();
     let metadata = row.try_get::<_, Option<Json<_>>>(21)?;
-    let (customer, since, is_manual) = (row.try_get(0)?, row.try_get::<_, Option<Timestamp>>(25)?, row.try_get(26)?);
+    let (customer, since, is_manual) = (row.try_get(0)?, row.try_get::<_, Option<At>>(25)?, row.try_get(26)?);
     let cards = row.try_get::<_, Option<Json<Vec<Card>>>>(28)?.map(|cards| cards.0).unwrap_or_default();
     Ok(Further {
         texts: [row.try_get(14)?, row.try_get(15)?, row.try_get(16)?, row.try_get(17)?, row.try_get(18)?],
@@ -242,7 +241,7 @@ fn card_code(customer: Uuid, place: u128) -> String {
 fn accounts(row: &Row, names: &mut Names) -> Result<Vec<AccountRow>, tokio_postgres::Error> {
     let customer = row.try_get(0)?;
     let merchant = names.keep(row.try_get(1)?);
-    let next_due = row.try_get::<_, Option<Timestamp>>(2)?.map(micros);
+    let next_due = row.try_get::<_, Option<At>>(2)?.map(micros);
     let units: Vec<&str> = row.try_get(3)?;
     let accounts = numbers(row.try_get(4)?);
     let lots = numbers(row.try_get(5)?);
@@ -323,8 +322,24 @@ fn parked(row: &Row, names: &mut Names) -> Result<ParkedRow, tokio_postgres::Err
     })
 }
 
-fn micros(at: Timestamp) -> i64 {
-    at.as_microsecond()
+fn micros(at: At) -> i64 {
+    at.0
+}
+
+/// Microseconds since 1970. A library's type of instants may end before Postgres' does, and before the greatest that a command may name.
+struct At(i64);
+
+/// 2000-01-01T00:00:00Z, from which Postgres counts.
+const POSTGRES_EPOCH: i64 = 946_684_800_000_000;
+
+impl FromSql<'_> for At {
+    fn from_sql(_: &Type, raw: &[u8]) -> Result<At, Box<dyn std::error::Error + Sync + Send>> {
+        Ok(At(i64::from_be_bytes(raw.try_into()?).saturating_add(POSTGRES_EPOCH)))
+    }
+
+    fn accepts(ty: &Type) -> bool {
+        *ty == Type::TIMESTAMPTZ
+    }
 }
 
 /// A position in the database's numbers. A number that stands for no topic becomes a position that can't be: the checks then find that

@@ -19,7 +19,7 @@ use super::since;
 use super::wire::Context;
 use crate::config::KafkaSettings;
 use crate::domain::{CommandTopic, Instant, Position};
-use crate::kafka::client::{LoggedContext, is_passing};
+use crate::kafka::client::{LoggedContext, is_passing, is_unreadable};
 use crate::record::{OutTopic, TopicNames};
 
 /// How long the broker may take to answer, or to send the next record of a partition that has one.
@@ -309,6 +309,7 @@ fn read_partition(
     assignment.add_partition_offset(topic, partition, Offset::Offset(start))?;
     consumer.assign(&assignment)?;
     let mut heard = Clock::now();
+    let mut next = start;
     loop {
         match consumer.poll(Duration::from_millis(200)) {
             Some(Ok(message)) => {
@@ -319,13 +320,25 @@ fn read_partition(
                     break;
                 }
                 each(&message)?;
-                if message.offset() + 1 >= stop {
+                next = message.offset() + 1;
+                if next >= stop {
                     break;
                 }
                 heard = Clock::now();
             }
             Some(Err(KafkaError::PartitionEOF(_))) => break,
             Some(Err(error)) if is_passing(&error) => {}
+            // Nobody can read it; what answers it is in the dead letters.
+            Some(Err(error)) if error.rdkafka_error_code().is_some_and(is_unreadable) => {
+                next += 1;
+                if next >= stop {
+                    break;
+                }
+                let mut assignment = TopicPartitionList::new();
+                assignment.add_partition_offset(topic, partition, Offset::Offset(next))?;
+                consumer.assign(&assignment)?;
+                heard = Clock::now();
+            }
             Some(Err(error)) => return Err(error.into()),
             None if heard.elapsed() > PATIENCE => {
                 return Err(AuditError::Stalled { topic: topic.to_owned(), partition });

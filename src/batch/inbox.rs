@@ -11,6 +11,8 @@ use crate::record::InboundRecord;
 #[derive(Debug, Default)]
 struct TopicQueue {
     records: VecDeque<InboundRecord>,
+    /// What they take of memory.
+    bytes: usize,
     /// The next offset once `records` are taken: known only at the topic's end, where it may lie past control records.
     end: Option<i64>,
     /// Since when the topic has had nothing to offer though the broker holds more of it.
@@ -61,6 +63,7 @@ impl Inbox {
         let topic = &mut self.topics[record.position.topic.index()];
         topic.end = None;
         topic.silent_since = None;
+        topic.bytes += record.bytes();
         topic.records.push_back(record);
     }
 
@@ -95,6 +98,11 @@ impl Inbox {
         self.topics[topic.index()].records.len()
     }
 
+    /// How many bytes of memory they take, about.
+    pub fn waiting_bytes(&self, topic: CommandTopic) -> usize {
+        self.topics[topic.index()].bytes
+    }
+
     /// The offset up to which the topic was read: what is fetched next has this one or a later one.
     pub fn read_up_to(&self, topic: CommandTopic) -> i64 {
         let queue = &self.topics[topic.index()];
@@ -107,10 +115,10 @@ impl Inbox {
         self.ends.is_some_and(|ends| read >= ends[topic.index()])
     }
 
-    /// Takes up to `most` records: always the oldest head, ties by the topics' rank. It stops where a topic has nothing to offer and the
+    /// Takes up to `most` records, of `most_bytes` and one record more: always the oldest head, ties by the topics' rank. It stops where a topic has nothing to offer and the
     /// broker may hold more of it, since an older record may follow there, unless the topic has been silent beyond the patience.
     /// None when there is nothing to take. `now` is any clock that never goes back.
-    pub fn take(&mut self, most: usize, now: Duration) -> Option<Taken> {
+    pub fn take(&mut self, most: usize, most_bytes: usize, now: Duration) -> Option<Taken> {
         let mut passed_over = Vec::new();
         for topic in CommandTopic::ALL {
             let is_behind = self.ends.is_some() && !self.is_read(topic);
@@ -125,12 +133,17 @@ impl Inbox {
         let before = self.frontier;
         let waiting: usize = self.topics.iter().map(|queue| queue.records.len()).sum();
         let mut records = Vec::with_capacity(most.min(waiting));
-        while records.len() < most {
+        let mut bytes = 0;
+        while records.len() < most && bytes < most_bytes {
             let must_wait = CommandTopic::ALL.into_iter().any(|topic| {
                 self.topics[topic.index()].records.is_empty() && !self.is_read(topic) && !passed_over.contains(&topic)
             });
             let Some(topic) = self.oldest_head().filter(|_| !must_wait) else { break };
-            if let Some(record) = self.topics[topic.index()].records.pop_front() {
+            let queue = &mut self.topics[topic.index()];
+            if let Some(record) = queue.records.pop_front() {
+                let taken = record.bytes();
+                queue.bytes -= taken;
+                bytes += taken;
                 self.frontier.set(topic, record.position.offset + 1);
                 records.push(record);
             }
@@ -151,7 +164,8 @@ impl Inbox {
 
     /// The time of the oldest record that waits.
     pub fn oldest(&self) -> Option<Instant> {
-        self.topics.iter().filter_map(|queue| queue.records.front()).map(|record| record.timestamp).min()
+        let heads = self.topics.iter().filter_map(|queue| queue.records.front());
+        heads.filter(|record| !record.is_unreadable()).map(|record| record.timestamp).min()
     }
 
     /// When the first topic that is waited for will be passed over.
@@ -175,7 +189,7 @@ pub fn merge(ranges: [Vec<InboundRecord>; CommandTopic::COUNT]) -> Vec<InboundRe
     let mut inbox = Inbox::new(Frontier([0; CommandTopic::COUNT]), Duration::ZERO);
     ranges.into_iter().flatten().for_each(|record| inbox.push(record));
     inbox.ends_are(CommandTopic::ALL.map(|topic| inbox.read_up_to(topic)));
-    inbox.take(most, Duration::ZERO).map_or_else(Vec::new, |taken| taken.records)
+    inbox.take(most, usize::MAX, Duration::ZERO).map_or_else(Vec::new, |taken| taken.records)
 }
 
 #[cfg(test)]
@@ -220,7 +234,7 @@ mod tests {
             &CommandTopic::ALL,
         );
         assert_eq!(
-            order(inbox.take(9, NOW)),
+            order(inbox.take(9, usize::MAX, NOW)),
             "merchant-config/0/0 customer-upsert/0/0 credit/0/0 redeem/0/0 credit/0/1"
         );
     }
@@ -229,22 +243,25 @@ mod tests {
     fn a_topic_whose_end_is_unknown_is_waited_for() {
         let now = NOW;
         let mut inbox = inbox_with(&[(Redeem, 0, 30)], &[MerchantConfig, CustomerUpsert, Ticks]);
-        assert!(inbox.take(9, now).is_none(), "a credit that is older may follow");
+        assert!(inbox.take(9, usize::MAX, now).is_none(), "a credit that is older may follow");
         inbox.push(record(Credit, 0, 20));
-        assert!(inbox.is_unsure() && inbox.take(9, now).is_none(), "it took time to come, and so may others");
+        assert!(
+            inbox.is_unsure() && inbox.take(9, usize::MAX, now).is_none(),
+            "it took time to come, and so may others"
+        );
         inbox.ends_are([0, 0, 2, 1, 0]);
-        assert_eq!(order(inbox.take(9, now)), "credit/0/0", "one more is on its way");
+        assert_eq!(order(inbox.take(9, usize::MAX, now)), "credit/0/0", "one more is on its way");
         inbox.reached_end(Credit, 2); // it was the mark of a transaction
-        assert_eq!(order(inbox.take(9, now)), "redeem/0/0");
+        assert_eq!(order(inbox.take(9, usize::MAX, now)), "redeem/0/0");
     }
 
     #[test]
     fn a_silent_topic_is_passed_over_when_patience_ends() {
         let now = NOW;
         let mut inbox = inbox_with(&[(Redeem, 0, 30)], &[MerchantConfig, CustomerUpsert, Ticks]);
-        assert!(inbox.take(9, now).is_none());
+        assert!(inbox.take(9, usize::MAX, now).is_none());
         assert_eq!(inbox.patience_ends(), Some(now + PATIENCE));
-        let taken = inbox.take(9, now + PATIENCE).expect("patience has ended");
+        let taken = inbox.take(9, usize::MAX, now + PATIENCE).expect("patience has ended");
         assert_eq!(taken.passed_over, [Credit]);
         assert_eq!(taken.after.next(Redeem), 1);
     }
@@ -253,10 +270,21 @@ mod tests {
     fn the_frontier_passes_control_records_with_the_next_batch() {
         let mut inbox = inbox_with(&[(Credit, 0, 10)], &CommandTopic::ALL);
         inbox.reached_end(Redeem, 7);
-        let taken = inbox.take(9, NOW).expect("a credit waits");
+        let taken = inbox.take(9, usize::MAX, NOW).expect("a credit waits");
         assert_eq!((taken.before.next(Redeem), taken.after.next(Redeem)), (0, 7));
         inbox.reached_end(Redeem, 9);
-        assert!(inbox.take(9, NOW).is_none(), "an end alone makes no batch");
+        assert!(inbox.take(9, usize::MAX, NOW).is_none(), "an end alone makes no batch");
+    }
+
+    #[test]
+    fn a_batch_is_bounded_in_bytes_too() {
+        let records = [(Credit, 0, 10), (Credit, 1, 20), (Redeem, 0, 30)];
+        let mut inbox = inbox_with(&records, &CommandTopic::ALL);
+        let of_one = inbox.waiting_bytes(Redeem);
+        assert!(of_one > 0 && inbox.waiting_bytes(Credit) == 2 * of_one);
+        assert_eq!(order(inbox.take(9, of_one + 1, NOW)), "credit/0/0 credit/0/1");
+        assert_eq!((inbox.waiting_bytes(Credit), inbox.waiting_bytes(Redeem)), (0, of_one));
+        assert_eq!(order(inbox.take(9, 1, NOW)), "redeem/0/0", "one record is always taken");
     }
 
     #[test]
@@ -264,7 +292,7 @@ mod tests {
         let records = [(Credit, 3, 10), (Redeem, 5, 20), (Credit, 4, 30)];
         let mut inbox = inbox_with(&records, &CommandTopic::ALL);
         inbox.reached_end(Credit, 9);
-        let taken = inbox.take(9, NOW).expect("three records");
+        let taken = inbox.take(9, usize::MAX, NOW).expect("three records");
         let (before, after) = (taken.before, taken.after);
         let (first, rest) = taken.halves();
         assert_eq!((first.before, rest.after), (before, after));
@@ -276,7 +304,7 @@ mod tests {
     #[test]
     fn ranges_that_are_known_merge_in_the_same_order() {
         let records = [(Redeem, 0, 30), (Credit, 0, 20), (Credit, 3, 40), (CustomerUpsert, 1, 20)];
-        let live = order(inbox_with(&records, &CommandTopic::ALL).take(9, NOW));
+        let live = order(inbox_with(&records, &CommandTopic::ALL).take(9, usize::MAX, NOW));
         let mut ranges: [Vec<InboundRecord>; CommandTopic::COUNT] = Default::default();
         for (topic, offset, millis) in records {
             ranges[topic.index()].push(record(topic, offset, millis));

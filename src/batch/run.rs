@@ -53,7 +53,7 @@ fn plan_command(plan: &mut BatchPlan, command: &Command, configs: &Configs) {
             RefKind::Identifier(kind) => plan_identifier(plan, &envelope.merchant_id, kind, Some(&reference.value)),
         }
     }
-    match &command.body {
+    match command.understood() {
         Body::CustomerUpsert(upsert) => {
             let merchant = &envelope.merchant_id;
             plan_identifier(plan, merchant, IdentifierKind::ExternalId, upsert.external_id.as_ref());

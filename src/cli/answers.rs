@@ -94,18 +94,33 @@ impl Answers {
         Ok(())
     }
 
-    /// Prints them: results and the events of those that wait as JSON lines, dead letters by their headers, which are a failure.
-    pub fn print(self) -> Result<(), CliError> {
-        let mut dead = 0;
-        self.follow(|_, answer| match answer {
-            Answer::Result(answer) | Answer::Parked(answer) => output::line(answer),
-            Answer::DeadLetter(headers) => {
-                dead += 1;
-                output::line(json!({ "dead_letter": headers }))
+    /// Prints each: a line for people, or with `as_json` results, the events of those that wait and the headers of dead letters as JSON lines.
+    /// Dead letters are a failure, and rejections where it is asked for.
+    pub fn print(self, as_json: bool, fail_on_rejection: bool) -> Result<(), CliError> {
+        let (mut dead, mut rejected) = (0, 0);
+        self.follow(|what, answer| {
+            let line = match &answer {
+                Answer::Result(result) => of_result(result),
+                Answer::Parked(event) => {
+                    format!("parked, until {}", event["parked"]["deadline"].as_str().unwrap_or("its deadline"))
+                }
+                Answer::DeadLetter(headers) => {
+                    let header = |name: &str| headers[name].as_str().unwrap_or_default().to_owned();
+                    format!("dead letter, {}: {}", header(CLASS), header(REASON))
+                }
+            };
+            rejected += usize::from(matches!(&answer, Answer::Result(result) if result["status"] == "rejected"));
+            dead += usize::from(matches!(&answer, Answer::DeadLetter(_)));
+            match answer {
+                _ if !as_json => output::line(format_args!("{what}  {}", output::escaped(&line))),
+                Answer::Result(answer) | Answer::Parked(answer) => output::json(answer),
+                Answer::DeadLetter(headers) => output::json(json!({ "dead_letter": headers })),
             }
         })?;
-        match dead {
-            0 => Ok(()),
+        match (dead, rejected) {
+            (0, 0) => Ok(()),
+            (0, _) if fail_on_rejection => Err(CliError::Found),
+            (0, _) => Ok(()),
             _ => Err(CliError::Failed(format!("{dead} of the commands became dead letters"))),
         }
     }
@@ -129,4 +144,19 @@ fn answered(command: &Value, names: &TopicNames) -> Option<Position> {
         partition: i32::try_from(command["partition"].as_i64()?).ok()?,
         offset: command["offset"].as_i64()?,
     })
+}
+
+const CLASS: &str = "__connect.errors.class.name";
+const REASON: &str = "__connect.errors.exception.message";
+
+fn of_result(result: &Value) -> String {
+    let duplicate = if result["duplicate"] == true { ", a duplicate" } else { "" };
+    if result["status"] == "rejected" {
+        let text = |field: &str| result["rejection"][field].as_str().unwrap_or_default();
+        return format!("rejected{duplicate}, {}: {}", text("code"), text("message"));
+    }
+    let balances = result["balances"].as_array().into_iter().flatten();
+    let balances =
+        balances.map(|it| format!(", {} {} available", it["available"], it["unit"].as_str().unwrap_or_default()));
+    format!("accepted{duplicate}, {}{}", result["effect"].as_str().unwrap_or_default(), balances.collect::<String>())
 }

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use clap::Args;
+use serde_json::{Value, json};
 
 use super::{CliError, output, times};
-use crate::audit::{self, AuditOptions};
+use crate::audit::{self, AuditOptions, AuditReport, Check};
 use crate::config::Settings;
 use crate::domain::Instant;
 
@@ -29,16 +30,23 @@ pub struct Options {
     /// Audit only what was published since then: an RFC 3339 instant, or how long ago it was, as 24h
     #[arg(long, value_name = "WHEN", value_parser = times::since)]
     since: Option<Instant>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
 }
 
 pub async fn run(options: Options, settings: Settings) -> Result<(), CliError> {
-    let since = options.since;
+    let (since, as_json) = (options.since, options.json);
     let options = AuditOptions {
         expect_idle: options.expect_idle,
         publication_patience: Duration::from_secs(options.patience),
         since,
     };
     let report = audit::run(&settings, options).await.map_err(CliError::failed)?;
+    if as_json {
+        output::json(object(&report))?;
+        return if report.holds() { Ok(()) } else { Err(CliError::Found) };
+    }
     output::text(&report)?;
     let of = since.map_or(String::new(), |since| format!(" of what was published since {since}"));
     if report.holds() {
@@ -47,4 +55,24 @@ pub async fn run(options: Options, settings: Settings) -> Result<(), CliError> {
         output::line(format!("The audit{of} found faults."))?;
         Err(CliError::Found)
     }
+}
+
+fn object(report: &AuditReport) -> Value {
+    let check = |check: &Check| {
+        json!({
+            "name": check.name,
+            "holds": check.holds(),
+            "what": check.sentence,
+            "things": check.things,
+            "examined": check.examined,
+            "faults": check.fault_count,
+            "first_faults": check.faults,
+            "notes": check.notes,
+        })
+    };
+    json!({
+        "holds": report.holds(),
+        "checks": report.checks.iter().map(check).collect::<Vec<_>>(),
+        "left_out": report.left_out,
+    })
 }

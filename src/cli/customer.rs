@@ -50,7 +50,7 @@ pub async fn run(options: Options, settings: Settings) -> Result<(), CliError> {
     let store = Databases::connect_merchant(&settings.postgres, &merchant).await.map_err(CliError::failed)?;
     let found = query::customer(&store, &merchant, reference).await.map_err(CliError::failed)?;
     match found {
-        Some(view) if options.json => output::line(object(&view)),
+        Some(view) if options.json => output::json(object(&view)),
         Some(view) => output::text(page(&view)),
         None => Err(CliError::Failed(format!("the merchant {merchant} has no such customer"))),
     }
@@ -77,7 +77,7 @@ fn page(view: &CustomerView) -> String {
     let mut line = |name: &str, value: String| {
         if !value.is_empty() {
             // Writing to a String cannot fail.
-            let _ = writeln!(text, "{name:<14}{value}");
+            let _ = writeln!(text, "{name:<14}{}", output::escaped(&value));
         }
     };
     line("customer", customer.customer_id.to_string());
@@ -122,7 +122,7 @@ fn page(view: &CustomerView) -> String {
             entry.recorded_at.to_string(),
             entry.kind.name(),
             format!("{sign}{}", entry.amount),
-            entry.unit_id.as_str(),
+            output::escaped(entry.unit_id.as_str()),
             entry.balance_after,
             entry.cause.map_or_else(|| "by time".to_owned(), |cause| format!("{cause:?}")),
         );
@@ -156,7 +156,7 @@ fn write_account(text: &mut String, account: &Account) {
     let _ = writeln!(
         text,
         "\n{}: {} available (pending {}, held {}, debt {}; earned {}, redeemed {} in all)",
-        account.unit_id,
+        output::escaped(account.unit_id.as_str()),
         account.available,
         account.pending,
         account.held,

@@ -19,12 +19,14 @@ pub async fn run(merchant: &str, key: &str, as_json: bool, settings: &Settings) 
     let found = query::decision(&store, &merchant, &key).await.map_err(CliError::failed)?;
     let Some(remembered) = found else {
         if let Some(parked) = parked {
-            return if as_json { output::line(waiting_object(&parked)) } else { output::text(waiting_page(&parked)) };
+            return if as_json { output::json(waiting_object(&parked)) } else { output::text(waiting_page(&parked)) };
         }
         return Err(CliError::Failed(format!(
-            "no command of merchant {merchant} with the idempotency key {key} has been decided. It may not have been read yet \
+            "no command of merchant {} with the idempotency key {} has been decided. It may not have been read yet \
              (`loyalty-worker lanes`), be a dead letter, or have been rejected in a way that is not remembered (unknown_merchant, \
-             invalid_idempotency_key, idempotency_conflict)"
+             invalid_idempotency_key, idempotency_conflict)",
+            output::escaped(merchant.as_str()),
+            output::escaped(key.as_str())
         )));
     };
     // Lots as they are now: what of them is spent, the entries say.
@@ -36,7 +38,7 @@ pub async fn run(merchant: &str, key: &str, as_json: bool, settings: &Settings) 
         }
         None => Vec::new(),
     };
-    if as_json { output::line(object(&remembered, &accounts)) } else { output::text(page(&remembered, &accounts)) }
+    if as_json { output::json(object(&remembered, &accounts)) } else { output::text(page(&remembered, &accounts)) }
 }
 
 fn waiting_page(parked: &Parked) -> String {
@@ -52,7 +54,7 @@ fn waiting_page(parked: &Parked) -> String {
         parked.deadline,
         "waits for",
         awaits.kind.field(),
-        awaits.value
+        output::escaped(&awaits.value)
     )
 }
 
@@ -74,7 +76,7 @@ fn page(remembered: &Remembered, accounts: &[Account]) -> String {
     let mut text = String::new();
     let mut line = |name: &str, value: String| {
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "{name:<14}{value}");
+        let _ = writeln!(text, "{name:<14}{}", output::escaped(&value));
     };
     line("command", format!("{:?}  (topic/partition/offset)", remembered.position));
     line("occurred", decision.occurred_at.to_string());

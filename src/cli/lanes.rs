@@ -69,7 +69,7 @@ pub async fn run(options: Options, settings: Settings) -> Result<(), CliError> {
     }
     let (lanes, away) = look(settings).await?;
     if options.json {
-        output::line(Value::from_iter(lanes.iter().map(object)))?;
+        output::json(Value::from_iter(lanes.iter().map(object)))?;
     } else {
         output::text(table(&lanes))?;
     }
@@ -152,7 +152,10 @@ async fn ends_of(ends: &TopicEnds, lane: i32) -> Result<[i64; CommandTopic::COUN
 
 fn table(lanes: &[Lane]) -> String {
     let shown = |owner: &Option<Owner>| {
-        owner.as_ref().map_or_else(|| "nobody".to_owned(), |owner| format!("{} at {}", owner.client_id, owner.host))
+        owner.as_ref().map_or_else(
+            || "nobody".to_owned(),
+            |owner| output::escaped(&format!("{} at {}", owner.client_id, owner.host)).into_owned(),
+        )
     };
     let width = lanes.iter().map(|lane| shown(&lane.owner).len()).fold("owner".len(), usize::max);
     let (applied, published, waiting, parked) = ("applied", "published", "waiting", "parked");

@@ -2,9 +2,9 @@
 
 use clap::Args;
 
-use super::{CliError, output};
+use super::{CliError, output, persistently};
 use crate::config::Settings;
-use crate::store::{Part, Store};
+use crate::store::{Part, Store, StoreError, StoreErrorKind};
 
 #[derive(Args)]
 #[command(
@@ -22,6 +22,9 @@ pub struct Options {
     /// `apply`, `dead-letters list` and `show`
     #[arg(long, value_name = "ROLE")]
     grant_read_to: Option<String>,
+    /// How long to try again what fails: each migration is whole or not there
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    timeout: u64,
 }
 
 pub async fn run(options: Options, settings: Settings) -> Result<(), CliError> {
@@ -30,12 +33,17 @@ pub async fn run(options: Options, settings: Settings) -> Result<(), CliError> {
             "--grant-to and --grant-read-to name the same role; the first can read already".to_owned(),
         ));
     }
+    let (options, settings) = (&options, &settings);
+    persistently(options.timeout, "migrate", || migrate(options, settings)).await
+}
+
+async fn migrate(options: &Options, settings: &Settings) -> Result<(), CliError> {
     for database in &settings.postgres {
-        let store = Store::connect(database).await.map_err(CliError::failed)?;
+        let store = Store::connect(database).await.map_err(of_store)?;
         if let Some(lanes) = store.lanes() {
             output::line(format_args!("The database of the lanes {lanes}:"))?;
         }
-        let applied = store.migrate().await.map_err(CliError::failed)?;
+        let applied = store.migrate().await.map_err(of_store)?;
         for name in &applied {
             output::line(format_args!("applied {name}"))?;
         }
@@ -44,10 +52,18 @@ pub async fn run(options: Options, settings: Settings) -> Result<(), CliError> {
         }
         for (role, part) in [(&options.grant_to, Part::Worker), (&options.grant_read_to, Part::Reader)] {
             if let Some(role) = role {
-                store.grant(role, part).await.map_err(CliError::failed)?;
+                store.grant(role, part).await.map_err(of_store)?;
                 output::line(format_args!("granted to {role}"))?;
             }
         }
     }
     Ok(())
+}
+
+/// What another attempt would not mend ends it at once.
+pub(super) fn of_store(error: StoreError) -> CliError {
+    match error.kind {
+        StoreErrorKind::Transient => CliError::failed(error),
+        _ => CliError::Final(error.to_string()),
+    }
 }

@@ -25,10 +25,12 @@ mod trial_balance;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{ConfigError, LogSettings, Settings};
+use crate::config::{ConfigError, LogSettings, Settings, shown as settings_shown};
+use crate::kafka::topics as topics_of_kafka;
 use crate::telemetry;
 
 const ABOUT: &str = "\
@@ -51,8 +53,10 @@ A first time, with Kafka, Postgres and a schema registry running:
 Exit codes:
   0  done
   1  failed; the message says what to do
-  2  the command line or the settings are wrong
-  3  the audit found faults, or `topics check` found problems";
+  2  the command line, its input or the settings are wrong
+  3  it did its work and found something: `audit` faults, `topics check` problems, `trial-balance` books that do not hold,
+     `send --fail-on-rejection` a rejected command
+A worker that a second signal ends at once has 1; one that is killed is no worse.";
 
 #[derive(Parser)]
 #[command(name = "loyalty-worker", version, about = ABOUT, after_help = AFTER)]
@@ -104,6 +108,31 @@ enum Command {
     Man(completions::Man),
 }
 
+impl Command {
+    /// Those that ask the brokers, and are over when no broker answers. `run` and `topics` have their own patience.
+    fn talks_to_kafka(&self) -> bool {
+        match self {
+            Command::Send(_)
+            | Command::Tail(_)
+            | Command::Lanes(_)
+            | Command::Audit(_)
+            | Command::Recover(_)
+            | Command::DeadLetters(_)
+            | Command::Config(config::Command::Apply(_)) => true,
+            Command::Run(_)
+            | Command::Migrate(_)
+            | Command::Topics(_)
+            | Command::Schemas(_)
+            | Command::Customer(_)
+            | Command::TrialBalance(_)
+            | Command::Skip(_)
+            | Command::Config(_)
+            | Command::Completions(_)
+            | Command::Man(_) => false,
+        }
+    }
+}
+
 /// How a command ended, other than well.
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
@@ -114,6 +143,9 @@ pub enum CliError {
     Usage(String),
     #[error("{0}")]
     Failed(String),
+    /// The same of what no other attempt would mend.
+    #[error("{0}")]
+    Final(String),
     /// It did what it should and found something wrong, which it has printed.
     #[error("")]
     Found,
@@ -141,7 +173,7 @@ impl CliError {
     fn code(&self) -> u8 {
         match self {
             CliError::OutputClosed => 0,
-            CliError::Failed(_) => 1,
+            CliError::Failed(_) | CliError::Final(_) => 1,
             CliError::Settings(_) | CliError::Usage(_) => 2,
             CliError::Found => 3,
         }
@@ -156,7 +188,7 @@ pub fn main() -> ExitCode {
         Err(error) => {
             let text = error.to_string();
             if !text.is_empty() {
-                eprintln!("loyalty-worker: {text}");
+                telemetry::logs::last_words(&output::visible(&text));
             }
             ExitCode::from(error.code())
         }
@@ -167,7 +199,9 @@ fn dispatch(line: CommandLine) -> Result<(), CliError> {
     let load = || Settings::load(line.config.as_deref(), environment());
     match &line.command {
         Command::Config(config::Command::Default) => return config::print_default(),
-        Command::Config(config::Command::Check) => return config::check(load),
+        Command::Config(config::Command::Check) => {
+            return config::check(settings_shown(line.config.as_deref(), environment()));
+        }
         Command::Completions(options) => return completions::completions(options),
         Command::Man(options) => return completions::man(options),
         _ => {}
@@ -186,6 +220,9 @@ fn dispatch(line: CommandLine) -> Result<(), CliError> {
         .build()
         .map_err(|error| CliError::Failed(format!("the threads cannot be started: {error}")))?;
     let done = runtime.block_on(async {
+        if line.command.talks_to_kafka() {
+            topics_of_kafka::reach(&settings.kafka).await.map_err(CliError::failed)?;
+        }
         match line.command {
             Command::Run(options) => run::run(options, settings).await,
             Command::Migrate(options) => migrate::run(options, settings).await,
@@ -213,6 +250,27 @@ fn dispatch(line: CommandLine) -> Result<(), CliError> {
     runtime.shutdown_background();
     done
 }
+
+/// Tries what can be tried again, since what is done stays done, until a deadline. A machine that was suspended, or a part that is just starting,
+/// fails it at first. What is wrong for good ends it at once.
+async fn persistently<T, F: Future<Output = Result<T, CliError>>>(
+    patience: u64,
+    what: &str,
+    mut attempt: impl FnMut() -> F,
+) -> Result<T, CliError> {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(patience);
+    loop {
+        match attempt().await {
+            Err(CliError::Failed(reason)) if tokio::time::Instant::now() + RETRY_PAUSE < deadline => {
+                eprintln!("{what} has not come to its end: {}; trying again", output::visible(&reason));
+                tokio::time::sleep(RETRY_PAUSE).await;
+            }
+            ended => return ended,
+        }
+    }
+}
+
+const RETRY_PAUSE: Duration = Duration::from_secs(2);
 
 /// Kafka's calls block, so they run on a thread that may.
 async fn blocking<T: Send + 'static>(

@@ -1,15 +1,16 @@
 //! `send`: JSON lines to the topic, key and partition where any sender would put them.
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Read as _};
+use std::io::{BufRead, BufReader, IsTerminal, Read as _};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::answers::Answers;
 use super::{CliError, input, output};
+use crate::codec::json;
 use crate::config::Settings;
 use crate::domain::{CommandTopic, Position};
 use crate::kafka::KafkaFailure;
@@ -46,10 +47,16 @@ pub struct Options {
     /// Send at most so many commands per second
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     rate: Option<u32>,
-    /// Wait until every command has its result, or waits for its customer; print the results, and the events that say so, as JSON lines
-    /// (and the positions to standard error); exit with 1 if some have none after so many seconds
+    /// Wait until every command has its result, or waits for its customer, and print a line for each; exit with 1 if some have none after
+    /// so many seconds
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "30")]
     wait: Option<u64>,
+    /// With --wait: print the results, and the events of commands that wait, as JSON lines (and the positions to standard error)
+    #[arg(long, requires = "wait")]
+    json: bool,
+    /// With --wait: exit with 3 when a command is rejected
+    #[arg(long, requires = "wait")]
+    fail_on_rejection: bool,
 }
 
 /// A line that can be sent.
@@ -63,6 +70,9 @@ struct Line {
 
 /// Blocks; runs within the runtime.
 pub fn run(options: &Options, settings: &Settings) -> Result<(), CliError> {
+    if options.file.as_os_str() == "-" && std::io::stdin().is_terminal() {
+        eprintln!("Type commands, one JSON object per line; Ctrl-D ends the input. `--help` has examples.");
+    }
     let input = input::open(&options.file)?;
     let names = TopicNames::new(settings.kafka.topic_prefix.as_str());
     let sender = CommandSender::new(&settings.kafka, &names).map_err(CliError::failed)?;
@@ -83,18 +93,27 @@ pub fn run(options: &Options, settings: &Settings) -> Result<(), CliError> {
         for (line, sent) in chunk.iter().zip(sent) {
             let (partition, offset) = sent.map_err(CliError::failed)?;
             let position = Position { topic: line.topic, partition, offset };
-            let text = format!("{position:?}  merchant {}, idempotency key {}", line.merchant, line.key);
+            let text = format!(
+                "{position:?}  merchant {}, idempotency key {}",
+                output::escaped(&line.merchant),
+                output::escaped(&line.key)
+            );
             match &mut answers {
                 Some(answers) => {
-                    eprintln!("{text}");
+                    if options.json {
+                        eprintln!("{text}");
+                    }
                     answers.expect(position, text);
                 }
                 None => output::line(text)?,
             }
         }
     }
+    if number == 0 {
+        return Err(CliError::Usage("the input is empty: nothing was sent".to_owned()));
+    }
     match answers {
-        Some(answers) => answers.print(),
+        Some(answers) => answers.print(options.json, options.fail_on_rejection),
         None => Ok(()),
     }
 }
@@ -170,8 +189,11 @@ fn read_chunk(
 }
 
 fn parse(text: &str, topic: Option<CommandTopic>) -> Result<Line, String> {
-    let mut fields: Map<String, Value> =
-        serde_json::from_str(text).map_err(|error| format!("this is not a JSON object: {error}"))?;
+    let parsed = json::parse(text.as_bytes()).map_err(|problem| format!("the line {problem}"))?;
+    if let Some(path) = parsed.repeated.first() {
+        return Err(format!("`{}` stands more than once in its object", output::escaped(path)));
+    }
+    let Value::Object(mut fields) = parsed.value else { return Err("this is not a JSON object".to_owned()) };
     let topic = match fields.remove("topic") {
         Some(Value::String(name)) => command_topic(&name)?,
         Some(other) => return Err(format!("`topic` must be a text, and is {other}")),

@@ -55,6 +55,7 @@ impl What {
   loyalty-worker tail dead-letters --from-beginning | jq .headers"
 )]
 pub struct Options {
+    /// Which topic
     #[arg(value_enum)]
     what: What,
     /// Begin with the oldest record that is kept
@@ -107,7 +108,7 @@ pub fn run(options: &Options, settings: &Settings) -> Result<(), CliError> {
             Read::Record(record) => {
                 let record = shown(&record, options.what, &outgoing)?;
                 if wanted.iter().all(|(field, value)| record["value"][*field] == **value) {
-                    output::line(record)?;
+                    output::json(record)?;
                     left -= 1;
                 }
             }

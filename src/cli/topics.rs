@@ -3,13 +3,15 @@
 use std::time::{Duration, Instant};
 
 use clap::{Subcommand, ValueEnum};
+use serde_json::json;
 
-use super::{CliError, blocking, output};
+use super::migrate::of_store;
+use super::{CliError, blocking, output, persistently};
 use crate::config::Settings;
 use crate::domain::{self, CommandTopic, Frontier};
-use crate::kafka::FailureKind;
 use crate::kafka::commands::CommandConsumer;
 use crate::kafka::topics::{self, ClusterFacts, MAX_LANES, TopicProblem, TopicProblemKind};
+use crate::kafka::{FailureKind, KafkaFailure};
 use crate::record::TopicNames;
 use crate::store::{Databases, LaneIdentity};
 
@@ -38,6 +40,9 @@ Examples:
         /// Copies of every partition [default: 3, or 1 with kafka.development]
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=99))]
         replication: Option<i32>,
+        /// How long to try again what fails: what is made stays, so a machine that stood still loses nothing
+        #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+        timeout: u64,
     },
     /// Take topics that another tool has made: check them, and write in the database where each lane starts
     #[command(
@@ -56,7 +61,11 @@ Exits with 3 when something is wrong with the topics."
     },
     /// Say what is wrong with the topics, and what mends it
     #[command(after_help = "Exits with 3 when something is wrong. `run` refuses to start for the same reasons.")]
-    Check,
+    Check {
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// Where a new lane begins.
@@ -71,10 +80,22 @@ pub enum From {
 pub async fn run(command: Command, settings: Settings) -> Result<(), CliError> {
     let names = TopicNames::new(settings.kafka.topic_prefix.as_str());
     match command {
-        Command::Create { lanes, replication } => create(&settings, &names, lanes, replication).await,
+        Command::Create { lanes, replication, timeout } => {
+            let (settings, names) = (&settings, &names);
+            persistently(timeout, "topics create", || create(settings, names, lanes, replication)).await
+        }
         Command::Adopt { from } => adopt(&settings, &names, from).await,
-        Command::Check => {
+        Command::Check { json } => {
             let (facts, problems) = topics::check(&settings.kafka, &names).await.map_err(CliError::failed)?;
+            if json {
+                let object = |it: &TopicProblem| json!({ "topic": it.topic, "problem": it.problem, "mend": it.mend });
+                output::json(json!({
+                    "cluster_id": facts.cluster_id,
+                    "lanes": facts.lanes,
+                    "problems": problems.iter().map(object).collect::<Vec<_>>(),
+                }))?;
+                return if problems.is_empty() { Ok(()) } else { Err(CliError::Found) };
+            }
             report(&problems)?;
             output::line(format_args!(
                 "The topics are as they should be: {} lanes, Kafka cluster {}.",
@@ -86,10 +107,10 @@ pub async fn run(command: Command, settings: Settings) -> Result<(), CliError> {
 
 async fn create(settings: &Settings, names: &TopicNames, lanes: i32, replication: Option<i32>) -> Result<(), CliError> {
     // First the database: topics whose start was written nowhere would be half an installation.
-    let databases = Databases::connect_migrated(&settings.postgres).await.map_err(CliError::failed)?;
-    databases.check_lanes(lanes).map_err(CliError::failed)?;
+    let databases = Databases::connect_migrated(&settings.postgres).await.map_err(of_store)?;
+    databases.check_lanes(lanes).map_err(of_store)?;
     let replication = replication.unwrap_or(if settings.kafka.development { 1 } else { 3 });
-    let made = topics::create(&settings.kafka, names, lanes, replication).await.map_err(CliError::failed)?;
+    let made = topics::create(&settings.kafka, names, lanes, replication).await.map_err(of_kafka)?;
     for name in &made.created {
         output::line(format_args!("created {name}"))?;
     }
@@ -114,6 +135,13 @@ async fn adopt(settings: &Settings, names: &TopicNames, from: From) -> Result<()
     report(&problems)?;
     databases.check_lanes(facts.lanes).map_err(CliError::failed)?;
     register_lanes(settings, names, &databases, facts, from).await
+}
+
+fn of_kafka(failure: KafkaFailure) -> CliError {
+    match failure.kind {
+        FailureKind::Unavailable => CliError::failed(failure),
+        FailureKind::Settings | FailureKind::Unexpected => CliError::Final(failure.to_string()),
+    }
 }
 
 /// Checks the topics once every broker knows of them, which takes moments after they were made.
@@ -158,7 +186,7 @@ async fn register_lanes(
     facts: ClusterFacts,
     from: From,
 ) -> Result<(), CliError> {
-    databases.check_partitions(facts.lanes).await.map_err(CliError::failed)?;
+    databases.check_partitions(facts.lanes).await.map_err(of_store)?;
     let consumer = CommandConsumer::new(&settings.kafka, names).map_err(CliError::failed)?;
     let mut registered = 0;
     for lane in 0..facts.lanes {
@@ -194,7 +222,7 @@ pub(super) fn identity(settings: &Settings, names: &TopicNames, facts: &ClusterF
 
 /// The refusal of a lane's row that does not.
 pub(super) fn anothers(registered: &LaneIdentity) -> CliError {
-    CliError::Failed(format!(
+    CliError::Final(format!(
         "the database belongs to another installation: its lane {} has the group {}, the topics {} of cluster {}, and {} lanes. Take a \
          database of its own for this one, or correct kafka.group and kafka.topic_prefix",
         registered.lane,

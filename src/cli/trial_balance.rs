@@ -23,7 +23,7 @@ use crate::store::{Databases, StoreError};
 Exits with 0 when all books hold (earned - redeemed - expired = outstanding = in lots), and with 3 when some do not."
 )]
 pub struct Options {
-    /// Only this merchant's
+    /// Only this merchant's; one that has none is an error
     merchant: Option<String>,
     /// Print one JSON object per line
     #[arg(long)]
@@ -33,9 +33,15 @@ pub struct Options {
 pub async fn run(options: Options, settings: Settings) -> Result<(), CliError> {
     let books = books(options.merchant.as_deref().map(MerchantId::new).as_ref(), &settings).await;
     let books = books.map_err(CliError::failed)?;
+    if let Some(merchant) = options.merchant.as_ref().filter(|_| books.is_empty()) {
+        return Err(CliError::Failed(format!(
+            "merchant {} has no books: no customer of it has ever had anything",
+            output::escaped(merchant)
+        )));
+    }
     if options.json {
         for book in &books {
-            output::line(object(book))?;
+            output::json(object(book))?;
         }
     } else {
         output::text(table(&books))?;
@@ -69,8 +75,8 @@ fn table(books: &[TrialBalance]) -> String {
         let _ = writeln!(
             text,
             "{:<20} {:<12} {:>10} {:>10} {:>16} {:>16} {:>16} {:>16} {:>16}{}",
-            book.merchant_id.as_str(),
-            book.unit_id.as_str(),
+            output::escaped(book.merchant_id.as_str()),
+            output::escaped(book.unit_id.as_str()),
             book.customers,
             book.entries,
             book.earned,

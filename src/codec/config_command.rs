@@ -2,10 +2,26 @@
 //! The domain's structs are taken apart without `..`, so that a new field can't be forgotten.
 
 use super::wire;
-use crate::domain::UnitId;
 use crate::domain::config::{Expiry, MoneyValue, Settings, UnitVersion};
 use crate::domain::customer::IdentifierKind;
 use crate::domain::objects::{Card, CardReward, Object, Programme, Tier};
+use crate::domain::{ConfigObject, UnitId};
+
+/// An object as the fields of the command that would make it.
+pub fn json(changed: &ConfigObject) -> String {
+    let text = match changed {
+        ConfigObject::Settings(_, of_merchant) => serde_json::to_string(&settings(of_merchant)),
+        ConfigObject::Unit(id, version) => serde_json::to_string(&unit(id, version)),
+        ConfigObject::Object(id, of_merchant) => match object(id, of_merchant) {
+            wire::ConfigBody::Settings(it) => serde_json::to_string(&it),
+            wire::ConfigBody::Unit(it) => serde_json::to_string(&it),
+            wire::ConfigBody::Tier(it) => serde_json::to_string(&it),
+            wire::ConfigBody::Card(it) => serde_json::to_string(&it),
+            wire::ConfigBody::Programme(it) => serde_json::to_string(&it),
+        },
+    };
+    text.expect("texts, numbers, lists and maps by text are JSON")
+}
 
 /// Every field of these settings; only `preset` and `clear` say nothing.
 pub fn settings(settings: &Settings) -> wire::Settings {

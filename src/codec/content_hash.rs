@@ -16,6 +16,8 @@ use crate::domain::command::{
 use crate::domain::config::{
     KeyForm, MerchantStatus, MoneyValue, OnMatch, PhoneFormat, Preset, Rounding, UnitKind, UnknownCustomer,
 };
+use crate::domain::customer::IdentifierKind;
+use crate::domain::fields::content_form;
 use crate::domain::objects::{Card, CardReward, CardStatus, Object, Programme, Tier};
 use crate::domain::{CommandTopic, Gender, Instant, Metric};
 
@@ -49,7 +51,10 @@ impl Content {
         let Envelope { merchant_id: _, idempotency_key: _, customer, occurred_at, source: _, attributes } = envelope;
         if let Some(CustomerRef { kind, value }) = customer {
             self.string("customer.kind", ref_name(*kind));
-            self.string("customer.value", value);
+            match kind {
+                RefKind::Identifier(kind) => self.string("customer.value", &content_form(*kind, value)),
+                RefKind::CustomerId | RefKind::CardCode => self.string("customer.value", value.trim()),
+            }
         }
         self.optional_instant("occurred_at", *occurred_at);
         if !attributes.is_empty() {
@@ -91,9 +96,9 @@ impl Content {
                     send_card_links,
                     referral_code,
                 } = &**body;
-                self.optional_string("external_id", external_id);
-                self.optional_string("phone", phone);
-                self.optional_string("email", email);
+                self.identifier(IdentifierKind::ExternalId, external_id);
+                self.identifier(IdentifierKind::Phone, phone);
+                self.identifier(IdentifierKind::Email, email);
                 self.optional_string("first_name", first_name);
                 self.optional_string("last_name", last_name);
                 self.optional_string("birth_date", birth_date);
@@ -395,6 +400,13 @@ impl Content {
     fn optional_string(&mut self, name: &str, value: &Option<String>) {
         if let Some(value) = value {
             self.string(name, value);
+        }
+    }
+
+    /// As it is compared: spaces and capitals make no other command.
+    fn identifier(&mut self, kind: IdentifierKind, value: &Option<String>) {
+        if let Some(value) = value {
+            self.string(kind.field(), &content_form(kind, value));
         }
     }
 

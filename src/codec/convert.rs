@@ -11,8 +11,11 @@ use crate::domain::command::{
 };
 use crate::domain::config::MoneyValue;
 use crate::domain::customer::IdentifierKind;
+use crate::domain::fields::NO_SUCH_CHARACTERS;
 use crate::domain::objects::{Card, CardReward, Object, Programme, Tier};
-use crate::domain::{IdempotencyKey, Instant, MerchantId, Metric, UnitId};
+use crate::domain::{
+    IdempotencyKey, Instant, MerchantId, Metric, NO_CHARACTER, UnitId, compared, is_deceptive, is_deceptive_in_prose,
+};
 
 const MAX_ATTRIBUTES: usize = 50;
 const MAX_ATTRIBUTE_KEY: usize = 64;
@@ -35,10 +38,13 @@ pub(super) fn envelope(envelope: wire::Envelope, problems: &mut Problems) -> Env
         occurred_at: instant("envelope.occurred_at", occurred_at, problems),
         source: source.and_then(|source| {
             let source = text("envelope.source", source, problems)?;
-            if (1..=MAX_SOURCE).contains(&source.chars().count()) {
+            if source.contains(is_deceptive) {
+                problems.add("envelope.source", NO_SUCH_CHARACTERS);
+            } else if !(1..=MAX_SOURCE).contains(&source.chars().count()) || source.trim().is_empty() {
+                problems.add("envelope.source", "must have 1 to 64 characters, not only spaces");
+            } else {
                 return Some(source);
             }
-            problems.add("envelope.source", "must have 1 to 64 characters");
             None
         }),
         attributes: labels(attributes, problems),
@@ -118,7 +124,7 @@ pub(super) fn credit(command: wire::CreditBody, problems: &mut Problems) -> Body
         }) => Body::CreditAmount(CreditAmount {
             unit: unit_id("command.unit", unit, problems),
             amount,
-            order_id: optional_text("command.order_id", order_id, problems),
+            order_id: order("command.order_id", order_id, problems),
             reason: optional_text("command.reason", reason, problems),
             title: optional_text("command.title", title, problems),
             expires_at: instant("command.expires_at", expires_at, problems),
@@ -133,7 +139,7 @@ pub(super) fn redeem(command: wire::RedeemBody, problems: &mut Problems) -> Body
             Body::RedeemAmount(RedeemAmount {
                 unit: unit_id("command.unit", unit, problems),
                 amount,
-                order_id: optional_text("command.order_id", order_id, problems),
+                order_id: order("command.order_id", order_id, problems),
                 reason: optional_text("command.reason", reason, problems),
                 skip_notifications,
             })
@@ -272,7 +278,16 @@ fn text(field: &str, value: String, problems: &mut Problems) -> Option<String> {
         problems.add(field, NUL);
         return None;
     }
+    if value.contains(NO_CHARACTER) {
+        problems.add(field, "must be Unicode text: half of a surrogate pair is no character");
+        return None;
+    }
     Some(value)
+}
+
+/// An order is compared in one form.
+fn order(field: &str, value: Option<String>, problems: &mut Problems) -> Option<String> {
+    optional_text(field, value, problems).map(|value| compared(&value))
 }
 
 /// What is wrong is named, so that what stands for it is never judged.
@@ -331,6 +346,8 @@ fn labels(attributes: BTreeMap<String, String>, problems: &mut Problems) -> Vec<
         let field = || format!("envelope.attributes.{key}");
         if key.contains('\0') || value.contains('\0') {
             problems.add(&field(), NUL);
+        } else if key.contains(is_deceptive) || value.contains(is_deceptive_in_prose) {
+            problems.add(&field(), NO_SUCH_CHARACTERS);
         } else if !(1..=MAX_ATTRIBUTE_KEY).contains(&key.chars().count()) {
             problems.add(&field(), "must have a name of 1 to 64 characters");
         } else if value.chars().count() > MAX_ATTRIBUTE_VALUE {

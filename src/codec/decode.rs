@@ -4,20 +4,21 @@
 //! the registry, and decoding is tried again. A registry that is down is waited for; an id that it says it does not have is a dead letter.
 
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, PoisonError, RwLock};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant as Clock};
 
 use apache_avro::Schema;
 use serde_json::{Map, Value};
 
 use super::framing::{self, Framed};
+use super::json::Parsed;
 use super::problems::Problems;
 use super::registry::{self, RegistryClient, RegistryError};
 use super::resolve::{self, WriterSchema};
 use super::schemas::{self, OwnSchema};
-use super::{content_hash, convert, from_json, wire};
-use crate::domain::command::{Body, Command, Content, DeadLetter, DeadLetterClass, Delivery, Malformed};
-use crate::domain::{CommandTopic, Instant, Seed};
+use super::{content_hash, convert, from_json, json, wire};
+use crate::domain::command::{Body, Command, Content, ContentHash, DeadLetter, DeadLetterClass, Delivery, Malformed};
+use crate::domain::{CommandTopic, Instant, Seed, is_deceptive_in_id};
 use crate::record::{InboundRecord, ORIGINAL_TIME, lane_of};
 
 /// A value beyond this is not decoded: nothing that a command says needs as much, and what it causes must fit into one record each.
@@ -25,8 +26,12 @@ pub const MAX_VALUE_BYTES: usize = 256 * 1024;
 const MAX_MERCHANT_BYTES: usize = 64;
 /// W3C's first version has 55 characters; later ones may be longer.
 const TRACEPARENT_BYTES: std::ops::RangeInclusive<usize> = 55..=128;
-/// How long the registry's word that it does not have a schema is believed.
-const UNKNOWN_FOR: Duration = Duration::from_secs(30);
+/// How long the registry's word that it does not have a schema is believed: a sender may register it a moment after its first record.
+const UNKNOWN_FOR: Duration = Duration::from_secs(1);
+/// So many ids that the registry does not have are remembered; a sender can make up four thousand million.
+const MAX_UNKNOWN: usize = 10_000;
+/// Ids are positive numbers of 32 bits; some registries answer any other one as if their address were wrong.
+const MAX_SCHEMA_ID: u32 = i32::MAX.unsigned_abs();
 
 /// Clones share what has been learned.
 #[derive(Clone)]
@@ -49,8 +54,8 @@ struct Inner {
     lanes: i32,
     registry: RegistryClient,
     learned: RwLock<HashMap<u32, Learned>>,
-    /// Whose turn it is to ask the registry.
-    turn: Arc<tokio::sync::Mutex<()>>,
+    /// Of the ids that are being asked for.
+    turns: Mutex<HashMap<u32, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 /// What a schema id of the registry means.
@@ -86,16 +91,21 @@ enum Refusal {
 impl Decoder {
     pub fn new(lanes: i32, registry: RegistryClient) -> Decoder {
         schemas::bound_allocations();
-        Decoder { inner: Arc::new(Inner { lanes, registry, learned: RwLock::default(), turn: Arc::default() }) }
+        Decoder { inner: Arc::new(Inner { lanes, registry, learned: RwLock::default(), turns: Mutex::default() }) }
     }
 
-    /// Understands a record as far as that is possible. `topic_id` is Kafka's own id of its topic.
+    /// Decodes a record as far as that is possible. `topic_id` is Kafka's own id of its topic.
     pub fn decode(&self, record: &InboundRecord, topic_id: &str) -> Result<Delivery, NeedsSchema> {
+        self.decode_since(record, topic_id, Clock::now())
+    }
+
+    /// The same with every answer of the registry since then believed: those that a batch waited for.
+    pub fn decode_since(&self, record: &InboundRecord, topic_id: &str, since: Clock) -> Result<Delivery, NeedsSchema> {
         let position = record.position;
         let content = if position.topic == CommandTopic::Clock {
             Content::Tick
         } else {
-            match self.command(record) {
+            match self.command(record, since) {
                 Ok(command) => Content::Command(Box::new(command)),
                 Err(Refusal::DeadLetter(dead_letter)) => Content::DeadLetter(dead_letter),
                 Err(Refusal::NeedsSchema(needed)) => return Err(needed),
@@ -107,11 +117,12 @@ impl Decoder {
 
     /// Asks the registry for a schema, unless it is known by now. Afterwards the records that needed it decode, one way or another.
     ///
-    /// One question is asked at a time, and it goes on when nobody waits for it any more: who comes back, or comes for the same schema from
-    /// another lane, waits for its answer.
+    /// A question goes on when nobody waits for it any more: who comes back, or comes for the same schema from another lane, waits for its
+    /// answer. Questions for other schemas do not wait for it.
     pub async fn learn(&self, id: u32) -> Result<(), RegistryUnavailable> {
-        let turn = self.inner.turn.clone().lock_owned().await;
-        if self.learned(id).is_some() {
+        let since = Clock::now();
+        let turn = self.turn(id).lock_owned().await;
+        if self.learned(id, since).is_some() {
             return Ok(());
         }
         let decoder = self.clone();
@@ -128,31 +139,45 @@ impl Decoder {
         registry::blocking("for a schema", ask).await.map_err(|error| RegistryUnavailable(error.to_string()))
     }
 
+    /// The turn of those who ask for a schema. Turns that nobody holds any more are forgotten.
+    fn turn(&self, id: u32) -> Arc<tokio::sync::Mutex<()>> {
+        let mut turns = self.inner.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+        turns.entry(id).or_default().clone()
+    }
+
     /// Teaches a schema without a registry, for tests and tools.
     pub fn teach(&self, id: u32, text: &str) {
         self.remember(id, meaning_of(text));
     }
 
-    fn remember(&self, id: u32, learned: Learned) {
-        self.inner.learned.write().unwrap_or_else(PoisonError::into_inner).insert(id, learned);
+    fn remember(&self, id: u32, meaning: Learned) {
+        let mut learned = self.inner.learned.write().unwrap_or_else(PoisonError::into_inner);
+        if learned.len() >= MAX_UNKNOWN {
+            learned.retain(|_, known| !matches!(known, Learned::Unknown { since } if since.elapsed() >= UNKNOWN_FOR));
+        }
+        learned.insert(id, meaning);
     }
 
-    fn learned(&self, id: u32) -> Option<Learned> {
+    fn learned(&self, id: u32, believed: Clock) -> Option<Learned> {
+        if id > MAX_SCHEMA_ID {
+            return Some(Learned::Unknown { since: believed });
+        }
         let learned = self.inner.learned.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()?;
         match learned {
-            Learned::Unknown { since } if since.elapsed() >= UNKNOWN_FOR => None,
+            Learned::Unknown { since } if since < believed && since.elapsed() >= UNKNOWN_FOR => None,
             learned => Some(learned),
         }
     }
 
-    fn command(&self, record: &InboundRecord) -> Result<Command, Refusal> {
+    fn command(&self, record: &InboundRecord, since: Clock) -> Result<Command, Refusal> {
         let value = record.value.as_deref().unwrap_or_default();
         if value.len() > MAX_VALUE_BYTES {
             return Err(undecodable("The value has more than 256 KiB. Send smaller commands."));
         }
         let mut command = match framing::split(value).map_err(undecodable)? {
             Framed::Confluent { schema_id, datum } => {
-                self.avro(record, schema_id, datum).map_err(|refusal| refusal.of_schema(schema_id))?
+                self.avro(record, schema_id, datum, since).map_err(|refusal| refusal.of_schema(schema_id))?
             }
             Framed::SingleObject { fingerprint, datum } => self.single_object(record, fingerprint, datum)?,
             Framed::Json(text) => self.json(record, text)?,
@@ -162,8 +187,8 @@ impl Decoder {
         Ok(command)
     }
 
-    fn avro(&self, record: &InboundRecord, schema_id: u32, datum: &[u8]) -> Result<Command, Refusal> {
-        match self.learned(schema_id) {
+    fn avro(&self, record: &InboundRecord, schema_id: u32, datum: &[u8], since: Clock) -> Result<Command, Refusal> {
+        match self.learned(schema_id, since) {
             None => Err(Refusal::NeedsSchema(NeedsSchema { id: schema_id })),
             Some(Learned::Own(of)) => self.of_own(record, of, datum),
             Some(Learned::Other(writer)) => self.of_other(record, &writer, datum),
@@ -225,28 +250,45 @@ impl Decoder {
 
     fn json(&self, record: &InboundRecord, text: &[u8]) -> Result<Command, Refusal> {
         let topic = record.position.topic;
-        let value: Value = serde_json::from_slice(text)
-            .map_err(|_| undecodable("The value begins as a JSON object, but is not valid JSON."))?;
+        let Parsed { value, repeated } =
+            json::parse(text).map_err(|problem| undecodable(format!("The value {problem}.")))?;
         let merchant = value.pointer("/envelope/merchant_id").and_then(Value::as_str).unwrap_or_default();
         self.check_merchant(record, merchant)?;
         let own = schemas::command(topic);
         let mut problems = Problems::default();
+        repeated.iter().for_each(|path| problems.add(path, "stands more than once in its object"));
         let datum = from_json::write(own, &value, &mut problems);
-        if problems.is_empty() {
-            return self.of_datum(record, own, &datum);
+        match datum {
+            Some(datum) if problems.is_empty() => self.of_datum(record, own, &datum),
+            Some(datum) => self.of_form(record, own, &datum, problems, || content_hash::of_json(topic, &value)),
+            None => {
+                // What is well-formed of the envelope still says whose command it is, and how to answer it.
+                let envelope = convert::envelope(lenient_envelope(&value["envelope"]), &mut problems);
+                let problems = problems.into_found();
+                let body = Body::Malformed(Malformed { kind: topic.suffix(), problems, rest: None });
+                let content_hash = content_hash::of_json(topic, &value);
+                Ok(Command { envelope, body, content_hash, traceparent: None, original_time: None })
+            }
         }
-        // What is well-formed of the envelope still says whose command it is, and how to answer it.
-        let envelope = convert::envelope(lenient_envelope(&value["envelope"]), &mut problems);
-        let malformed = Malformed { kind: topic.suffix(), problems: problems.into_found() };
-        let content_hash = content_hash::of_json(topic, &value);
-        Ok(Command { envelope, body: Body::Malformed(malformed), content_hash, traceparent: None, original_time: None })
     }
 
     /// Reads a datum of our schema, whatever it was before.
     fn of_datum(&self, record: &InboundRecord, own: &'static OwnSchema, datum: &[u8]) -> Result<Command, Refusal> {
+        let hash = || content_hash::of_json(record.position.topic, &own.content(datum).unwrap_or_default());
+        self.of_form(record, own, datum, Problems::default(), hash)
+    }
+
+    /// The same of one that has problems already. `hash` is that of a command whose form is wrong.
+    fn of_form(
+        &self,
+        record: &InboundRecord,
+        own: &'static OwnSchema,
+        datum: &[u8],
+        mut problems: Problems,
+        hash: impl FnOnce() -> ContentHash,
+    ) -> Result<Command, Refusal> {
         let no_datum = || undecodable("The value is not a datum of the schema that it names.");
         let topic = record.position.topic;
-        let mut problems = Problems::default();
         let envelope = |envelope: wire::Envelope, problems: &mut Problems| {
             self.check_merchant(record, &envelope.merchant_id)?;
             Ok(convert::envelope(envelope, problems))
@@ -278,17 +320,18 @@ impl Decoder {
             let content_hash = content_hash::of_command(&envelope, &body);
             return Ok(Command { envelope, body, content_hash, traceparent: None, original_time: None });
         }
-        let content_hash = content_hash::of_json(topic, &own.content(datum).unwrap_or_default());
-        let malformed = Malformed { kind: topic.suffix(), problems: problems.into_found() };
+        let content_hash = hash();
+        let malformed = Malformed { kind: topic.suffix(), problems: problems.into_found(), rest: Some(Box::new(body)) };
         Ok(Command { envelope, body: Body::Malformed(malformed), content_hash, traceparent: None, original_time: None })
     }
 
     /// Whether the record stands where its merchant's commands belong: only then does the lane own all that it can touch.
     fn check_merchant(&self, record: &InboundRecord, merchant: &str) -> Result<(), Refusal> {
-        if merchant.is_empty() || merchant.len() > MAX_MERCHANT_BYTES || merchant.contains('\0') {
+        if merchant.trim().is_empty() || merchant.len() > MAX_MERCHANT_BYTES || merchant.contains(is_deceptive_in_id) {
             return Err(dead_letter(
                 DeadLetterClass::MissingMerchant,
-                "The command has no envelope.merchant_id of 1 to 64 bytes without U+0000, so nobody can be answered.",
+                "The command has no envelope.merchant_id of 1 to 64 bytes without control or invisible characters, so nobody can be \
+                 answered.",
             ));
         }
         if record.key.as_deref() != Some(merchant.as_bytes()) {
@@ -346,21 +389,33 @@ fn lenient_envelope(value: &Value) -> wire::Envelope {
     }
     kept.entry("idempotency_key").or_insert_with(|| "".into());
     let datum = from_json::write(own, &Value::Object(kept), &mut Problems::default());
-    own.read(&datum).expect("every field has been checked, and the key is there")
+    datum.and_then(|datum| own.read(&datum)).expect("every field has been checked, and the key is there")
 }
 
 fn traceparent(record: &InboundRecord) -> Option<Arc<str>> {
     let header = record.headers.iter().find(|header| header.name == "traceparent")?;
     let text = std::str::from_utf8(&header.value).ok()?;
     let is_plain = TRACEPARENT_BYTES.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    // Version, trace and parent. The version ff and ids of zeros are what W3C calls invalid.
+    let parts: Vec<&str> = text.splitn(4, '-').collect();
+    let is_id = |part: usize, digits: usize| {
+        parts.get(part).is_some_and(|id| {
+            id.len() == digits
+                && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+                && id.bytes().any(|b| b != b'0')
+        })
+    };
+    let has_version = parts.first().is_some_and(|version| {
+        version.len() == 2 && *version != "ff" && version.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    });
+    let is_plain = is_plain && has_version && is_id(1, 32) && is_id(2, 16);
     is_plain.then(|| text.into())
 }
 
 /// When the record came first, if it was sent again and says so. Whatever is not an instant that a command may name is no such thing.
 pub(super) fn original_time(record: &InboundRecord) -> Option<Instant> {
     let header = record.headers.iter().find(|header| header.name == ORIGINAL_TIME)?;
-    let at: jiff::Timestamp = std::str::from_utf8(&header.value).ok()?.parse().ok()?;
-    Some(Instant::from_micros(at.as_microsecond())).filter(|at| at.is_representable())
+    Instant::from_rfc3339(std::str::from_utf8(&header.value).ok()?)
 }
 
 fn undecodable(message: impl Into<String>) -> Refusal {

@@ -8,9 +8,11 @@ use serde_json::{Map, Value};
 use super::binary::{put_bytes, put_length, put_long};
 use super::problems::Problems;
 use super::schemas::OwnSchema;
+use crate::domain::Instant;
 
-/// Writes a JSON value as a datum. If there are problems afterwards, the datum means nothing.
-pub(super) fn write(own: &'static OwnSchema, value: &Value, problems: &mut Problems) -> Vec<u8> {
+/// Writes a JSON value as a datum. In the place of each field that is a problem stands null, or else the least value of its type. `None` where
+/// a variant is not known.
+pub(super) fn write(own: &'static OwnSchema, value: &Value, problems: &mut Problems) -> Option<Vec<u8>> {
     write_part(own, own.schema, value, problems)
 }
 
@@ -20,10 +22,10 @@ pub(super) fn write_part(
     schema: &'static Schema,
     value: &Value,
     problems: &mut Problems,
-) -> Vec<u8> {
-    let mut walk = Walk { own, out: Vec::new(), path: String::new(), problems };
+) -> Option<Vec<u8>> {
+    let mut walk = Walk { own, out: Vec::new(), path: String::new(), problems, is_complete: true };
     walk.value(schema, value);
-    walk.out
+    walk.is_complete.then_some(walk.out)
 }
 
 /// Whether a value has this schema's form.
@@ -51,6 +53,8 @@ struct Walk<'a> {
     out: Vec<u8>,
     path: String,
     problems: &'a mut Problems,
+    /// Whether a datum can stand for the value.
+    is_complete: bool,
 }
 
 impl Walk<'_> {
@@ -61,20 +65,20 @@ impl Walk<'_> {
             (Schema::String, Value::String(text)) => put_bytes(&mut self.out, text.as_bytes()),
             (Schema::Int, Value::Number(_)) => match value.as_i64().and_then(|long| i32::try_from(long).ok()) {
                 Some(int) => put_long(&mut self.out, i64::from(int)),
-                None => self.problem("must be an integer of 32 bits"),
+                None => self.bad(schema, "must be an integer of 32 bits"),
             },
             (Schema::Long, Value::Number(_)) => match value.as_i64() {
                 Some(long) => put_long(&mut self.out, long),
-                None => self.problem("must be an integer of 64 bits"),
+                None => self.bad(schema, "must be an integer of 64 bits"),
             },
-            (Schema::TimestampMicros, Value::String(text)) => match text.parse::<jiff::Timestamp>() {
-                Ok(at) => put_long(&mut self.out, at.as_microsecond()),
-                Err(_) => self.problem("must be an RFC 3339 instant, for example 2026-01-31T12:00:00Z"),
+            (Schema::TimestampMicros, Value::String(text)) => match Instant::from_rfc3339(text) {
+                Some(at) => put_long(&mut self.out, at.micros()),
+                None => self.bad(schema, INSTANT),
             },
             (Schema::Enum(known), Value::String(text)) => {
                 match known.symbols.iter().position(|symbol| symbol == text) {
                     Some(index) => put_length(&mut self.out, index),
-                    None => self.problem(format!("must be one of {}", known.symbols.join(", "))),
+                    None => self.bad(schema, format!("must be one of {}", known.symbols.join(", "))),
                 }
             }
             (Schema::Array(array), Value::Array(items)) => {
@@ -94,7 +98,7 @@ impl Walk<'_> {
             }
             (Schema::Record(record), Value::Object(fields)) => self.record(record, fields, false),
             (Schema::Union(union), value) => self.union(union, value),
-            (schema, _) => self.problem(expected(schema)),
+            (_, _) => self.bad(schema, expected(self.own.follow(schema))),
         }
     }
 
@@ -115,7 +119,7 @@ impl Walk<'_> {
             (Some(value), _) => self.value(&field.schema, value),
             // Avro's defaults of the types that our schemas use look the same as the JSON that a sender would write.
             (None, Some(default)) => self.value(&field.schema, default),
-            (None, None) => self.problem("is required"),
+            (None, None) => self.bad(&field.schema, "is required"),
         }
     }
 
@@ -123,12 +127,21 @@ impl Walk<'_> {
         if union.is_nullable() {
             for (index, branch) in union.variants().iter().enumerate() {
                 if matches!(branch, Schema::Null) == value.is_null() {
+                    let (length, problems) = (self.out.len(), self.problems.count());
                     put_length(&mut self.out, index);
-                    return self.value(branch, value);
+                    self.value(branch, value);
+                    if self.problems.count() > problems {
+                        self.out.truncate(length);
+                        self.null(union);
+                    }
+                    return;
                 }
             }
         }
-        let Value::Object(fields) = value else { return self.problem("must be an object") };
+        let Value::Object(fields) = value else {
+            self.is_complete = false;
+            return self.problem("must be an object");
+        };
         let names = || union.variants().iter().filter_map(|branch| branch.name()).map(|name| variant_name(name.name()));
         let wanted = fields.get("type").and_then(Value::as_str);
         let index = names().position(|name| Some(name.as_str()) == wanted);
@@ -138,9 +151,40 @@ impl Walk<'_> {
                 self.record(record, fields, true);
             }
             _ => {
-                let known: Vec<String> = names().collect();
-                self.below(".", "type", |walk| walk.problem(format!("must be one of {}", known.join(", "))));
+                self.is_complete = false;
+                let known = names().collect::<Vec<String>>().join(", ");
+                let problem = match fields.get("type") {
+                    None => format!("is missing: it must be one of {known}"),
+                    Some(_) => format!("must be one of {known}"),
+                };
+                self.below(".", "type", |walk| walk.problem(problem));
             }
+        }
+    }
+
+    /// A field that is a problem, and what stands in its place.
+    fn bad(&mut self, schema: &'static Schema, problem: impl Into<String>) {
+        self.problem(problem);
+        self.least(schema);
+    }
+
+    fn null(&mut self, union: &'static UnionSchema) {
+        let place = union.variants().iter().position(|branch| matches!(branch, Schema::Null)).unwrap_or(0);
+        put_length(&mut self.out, place);
+    }
+
+    /// The least value of a type: false, zero, the empty text or list, the first word.
+    fn least(&mut self, schema: &'static Schema) {
+        match self.own.follow(schema) {
+            Schema::Null => {}
+            Schema::Record(record) => record.fields.iter().for_each(|field| match &field.default {
+                Some(default) => self.value(&field.schema, default),
+                None => self.least(&field.schema),
+            }),
+            Schema::Union(union) if union.is_nullable() => self.null(union),
+            Schema::Union(_) => self.is_complete = false,
+            // One byte of zero stands for all of these.
+            _ => self.out.push(0),
         }
     }
 
@@ -165,13 +209,15 @@ impl Walk<'_> {
     }
 }
 
+const INSTANT: &str = "must be an RFC 3339 instant of the years 1900 to 9999, for example 2026-01-31T12:00:00Z";
+
 fn expected(schema: &Schema) -> &'static str {
     match schema {
         Schema::Null => "must be null",
         Schema::Boolean => "must be true or false",
         Schema::Int | Schema::Long => "must be an integer",
         Schema::String | Schema::Enum(_) => "must be a text",
-        Schema::TimestampMicros => "must be an RFC 3339 instant, for example 2026-01-31T12:00:00Z",
+        Schema::TimestampMicros => INSTANT,
         Schema::Array(_) => "must be a list",
         Schema::Map(_) | Schema::Record(_) => "must be an object",
         _ => "can't be sent as JSON",

@@ -18,6 +18,7 @@ pub mod decode;
 pub mod encode;
 pub mod framing;
 mod from_json;
+pub mod json;
 pub mod outcomes_hash;
 pub mod outgoing;
 mod problems;

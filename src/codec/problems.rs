@@ -1,6 +1,7 @@
 //! Bad fields, collected so that the sender hears of all of them at once.
 
 use crate::domain::command::FieldProblem;
+use crate::domain::is_deceptive;
 
 /// So many are named; a record of 256 KiB could have 50,000 of them, and the answer must not outgrow the question.
 const MAX_PROBLEMS: usize = 100;
@@ -22,6 +23,10 @@ impl Problems {
         }
     }
 
+    pub(super) fn count(&self) -> usize {
+        self.found.len() + self.more
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.found.is_empty()
     }
@@ -38,5 +43,5 @@ impl Problems {
 
 /// Control characters (U+0000 would poison Postgres) are replaced, and long paths cut.
 fn presentable(path: &str) -> String {
-    path.chars().take(MAX_PATH_CHARS).map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+    path.chars().take(MAX_PATH_CHARS).map(|c| if is_deceptive(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }

@@ -6,14 +6,15 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::schemas;
-use crate::config::RegistrySettings;
+use crate::config::{RegistrySettings, without_credentials};
 use crate::record::TopicNames;
 use crate::tls::{self, TlsError};
 
 /// A registry that takes longer is as good as down; callers retry.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// Confluent's code for an id that was never given out. Any other 404 may come from a proxy or a wrong address.
-const SCHEMA_NOT_FOUND: u64 = 40403;
+/// The codes by which a registry of Confluent's API says that it does not have a schema, its subject or its version. A 404 without any may
+/// come from a proxy or a wrong address.
+const NOT_FOUND: std::ops::RangeInclusive<u64> = 40401..=40403;
 
 /// Clones share the connections.
 #[derive(Clone)]
@@ -22,12 +23,18 @@ pub struct RegistryClient {
     url: String,
 }
 
-/// Texts name what was asked and the answer's status, never the address, which may hold credentials.
+/// Texts name what was asked, the answer's status, and the address without the credentials that it may hold.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RegistryError {
     /// Down, slow, or something else answers in its place: try again.
-    #[error("the schema registry did not answer {question}: {reason}")]
-    Unavailable { question: String, reason: String },
+    #[error("the schema registry at {address} (registry.url) did not answer {question}: {reason}")]
+    Unavailable { address: String, question: String, reason: String },
+    /// Something answers there, and it is no registry.
+    #[error(
+        "registry.url is {address}, and what answers there is no root of Confluent's API (status {status}): it should look like \
+         http://HOST:8081, or http://HOST:8080/apis/ccompat/v7 for Apicurio"
+    )]
+    NoRegistry { address: String, status: u16 },
     /// The registry says that it does not have this schema.
     #[error("the schema registry does not have schema {id}")]
     NotFound { id: u32 },
@@ -59,15 +66,16 @@ impl RegistryClient {
             .post(format!("{}/subjects/{subject}/versions", self.url))
             .header("content-type", "application/vnd.schemaregistry.v1+json")
             .send(body)
-            .map_err(|error| unavailable(&question, &error))?;
+            .map_err(|error| self.unavailable(&question, &error))?;
         match response.status().as_u16() {
             200..=299 => {
-                let text = response.body_mut().read_to_string().map_err(|error| unavailable(&question, &error))?;
-                let registered: Registered = serde_json::from_str(&text).map_err(|_| not_understood(&question))?;
+                let text = response.body_mut().read_to_string().map_err(|error| self.unavailable(&question, &error))?;
+                let registered: Registered = serde_json::from_str(&text).map_err(|_| self.not_understood(&question))?;
                 Ok(registered.id)
             }
+            status @ (404 | 405) => Err(RegistryError::NoRegistry { address: self.address(), status }),
             status @ (409 | 422) => Err(RegistryError::Refused { subject: subject.to_owned(), status }),
-            status => Err(RegistryError::Unavailable { question, reason: format!("status {status}") }),
+            status => Err(self.silent(&question, format!("status {status}"))),
         }
     }
 
@@ -86,19 +94,50 @@ impl RegistryClient {
             .agent
             .get(format!("{}/schemas/ids/{id}", self.url))
             .call()
-            .map_err(|error| unavailable(&question, &error))?;
+            .map_err(|error| self.unavailable(&question, &error))?;
         let status = response.status().as_u16();
-        let text = response.body_mut().read_to_string().map_err(|error| unavailable(&question, &error))?;
+        let text = response.body_mut().read_to_string().map_err(|error| self.unavailable(&question, &error))?;
         match status {
             200..=299 => {
-                let stored: Stored = serde_json::from_str(&text).map_err(|_| not_understood(&question))?;
+                let stored: Stored = serde_json::from_str(&text).map_err(|_| self.not_understood(&question))?;
                 Ok(stored.schema)
             }
-            404 if serde_json::from_str(&text).is_ok_and(|problem: Problem| problem.error_code == SCHEMA_NOT_FOUND) => {
+            404 if serde_json::from_str(&text)
+                .is_ok_and(|problem: Problem| NOT_FOUND.contains(&problem.error_code)) =>
+            {
                 Err(RegistryError::NotFound { id })
             }
-            status => Err(RegistryError::Unavailable { question, reason: format!("status {status}") }),
+            // It understood the question and refuses it, now and later.
+            400 | 422 => Err(RegistryError::NotFound { id }),
+            status => Err(self.silent(&question, format!("status {status}"))),
         }
+    }
+}
+
+impl RegistryClient {
+    fn address(&self) -> String {
+        without_credentials(&self.url)
+    }
+
+    fn silent(&self, question: &str, reason: String) -> RegistryError {
+        RegistryError::Unavailable { address: self.address(), question: question.to_owned(), reason }
+    }
+
+    fn unavailable(&self, question: &str, error: &ureq::Error) -> RegistryError {
+        let reason = match error {
+            ureq::Error::Io(error) => error.kind().to_string(),
+            ureq::Error::Timeout(_) => "timed out".to_owned(),
+            ureq::Error::HostNotFound => "its host name is unknown".to_owned(),
+            ureq::Error::ConnectionFailed => "connection failed".to_owned(),
+            ureq::Error::BadUri(_) => "its address is not a URL".to_owned(),
+            ureq::Error::Tls(_) => "TLS failed".to_owned(),
+            _ => "the answer was not understood".to_owned(),
+        };
+        self.silent(question, reason)
+    }
+
+    fn not_understood(&self, question: &str) -> RegistryError {
+        self.silent(question, "the answer was not understood".to_owned())
     }
 }
 
@@ -123,25 +162,9 @@ pub(super) async fn blocking<T: Send + 'static>(
     match tokio::task::spawn_blocking(ask).await {
         Ok(answer) => answer,
         Err(_) => Err(RegistryError::Unavailable {
+            address: "its address".to_owned(),
             question: question.to_owned(),
             reason: "the task that asked was cancelled".to_owned(),
         }),
     }
-}
-
-fn unavailable(question: &str, error: &ureq::Error) -> RegistryError {
-    let reason = match error {
-        ureq::Error::Io(error) => error.kind().to_string(),
-        ureq::Error::Timeout(_) => "timed out".to_owned(),
-        ureq::Error::HostNotFound => "its host name is unknown".to_owned(),
-        ureq::Error::ConnectionFailed => "connection failed".to_owned(),
-        ureq::Error::BadUri(_) => "its address is not a URL".to_owned(),
-        ureq::Error::Tls(_) => "TLS failed".to_owned(),
-        _ => "the answer was not understood".to_owned(),
-    };
-    RegistryError::Unavailable { question: question.to_owned(), reason }
-}
-
-fn not_understood(question: &str) -> RegistryError {
-    RegistryError::Unavailable { question: question.to_owned(), reason: "the answer was not understood".to_owned() }
 }

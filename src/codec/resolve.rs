@@ -160,7 +160,7 @@ impl<'w> Resolution<'w> {
         if !problems.is_empty() {
             return Err(Malformed);
         }
-        out.extend_from_slice(&datum);
+        out.extend_from_slice(&datum.ok_or(Malformed)?);
         Ok(())
     }
 

@@ -98,7 +98,7 @@ fn value(
 }
 
 fn instant(micros: i64) -> Value {
-    jiff::Timestamp::from_microsecond(micros).map_or(Value::from(micros), |at| at.to_string().into())
+    crate::domain::Instant::from_micros(micros).to_string().into()
 }
 
 fn taken<const N: usize>(input: &mut &[u8]) -> Result<[u8; N], Malformed> {

@@ -3,12 +3,14 @@
 
 use std::borrow::Cow;
 
+use super::config_command;
 use super::wire::{
-    AccountState, BalanceRecord, ConfigChange, CustomerState, EntryRecord, EventRecord, FieldProblemRecord, Id,
-    LotShareRecord, LotState, MemberCardRecord, MemberRewardRecord, MemberTierRecord, MetricState, Micros,
+    AccountState, BalanceRecord, ConfigChange, CustomerState, EntryRecord, EventRecord, EventUnit, FieldProblemRecord,
+    Id, LotShareRecord, LotState, MemberCardRecord, MemberRewardRecord, MemberTierRecord, MetricState, Micros,
     NotifyRecord, ParkedRecord, PositionRecord, RejectionRecord, ResultRecord, TierChange,
 };
 use crate::batch::Outcome;
+use crate::domain::config::UnitVersion;
 use crate::domain::customer::Customer;
 use crate::domain::objects::CardReward;
 use crate::domain::{
@@ -109,17 +111,31 @@ pub(super) fn event<'a>(event: &'a Event, topics: &'a Topics) -> EventRecord<'a>
         send_card_links: false,
         reward: None,
         tier: None,
+        unit: None,
+        expires_at: None,
+        last_day: None,
     };
     match &event.fact {
         Fact::CustomerCreated { changed } | Fact::CustomerUpdated { changed } => {
             record.changed = changed.iter().map(|field| Cow::from(*field)).collect();
         }
         Fact::CustomerActivated | Fact::CustomerDeactivated => {}
-        Fact::PointsEarned { entry: line, balance: after }
-        | Fact::PointsRedeemed { entry: line, balance: after }
-        | Fact::PointsExpired { entry: line, balance: after } => {
+        Fact::PointsEarned { entry: line, balance: after, unit, end } => {
             record.entry = Some(entry(line));
             record.balances = vec![balance(after)];
+            record.unit = Some(event_unit(unit));
+            record.expires_at = end.map(|end| micros(end.at));
+            record.last_day = end.and_then(|end| end.last_day).map(|day| day.to_string().into());
+        }
+        Fact::PointsRedeemed { entry: line, balance: after, unit } => {
+            record.entry = Some(entry(line));
+            record.balances = vec![balance(after)];
+            record.unit = Some(event_unit(unit));
+        }
+        Fact::PointsExpired { entry: line, balance: after, unit } => {
+            record.entry = Some(entry(line));
+            record.balances = vec![balance(after)];
+            record.unit = unit.as_deref().map(event_unit);
         }
         Fact::CardEnrolled { card, send_card_links } => {
             record.card = Some(member_card(card));
@@ -138,12 +154,13 @@ pub(super) fn event<'a>(event: &'a Event, topics: &'a Topics) -> EventRecord<'a>
             let text = |tier: &'a Option<String>| tier.as_deref().map(Cow::from);
             record.tier = Some(TierChange { from: text(from), to: text(to), reason: reason.name().into() });
         }
-        Fact::ConfigChanged { object, id, effective_from } => {
+        Fact::ConfigChanged { object, effective_from } => {
             record.config = Some(ConfigChange {
-                object: (*object).into(),
-                id: id.into(),
+                object: object.kind().into(),
+                id: object.id().into(),
                 version: event.version,
                 effective_from: micros(*effective_from),
+                content: config_command::json(object).into(),
             });
         }
         Fact::CommandParked { idempotency_key, deadline } => {
@@ -281,6 +298,15 @@ fn entry(entry: &Entry) -> EntryRecord<'_> {
         title: entry.title.as_deref().map(Cow::from),
         occurred_at: micros(entry.occurred_at),
         recorded_at: micros(entry.recorded_at),
+    }
+}
+
+fn event_unit(unit: &UnitVersion) -> EventUnit<'_> {
+    EventUnit {
+        name: unit.name.as_str().into(),
+        kind: unit.kind.name().into(),
+        scale: i32::from(unit.scale),
+        currency: unit.currency.as_deref().map(Cow::from),
     }
 }
 

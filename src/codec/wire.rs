@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::domain::{self, command, config, objects};
 
 pub use super::wire_out::{
-    AccountState, BalanceRecord, ConfigChange, CustomerState, EntryRecord, EventRecord, FieldProblemRecord, Id,
-    Journal, JournalRange, LotShareRecord, LotState, MemberCardRecord, MemberRewardRecord, MemberTierRecord,
+    AccountState, BalanceRecord, ConfigChange, CustomerState, EntryRecord, EventRecord, EventUnit, FieldProblemRecord,
+    Id, Journal, JournalRange, LotShareRecord, LotState, MemberCardRecord, MemberRewardRecord, MemberTierRecord,
     MetricState, Micros, NotifyRecord, ParkedRecord, PositionRecord, RejectionRecord, ResultRecord, TierChange,
 };
 

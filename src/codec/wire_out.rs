@@ -166,6 +166,17 @@ pub struct EventRecord<'a> {
     pub send_card_links: bool,
     pub reward: Option<MemberRewardRecord<'a>>,
     pub tier: Option<TierChange<'a>>,
+    pub unit: Option<EventUnit<'a>>,
+    pub expires_at: Option<Micros>,
+    pub last_day: Option<Text<'a>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EventUnit<'a> {
+    pub name: Text<'a>,
+    pub kind: Text<'a>,
+    pub scale: i32,
+    pub currency: Option<Text<'a>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -231,6 +242,8 @@ pub struct ConfigChange<'a> {
     pub id: Text<'a>,
     pub version: i64,
     pub effective_from: Micros,
+    /// JSON.
+    pub content: Text<'a>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

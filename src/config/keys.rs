@@ -43,7 +43,7 @@ pub const SECTIONS: [(&str, &str); 7] = [
     ("log", "What is written to standard error."),
 ];
 
-pub const KEYS: [Key; 22] = [
+pub const KEYS: [Key; 24] = [
     Key {
         section: "kafka",
         name: "bootstrap_servers",
@@ -75,6 +75,16 @@ pub const KEYS: [Key; 22] = [
         kind: Kind::Text { min: 1, max: 249 },
         default: Preset::Found("the host's name", "\"loyalty-worker-0\""),
         doc: "What brokers and their logs call this worker. It should be the same after a restart: the pod's or the host's name.",
+        secret: false,
+    },
+    Key {
+        section: "kafka",
+        name: "instance_id",
+        kind: Kind::Text { min: 0, max: 249 },
+        default: Preset::Found("kafka.client_id", "\"loyalty-worker-0\""),
+        doc: "The name of this worker in its group (group.instance.id). A worker that crashes and is started again under the same name takes \
+              its own lanes at once, without waiting for a session to end. Each worker needs a name of its own: of two with one name the \
+              older ends. Empty: a new member at each start.",
         secret: false,
     },
     Key {
@@ -204,6 +214,15 @@ pub const KEYS: [Key; 22] = [
         default: Preset::Value("2"),
         doc: "Batches that may be applied in Postgres and not yet published in Kafka. More of them overlap better and take longer to \
               recover. A batch of fewer commands than max_batch_commands waits for those before it in any case.",
+        secret: false,
+    },
+    Key {
+        section: "worker",
+        name: "shutdown_timeout_ms",
+        kind: Kind::Millis { min: 1000, max: 600_000 },
+        default: Preset::Value("20000"),
+        doc: "Milliseconds that a lane may take to publish what it has applied after SIGTERM. Healthy lanes take less than a second and are \
+              given up then; one that hangs in Postgres or Kafka is left to its next owner at the end of this time.",
         secret: false,
     },
     Key {

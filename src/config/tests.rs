@@ -234,3 +234,39 @@ fn the_default_file_loads_with_every_key_in_it() {
     assert_eq!(set.output.encoding, Encoding::Avro);
     assert!(!set.log.json);
 }
+
+#[test]
+fn what_is_shown_is_a_file_with_masked_passwords() {
+    let environment = [
+        ("LOYALTY_KAFKA__BOOTSTRAP_SERVERS", "kafka:9092"),
+        ("LOYALTY_KAFKA__CLIENT_ID", "pod-0"),
+        ("LOYALTY_KAFKA__PROPERTIES__SASL__PASSWORD", "hush"),
+        ("LOYALTY_KAFKA__PROPERTIES__SASL__USERNAME", "worker"),
+        ("LOYALTY_POSTGRES__URL", "postgres://worker:hu@sh@db:5432/loyalty"),
+        ("LOYALTY_REGISTRY__URL", "http://registry:hush@registry:8081"),
+    ];
+    let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let text = shown(None, environment.into_iter()).expect("good settings");
+    assert!(!text.contains("hu@sh") && !text.contains("hush"), "{text}");
+    let table: toml::Table = text.parse().unwrap_or_else(|error| panic!("{error}\n{text}"));
+    assert_eq!(table["postgres"]["url"].as_str(), Some("postgres://worker:***@db:5432/loyalty"));
+    assert_eq!(table["registry"]["url"].as_str(), Some("http://registry:***@registry:8081"));
+    assert_eq!(table["kafka"]["properties"]["sasl.username"].as_str(), Some("worker"));
+    assert_eq!(table["kafka"]["instance_id"].as_str(), Some("pod-0"));
+    assert_eq!(table["worker"]["max_batch_commands"].as_integer(), Some(2000));
+}
+
+#[test]
+fn a_misspelt_level_is_no_filter() {
+    for (filter, is_one) in [
+        ("info", true),
+        ("info,loyalty_worker::kafka=debug", true),
+        ("loyalty_worker=TRACE", true),
+        ("inof", false),
+        ("info,loyalty_worker", false),
+        ("loyalty_worker=verbose", false),
+        ("", false),
+    ] {
+        assert_eq!(Kind::LogFilter.accepts(filter), is_one, "{filter}");
+    }
+}

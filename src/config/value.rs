@@ -139,7 +139,15 @@ impl Kind {
                     .any(|scheme| text.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()))
                     && !text.contains(char::is_whitespace)
             }
-            Kind::LogFilter => !text.trim().is_empty() && tracing_subscriber::EnvFilter::builder().parse(text).is_ok(),
+            Kind::LogFilter => {
+                let is_level = |level: &str| {
+                    ["off", "error", "warn", "info", "debug", "trace"].contains(&level.to_ascii_lowercase().as_str())
+                };
+                // A word by itself would be taken for a module's name: a level that is misspelt would switch all other lines off.
+                let is_directive = |part: &str| is_level(part.rsplit_once('=').map_or(part, |(_, level)| level).trim());
+                text.split(',').map(str::trim).all(is_directive)
+                    && tracing_subscriber::EnvFilter::builder().parse(text).is_ok()
+            }
             Kind::Count { .. } | Kind::Millis { .. } | Kind::Flag | Kind::Properties | Kind::LaneUrls => false,
         }
     }
@@ -161,7 +169,32 @@ impl Written {
     }
 }
 
+/// What a property's name says of its value: that it is nobody else's business.
+fn is_secret(property: &str) -> bool {
+    ["password", "secret", "token", "key.pem", "jaas", "sasl.oauthbearer.config"]
+        .iter()
+        .any(|word| property.contains(word))
+}
+
 impl Value {
+    /// In TOML, with passwords masked.
+    pub fn shown(&self) -> String {
+        let text = |text: &str| toml::Value::String(super::without_password(text)).to_string();
+        match self {
+            Value::Number(number) => number.to_string(),
+            Value::Flag(flag) => flag.to_string(),
+            Value::Text(value) => text(value),
+            Value::Table(table) => {
+                let entry = |(name, value): (&String, &String)| {
+                    let value = if is_secret(name) { "\"***\"".to_owned() } else { text(value) };
+                    format!("{name:?} = {value}")
+                };
+                let entries: Vec<String> = table.iter().map(entry).collect();
+                if entries.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", entries.join(", ")) }
+            }
+        }
+    }
+
     /// These state which kind the key was declared with; the loader has checked it.
     pub fn text(self) -> String {
         match self {

@@ -87,6 +87,22 @@ pub struct Command {
 }
 
 impl Command {
+    /// The body as far as it is understood.
+    pub fn understood(&self) -> &Body {
+        match &self.body {
+            Body::Malformed(Malformed { rest: Some(rest), .. }) => rest,
+            body => body,
+        }
+    }
+
+    /// What is wrong with its form.
+    pub fn problems(&self) -> &[FieldProblem] {
+        match &self.body {
+            Body::Malformed(malformed) => &malformed.problems,
+            _ => &[],
+        }
+    }
+
     /// Business time.
     pub fn occurred_at(&self, record_time: Instant) -> Instant {
         self.envelope.occurred_at.or(self.original_time).unwrap_or(record_time)
@@ -170,6 +186,9 @@ pub struct Malformed {
     /// The topic's family, since the variant may be what is wrong.
     pub kind: &'static str,
     pub problems: Vec<FieldProblem>,
+    /// What else was said, with something harmless in the place of each field that is wrong: so that everything that is wrong with a command is
+    /// found at once. `None` where it is not known which command it is.
+    pub rest: Option<Box<Body>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -212,6 +231,28 @@ pub struct CustomerUpsert {
     pub send_card_links: bool,
     /// Who referred a new customer: that customer's id, or the code of one of its cards.
     pub referral_code: Option<String>,
+}
+
+impl CustomerUpsert {
+    /// Whether it has something to say of a field.
+    pub fn sets(&self, field: ProfileField) -> bool {
+        match field {
+            ProfileField::ExternalId => self.external_id.is_some(),
+            ProfileField::Phone => self.phone.is_some(),
+            ProfileField::Email => self.email.is_some(),
+            ProfileField::FirstName => self.first_name.is_some(),
+            ProfileField::LastName => self.last_name.is_some(),
+            ProfileField::Name => self.name.is_some(),
+            ProfileField::BirthDate => self.birth_date.is_some(),
+            ProfileField::RegisteredOn => self.registered_on.is_some(),
+            ProfileField::Gender => self.gender.is_some(),
+            ProfileField::Language => self.language.is_some(),
+            ProfileField::BrandId => self.brand_id.is_some(),
+            ProfileField::Metrics => !self.metrics.is_empty(),
+            ProfileField::Metadata => !self.metadata.is_empty(),
+            ProfileField::TierId => self.tier_id.is_some(),
+        }
+    }
 }
 
 words! {

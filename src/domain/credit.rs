@@ -10,11 +10,10 @@ use super::book::Book;
 use super::command::{CreditAmount, RefKind};
 use super::config::{Expiry, UnitVersion, UnknownCustomer};
 use super::customer::Identifier;
-use super::fields::FieldCheck;
 use super::judge::{Accepted, Case, Touched};
 use super::{
-    CustomerId, EarnedOrder, Effect, Entry, EntryKind, Fact, Instant, Lot, LotId, LotShare, Rejection, RejectionCode,
-    UnitId, settle,
+    CustomerId, EarnedOrder, Effect, Entry, EntryKind, Fact, Instant, Lot, LotEnd, LotId, LotShare, Rejection,
+    RejectionCode, UnitId, settle,
 };
 
 enum Earner {
@@ -81,14 +80,18 @@ pub(super) fn judge(
         recorded_at: case.moment.lane_time,
     };
     let entry = book.record(entry);
-    facts.push(Fact::PointsEarned { entry: entry.clone(), balance: book.balance(customer, &credit.unit) });
+    let zone = &case.settings.time_zone.rules;
+    let end = expires_at.map(|at| LotEnd { at, last_day: at.last_local_date(zone) });
+    let balance = book.balance(customer, &credit.unit);
+    facts.push(Fact::PointsEarned { entry: entry.clone(), balance, unit: unit.clone(), end });
     let mut entries = vec![entry];
     if let Some(expires_at) = expires_at.filter(|&expires_at| expires_at <= case.moment.lane_time) {
         // Rule 5: an earning that comes so late that its lot has expired is issued and expired in the same command.
         let cause = case.cause(credit.skip_notifications);
         let transaction_id = case.moment.seed.transaction_id(1);
         let expired = settle::expire_lots(book, customer, &credit.unit, expires_at, transaction_id, &cause);
-        facts.push(Fact::PointsExpired { entry: expired.clone(), balance: book.balance(customer, &credit.unit) });
+        let balance = book.balance(customer, &credit.unit);
+        facts.push(Fact::PointsExpired { entry: expired.clone(), balance, unit: Some(unit) });
         entries.push(expired);
     }
     book.change_customer(customer, case.cause(credit.skip_notifications), facts);
@@ -100,15 +103,15 @@ pub(super) fn judge(
 }
 
 fn check_fields(case: &Case<'_>, credit: &CreditAmount) -> Result<(), Rejection> {
-    let mut check = FieldCheck::default();
+    let mut check = case.field_check();
     if case.command.envelope.customer.is_none() {
         check.bad("envelope.customer", "is required");
     }
     case.check_reference(&mut check);
-    check.text("command.unit", Some(credit.unit.as_str()), 255);
+    check.id("command.unit", Some(credit.unit.as_str()), 255);
     check.amount("command.amount", credit.amount);
-    check.text("command.order_id", credit.order_id.as_deref(), 255);
-    check.text("command.reason", credit.reason.as_deref(), 500);
+    check.id("command.order_id", credit.order_id.as_deref(), 255);
+    check.prose("command.reason", credit.reason.as_deref(), 500);
     check.text("command.title", credit.title.as_deref(), 255);
     if credit.expires_at.is_some_and(|expires_at| expires_at <= case.occurred_at) {
         check.bad("command.expires_at", "must be after the command's business time");

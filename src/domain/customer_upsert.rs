@@ -61,7 +61,7 @@ pub(super) fn judge(
     upsert: &CustomerUpsert,
     touched: &mut Touched,
 ) -> Result<Accepted, Rejection> {
-    let mut check = FieldCheck::default();
+    let mut check = case.field_check();
     case.check_reference(&mut check);
     let proposal = check_form(book, case, upsert, &mut check);
     let matched = matched(book, case, &proposal);
@@ -76,6 +76,7 @@ pub(super) fn judge(
         case.named_customer(book, touched)?;
     }
     check_conflict(book, case, &proposal, matched)?;
+    check_replaced(book, case, &proposal, &plan)?;
     if let Some(customer) = matched {
         touched.customer = Some(customer);
         settle::settle_customer(book, customer, case.moment.lane_time);
@@ -131,45 +132,30 @@ fn check_form<'a>(book: &Book, case: &Case<'_>, upsert: &'a CustomerUpsert, chec
     let birth_date = check.date("command.birth_date", upsert.birth_date.as_deref(), today);
     let registered_on = check.date("command.registered_on", upsert.registered_on.as_deref(), today);
     let language = check.language("command.language", upsert.language.as_deref());
-    check.text("command.brand_id", upsert.brand_id.as_deref(), 255);
+    check.id("command.brand_id", upsert.brand_id.as_deref(), 255);
     if check.keys("command.metrics", upsert.metrics.keys(), 2 * MOST_KEYS) {
         let sent = upsert.metrics.iter().filter(|(key, _)| is_key(key));
         for (key, metric) in sent.filter_map(|(key, metric)| Some((key, metric.as_ref()?))) {
             check.range(&format!("command.metrics.{key}.scale"), i64::from(metric.scale), 0, 6);
         }
     }
-    check.keys("command.metadata", upsert.metadata.keys(), 2 * MOST_KEYS);
-    check.text("command.tier_id", upsert.tier_id.as_deref(), MOST_ID_CHARS);
-    check.text("command.card_id", upsert.card_id.as_deref(), MOST_ID_CHARS);
+    if check.keys("command.metadata", upsert.metadata.keys(), 2 * MOST_KEYS) {
+        let sent = upsert.metadata.iter().filter(|(key, _)| is_key(key));
+        for (key, text) in sent.filter_map(|(key, text)| Some((key, text.as_deref()?))) {
+            check.value(&format!("command.metadata.{key}"), text);
+        }
+    }
+    check.id("command.tier_id", upsert.tier_id.as_deref(), MOST_ID_CHARS);
+    check.id("command.card_id", upsert.card_id.as_deref(), MOST_ID_CHARS);
     if upsert.referral_code.as_ref().is_some_and(|code| membership::referrer_of(code).is_none()) {
         check.bad("command.referral_code", "must be a customer's id, or the code of one of its cards");
     }
     // By the words that there are: a list may name each as often as it likes.
-    for field in ProfileField::ALL.iter().filter(|field| upsert.clear.contains(field) && sets(upsert, **field)) {
+    for field in ProfileField::ALL.iter().filter(|field| upsert.clear.contains(field) && upsert.sets(**field)) {
         check.bad(format!("command.{}", field.name()), "can't be set and cleared at once");
     }
     let (base_tier, now) = (case.base_tier(book), case.moment.lane_time);
     Proposal { upsert, identifiers, birth_date, registered_on, language, base_tier, now }
-}
-
-/// Whether the payload has something to say of a field.
-fn sets(upsert: &CustomerUpsert, field: ProfileField) -> bool {
-    match field {
-        ProfileField::ExternalId => upsert.external_id.is_some(),
-        ProfileField::Phone => upsert.phone.is_some(),
-        ProfileField::Email => upsert.email.is_some(),
-        ProfileField::FirstName => upsert.first_name.is_some(),
-        ProfileField::LastName => upsert.last_name.is_some(),
-        ProfileField::Name => upsert.name.is_some(),
-        ProfileField::BirthDate => upsert.birth_date.is_some(),
-        ProfileField::RegisteredOn => upsert.registered_on.is_some(),
-        ProfileField::Gender => upsert.gender.is_some(),
-        ProfileField::Language => upsert.language.is_some(),
-        ProfileField::BrandId => upsert.brand_id.is_some(),
-        ProfileField::Metrics => !upsert.metrics.is_empty(),
-        ProfileField::Metadata => !upsert.metadata.is_empty(),
-        ProfileField::TierId => upsert.tier_id.is_some(),
-    }
 }
 
 /// The customer that is meant: the one that the reference names, or the first that an identifier of the payload leads to, in the merchant's
@@ -287,6 +273,26 @@ fn check_conflict(
     })
 }
 
+/// A customer that was found by a later identifier of `match_by` keeps the earlier ones that it has: who sends another value there means
+/// somebody else, or must say by a reference that it does not.
+fn check_replaced(book: &Book, case: &Case<'_>, proposal: &Proposal<'_>, plan: &Plan) -> Result<(), Rejection> {
+    let Plan::Change(id, Change::Update) = *plan else { return Ok(()) };
+    let Some(customer) = book.customer(id).filter(|_| case.command.envelope.customer.is_none()) else { return Ok(()) };
+    let match_by = &case.settings.match_by;
+    let found_by = match_by.iter().position(|&kind| proposal.holder(book, case, kind).is_some()).unwrap_or(0);
+    let replaced = match_by[..found_by].iter().find(|&&kind| {
+        let sent = proposal.identifiers.iter().find(|(sent, _)| *sent == kind);
+        sent.zip(customer.identifier(kind)).is_some_and(|((_, sent), known)| sent != known)
+    });
+    replaced.map_or(Ok(()), |kind| {
+        let (field, found) = (kind.field(), match_by[found_by].field());
+        let message = format!(
+            "The customer that the {found} leads to has another {field}. Name the customer in envelope.customer to replace it."
+        );
+        Err(Rejection::new(RejectionCode::IdentityConflict, message).with("field", field))
+    })
+}
+
 /// Whether the customer's profile may change now, by this sender.
 fn check_open(
     book: &Book,
@@ -316,8 +322,17 @@ fn check_open(
 
 impl Proposal<'_> {
     fn holder(&self, book: &Book, case: &Case<'_>, kind: IdentifierKind) -> Option<CustomerId> {
-        let (_, value) = self.identifiers.iter().find(|(sent, _)| *sent == kind)?;
-        book.holder(&identifier(case, kind, value.clone()))
+        self.identifiers.iter().find(|(sent, _)| *sent == kind)?;
+        case.holder(book, kind, self.sent(kind)?)
+    }
+
+    /// An identifier as it was sent.
+    fn sent(&self, kind: IdentifierKind) -> Option<&str> {
+        match kind {
+            IdentifierKind::ExternalId => self.upsert.external_id.as_deref(),
+            IdentifierKind::Phone => self.upsert.phone.as_deref(),
+            IdentifierKind::Email => self.upsert.email.as_deref(),
+        }
     }
 
     /// The customer with what is sent.

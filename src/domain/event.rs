@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
-use super::objects::CardReward;
-use super::{Balance, CustomerId, Entry, EventId, IdempotencyKey, Instant, MemberCard, MerchantId, Position};
+use jiff::civil::Date;
+
+use super::config::{Settings, UnitVersion};
+use super::objects::{CardReward, Object};
+use super::{Balance, CustomerId, Entry, EventId, IdempotencyKey, Instant, MemberCard, MerchantId, Position, UnitId};
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
@@ -52,14 +55,19 @@ pub enum Fact {
     PointsEarned {
         entry: Arc<Entry>,
         balance: Balance,
+        unit: Arc<UnitVersion>,
+        end: Option<LotEnd>,
     },
     PointsRedeemed {
         entry: Arc<Entry>,
         balance: Balance,
+        unit: Arc<UnitVersion>,
     },
     PointsExpired {
         entry: Arc<Entry>,
         balance: Balance,
+        /// As it was just before they expired.
+        unit: Option<Arc<UnitVersion>>,
     },
     /// The card as it is after the whole command.
     CardEnrolled {
@@ -82,14 +90,47 @@ pub enum Fact {
         reason: TierReason,
     },
     ConfigChanged {
-        object: &'static str,
-        id: String,
+        object: ConfigObject,
         effective_from: Instant,
     },
     CommandParked {
         idempotency_key: IdempotencyKey,
         deadline: Instant,
     },
+}
+
+/// When a lot expires: the instant, from which on it can't be spent, and the last day before it where the merchant is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LotEnd {
+    pub at: Instant,
+    pub last_day: Option<Date>,
+}
+
+/// What a merchant has configured, as it is from then on.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ConfigObject {
+    Settings(MerchantId, Arc<Settings>),
+    Unit(UnitId, Arc<UnitVersion>),
+    Object(String, Object),
+}
+
+impl ConfigObject {
+    pub fn kind(&self) -> &'static str {
+        match self {
+            ConfigObject::Settings(..) => "settings",
+            ConfigObject::Unit(..) => "unit",
+            ConfigObject::Object(_, object) => object.kind().name(),
+        }
+    }
+
+    /// The merchant's for settings, else the object's own.
+    pub fn id(&self) -> &str {
+        match self {
+            ConfigObject::Settings(merchant, _) => merchant.as_str(),
+            ConfigObject::Unit(unit, _) => unit.as_str(),
+            ConfigObject::Object(id, _) => id,
+        }
+    }
 }
 
 /// Why a customer has another tier.

@@ -8,46 +8,81 @@ use super::command::FieldProblem;
 use super::config::PhoneFormat;
 use super::customer::IdentifierKind;
 use super::membership::PLACEHOLDERS;
-use super::{CustomerId, Rejection};
+use super::{CustomerId, Rejection, compared, is_deceptive, is_deceptive_in_id, is_deceptive_in_prose};
+
+/// What [`is_deceptive`] refuses, in words.
+pub const NO_SUCH_CHARACTERS: &str =
+    "must not contain control characters, invisible characters or halves of surrogate pairs";
 
 const MOST_KEY_CHARS: usize = 64;
 const MOST_URL_CHARS: usize = 300;
 
 /// Whether an entry of a map may have this name, so that it can be told of.
 pub fn is_key(key: &str) -> bool {
-    !key.trim().is_empty() && key.chars().count() <= MOST_KEY_CHARS && !key.chars().any(char::is_control)
+    !key.trim().is_empty() && key.chars().count() <= MOST_KEY_CHARS && !key.chars().any(is_deceptive)
 }
 
 /// Collects what is wrong with a command's fields.
 #[derive(Debug, Default)]
 pub struct FieldCheck {
     problems: Vec<FieldProblem>,
+    /// So many of them were found before: what stands in their fields was not sent.
+    found_before: usize,
 }
 
 /// So many are told: an answer must not outgrow its question, and a lane must be able to publish it.
 const MOST_PROBLEMS: usize = 100;
 
 impl FieldCheck {
+    /// A check that goes on with what was found already.
+    pub fn after(problems: &[FieldProblem]) -> FieldCheck {
+        FieldCheck { problems: problems.to_vec(), found_before: problems.len() }
+    }
+
     pub fn bad(&mut self, field: impl Into<String>, problem: impl Into<String>) {
-        if self.problems.len() < MOST_PROBLEMS {
-            self.problems.push(FieldProblem { field: field.into(), problem: problem.into() });
+        let field = field.into();
+        let is_of = |found: &FieldProblem| {
+            field.strip_prefix(found.field.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        };
+        if self.problems.len() < MOST_PROBLEMS && !self.problems[..self.found_before].iter().any(is_of) {
+            self.problems.push(FieldProblem { field, problem: problem.into() });
         }
     }
 
-    /// A text of 1 to `most` characters, when there is one.
+    /// A text of 1 to `most` characters on one line, when there is one.
     pub fn text(&mut self, field: &str, value: Option<&str>, most: usize) {
-        if let Some(value) = value
-            && (value.trim().is_empty() || value.chars().count() > most)
-        {
-            self.bad(field, format!("must have 1 to {most} characters"));
+        self.characters(field, value, most, is_deceptive);
+    }
+
+    /// The same, of any number of lines.
+    pub fn prose(&mut self, field: &str, value: Option<&str>, most: usize) {
+        self.characters(field, value, most, is_deceptive_in_prose);
+    }
+
+    /// The same for what is compared: order ids, and the names of objects.
+    pub fn id(&mut self, field: &str, value: Option<&str>, most: usize) {
+        self.characters(field, value, most, is_deceptive_in_id);
+    }
+
+    fn characters(&mut self, field: &str, value: Option<&str>, most: usize, refused: impl Fn(char) -> bool) {
+        let Some(value) = value else { return };
+        if value.contains(refused) {
+            self.bad(field, NO_SUCH_CHARACTERS);
+        } else if value.trim().is_empty() || value.chars().count() > most {
+            self.bad(field, format!("must have 1 to {most} characters, not only spaces"));
         }
     }
 
-    /// The same, for what is listed again and again: without control characters, which take six bytes each in JSON.
-    pub fn label(&mut self, field: &str, value: &str, most: usize) {
-        if value.trim().is_empty() || value.chars().count() > most || value.chars().any(char::is_control) {
-            self.bad(field, format!("must have 1 to {most} characters, none of them a control character"));
+    /// A text of the sender's own, of which only the characters are looked at.
+    pub fn value(&mut self, field: &str, value: &str) {
+        if value.contains(is_deceptive_in_prose) {
+            self.bad(field, NO_SUCH_CHARACTERS);
         }
+    }
+
+    /// What is listed again and again.
+    pub fn label(&mut self, field: &str, value: &str, most: usize) {
+        self.text(field, Some(value), most);
     }
 
     /// A URL that names each customer's card.
@@ -106,9 +141,9 @@ impl FieldCheck {
         tag
     }
 
-    /// A currency of three capital letters, as ISO 4217 has them.
+    /// A currency of ISO 4217.
     pub fn currency(&mut self, field: &str, value: Option<&str>) {
-        if value.is_some_and(|value| value.len() != 3 || !value.bytes().all(|byte| byte.is_ascii_uppercase())) {
+        if value.is_some_and(|value| iso_currency::Currency::from_code(value).is_none()) {
             self.bad(field, "must be an ISO 4217 currency such as EUR");
         }
     }
@@ -130,10 +165,10 @@ impl FieldCheck {
             return false;
         }
         for key in keys.filter(|key| !is_key(key)) {
-            let shown: String = key.chars().take(MOST_KEY_CHARS).filter(|c| !c.is_control()).collect();
+            let shown: String = key.chars().take(MOST_KEY_CHARS).filter(|c| !is_deceptive(*c)).collect();
             self.bad(
                 format!("{field}.{shown}"),
-                "must have a name of 1 to 64 characters, none of them a control character",
+                "must have a name of 1 to 64 characters, none of them a control or invisible character",
             );
         }
         true
@@ -159,10 +194,13 @@ impl FieldCheck {
 
 /// An identifier in the form in which it is stored and compared; `None` when it has none.
 pub fn normalise(kind: IdentifierKind, value: &str, phones: PhoneFormat) -> Option<String> {
+    if value.contains(is_deceptive_in_id) {
+        return None;
+    }
     match kind {
         IdentifierKind::ExternalId => {
-            let length = value.chars().count();
-            ((1..=255).contains(&length) && !value.trim().is_empty()).then(|| value.to_owned())
+            let value = compared(value);
+            (1..=255).contains(&value.chars().count()).then_some(value)
         }
         IdentifierKind::Phone => match phones {
             PhoneFormat::E164 => normalise_phone(value),
@@ -170,6 +208,11 @@ pub fn normalise(kind: IdentifierKind, value: &str, phones: PhoneFormat) -> Opti
         },
         IdentifierKind::Email => normalise_email(value),
     }
+}
+
+/// An identifier in a form that does not depend on a merchant's settings, for comparing what two commands say.
+pub fn content_form(kind: IdentifierKind, value: &str) -> String {
+    normalise(kind, value, PhoneFormat::E164).unwrap_or_else(|| compared(value))
 }
 
 /// Every form that a value may be stored in, whatever a merchant's settings are.
@@ -185,9 +228,14 @@ pub fn parse_customer_id(value: &str) -> Option<CustomerId> {
     uuid::Uuid::try_parse(value.trim()).ok().map(CustomerId)
 }
 
-/// E.164 after its separators are gone: a plus and 7 to 15 digits, the first not 0.
+/// E.164 after its separators are gone: a plus and 7 to 15 digits, the first not 0. A zero in brackets is no digit of the international
+/// number, and whether it was meant to be dialled nobody knows.
 fn normalise_phone(value: &str) -> Option<String> {
-    let compact: String = value.chars().filter(|c| !matches!(c, ' ' | '-' | '.' | '/' | '(' | ')')).collect();
+    let spaceless: String = value.chars().filter(|c| !matches!(c, ' ' | '-' | '.' | '/')).collect();
+    if spaceless.contains("(0)") {
+        return None;
+    }
+    let compact: String = spaceless.chars().filter(|c| !matches!(c, '(' | ')')).collect();
     let digits = compact.strip_prefix('+')?;
     let well_formed =
         (7..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0');
@@ -196,29 +244,39 @@ fn normalise_phone(value: &str) -> Option<String> {
 
 /// As it is, but for spaces around it.
 fn any_phone(value: &str) -> Option<String> {
-    let phone = value.trim();
-    let well_formed = (1..=20).contains(&phone.chars().count()) && !phone.chars().any(char::is_control);
-    well_formed.then(|| phone.to_owned())
+    let phone = compared(value);
+    let well_formed = (1..=20).contains(&phone.chars().count()) && !phone.contains(is_deceptive_in_id);
+    well_formed.then_some(phone)
 }
 
-/// Trimmed and lower-case: something before one `@`, and a domain with a point in it after.
+/// Trimmed and lower-case: something before one `@`, and a domain with a point in it after, and nothing around it.
 fn normalise_email(value: &str) -> Option<String> {
-    let email = value.trim().to_lowercase();
+    let email = compared(&value.to_lowercase());
     let (local, domain) = email.split_once('@')?;
+    let is_atom = |c: char| {
+        !c.is_ascii() && !c.is_whitespace() || c.is_ascii_alphanumeric() || "!#$%&'*+/=?^_`{|}~-.".contains(c)
+    };
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && label.chars().all(|c| !c.is_ascii() && !c.is_whitespace() || c.is_ascii_alphanumeric() || c == '-')
+    };
     let well_formed = !local.is_empty()
-        && !domain.contains('@')
+        && local.chars().all(is_atom)
         && email.chars().count() <= 255
-        && !email.chars().any(|c| c.is_whitespace() || c.is_control())
         && domain.split('.').count() >= 2
-        && domain.split('.').all(|label| !label.is_empty());
+        && domain.split('.').all(is_label);
     well_formed.then_some(email)
 }
 
 fn identifier_form(kind: IdentifierKind, phones: PhoneFormat) -> &'static str {
     match kind {
-        IdentifierKind::ExternalId => "must have 1 to 255 characters",
-        IdentifierKind::Phone if phones == PhoneFormat::Any => "must have 1 to 20 characters",
-        IdentifierKind::Phone => "must be an international number: + and 7 to 15 digits; spaces, - . / ( ) are ignored",
+        IdentifierKind::ExternalId => "must have 1 to 255 characters, none of them a control or invisible character",
+        IdentifierKind::Phone if phones == PhoneFormat::Any => {
+            "must have 1 to 20 characters, none of them a control or invisible character"
+        }
+        IdentifierKind::Phone => {
+            "must be an international number: + and 7 to 15 digits; spaces, - . / ( ) are ignored, a (0) must be left out"
+        }
         IdentifierKind::Email => "must be an address like name@example.com of at most 255 characters",
     }
 }
@@ -228,13 +286,25 @@ fn written_date(value: &str) -> Option<Date> {
     let value = value.trim();
     let (date, rest) = value.split_at_checked(10)?;
     let is_date_time = rest.starts_with(['T', 't', ' ']) && value.parse::<jiff::civil::DateTime>().is_ok()
-        || value.parse::<jiff::Timestamp>().is_ok();
+        || super::Instant::from_rfc3339(value).is_some();
     if rest.is_empty() || is_date_time { date.parse().ok() } else { None }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_found_before_is_named_once() {
+        let found = |field: &str| FieldProblem { field: field.to_owned(), problem: "must be a text".to_owned() };
+        let mut check = FieldCheck::after(&[found("command.unit"), found("command.value")]);
+        for field in ["command.unit", "command.value.currency", "command.unit_id", "command.amount"] {
+            check.bad(field, "is wrong");
+        }
+        let fields: Vec<String> =
+            check.done().expect_err("bad fields").fields.into_iter().map(|bad| bad.field).collect();
+        assert_eq!(fields, ["command.unit", "command.value", "command.unit_id", "command.amount"]);
+    }
 
     #[test]
     fn identifiers_are_compared_in_one_form() {
@@ -248,6 +318,17 @@ mod tests {
             (IdentifierKind::Email, "ada@@example.com", None),
             (IdentifierKind::Email, "@example.com", None),
             (IdentifierKind::Email, "a da@example.com", None),
+            (IdentifierKind::Phone, "+49 (0) 209 223344", None),
+            (IdentifierKind::Phone, "+1 (800) 555-0100", Some("+18005550100")),
+            (IdentifierKind::Email, "Zoe\u{308}@example.com", Some("zo\u{eb}@example.com")),
+            (IdentifierKind::Email, "<ada@example.com>", None),
+            (IdentifierKind::Email, "mailto:ada@example.com", None),
+            (IdentifierKind::Email, "Ada <ada@example.com>", None),
+            (IdentifierKind::Email, "ada\u{200b}@example.com", None),
+            (IdentifierKind::ExternalId, " 1001\t", None),
+            (IdentifierKind::ExternalId, "1001 ", Some("1001")),
+            (IdentifierKind::ExternalId, "Cafe\u{301}", Some("Caf\u{e9}")),
+            (IdentifierKind::ExternalId, "web\u{2060}1", None),
             (IdentifierKind::ExternalId, "Case Matters", Some("Case Matters")),
             (IdentifierKind::ExternalId, "  ", None),
         ];

@@ -3,7 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use super::book::{Book, Cause};
-use super::command::{Body, Command, CustomerRef, RefKind};
+use super::command::{Body, Command, CustomerRef, FieldProblem, RefKind};
 use super::config::{KeyForm, MerchantConfig, MerchantStatus, Settings, UnknownCustomer};
 use super::customer::{Customer, CustomerStatus, Identifier, IdentifierKind};
 use super::fields::{self, FieldCheck};
@@ -11,8 +11,8 @@ use super::membership::parse_card_code;
 use super::parking::{MOST_WAITING, Parked, Wait};
 use super::{
     Balance, CommandTopic, CustomerId, CustomerTier, Decision, Effect, Entry, Instant, KeyHash, Membership, Position,
-    Rejection, RejectionCode, Remembered, Seed, UnitId, credit, customer_upsert, merchant_config, object_config,
-    redeem, settle,
+    Rejection, RejectionCode, Remembered, Seed, UnitId, credit, customer_upsert, is_deceptive_in_id, merchant_config,
+    object_config, redeem, settle,
 };
 
 /// When and where a command is decided.
@@ -57,6 +57,8 @@ pub(super) struct Case<'a> {
     pub settings: Arc<Settings>,
     /// What its reference stands for, where it has waited for that.
     pub awaits: Option<&'a Identifier>,
+    /// What is wrong with its form.
+    problems: &'a [FieldProblem],
 }
 
 /// Those of a merchant that has defined units only.
@@ -122,8 +124,11 @@ fn judge(book: &mut Book, command: &Command, moment: Moment, awaits: Option<&Ide
     let in_force = config.and_then(|config| config.settings_at(occurred_at)).cloned();
     let settings = in_force.as_ref().map_or_else(|| DEFAULT_SETTINGS.clone(), |version| version.settings.clone());
     let key = envelope.idempotency_key.as_str();
+    let problems = command.problems();
     if let Err(problem) = check_key(key, KeyForm::Any) {
-        return unremembered(Rejection::new(RejectionCode::InvalidIdempotencyKey, problem));
+        let of_form = problems.iter().find(|bad| bad.field == "envelope.idempotency_key");
+        let message = of_form.map_or_else(|| problem.to_owned(), |bad| format!("idempotency_key {}.", bad.problem));
+        return unremembered(Rejection::new(RejectionCode::InvalidIdempotencyKey, message));
     }
 
     let key_hash = KeyHash::of(&envelope.merchant_id, &envelope.idempotency_key);
@@ -145,17 +150,18 @@ fn judge(book: &mut Book, command: &Command, moment: Moment, awaits: Option<&Ide
         return unremembered(Rejection::new(RejectionCode::InvalidIdempotencyKey, problem));
     }
     let settings_version = in_force.map(|version| version.version);
-    let case = Case { command, moment, occurred_at, settings, awaits };
+    let case = Case { command, moment, occurred_at, settings, awaits, problems };
     let mut touched = Touched::default();
-    let judged = check_merchant(&case).and_then(|()| check_business_time(&case)).and_then(|()| match &command.body {
-        Body::CustomerUpsert(upsert) => customer_upsert::judge(book, &case, upsert, &mut touched),
-        Body::CreditAmount(credit) => credit::judge(book, &case, credit, &mut touched),
-        Body::RedeemAmount(redeem) => redeem::judge(book, &case, redeem, &mut touched),
-        Body::Settings(patch) => merchant_config::judge_settings(book, &case, patch),
-        Body::Unit(definition) => merchant_config::judge_unit(book, &case, definition),
-        Body::Object(definition) => object_config::judge_object(book, &case, definition),
-        Body::Malformed(malformed) => Err(Rejection::invalid_fields(malformed.problems.clone())),
-    });
+    let judged =
+        check_merchant(&case).and_then(|()| check_business_time(&case)).and_then(|()| match command.understood() {
+            Body::CustomerUpsert(upsert) => customer_upsert::judge(book, &case, upsert, &mut touched),
+            Body::CreditAmount(credit) => credit::judge(book, &case, credit, &mut touched),
+            Body::RedeemAmount(redeem) => redeem::judge(book, &case, redeem, &mut touched),
+            Body::Settings(patch) => merchant_config::judge_settings(book, &case, patch),
+            Body::Unit(definition) => merchant_config::judge_unit(book, &case, definition),
+            Body::Object(definition) => object_config::judge_object(book, &case, definition),
+            Body::Malformed(malformed) => Err(Rejection::invalid_fields(malformed.problems.clone())),
+        });
     if let Err(rejection) = &judged
         && let Some(wait) = wait(book, &case, rejection, settings_version)
     {
@@ -258,6 +264,11 @@ fn unknown_customer() -> Rejection {
 }
 
 impl<'a> Case<'a> {
+    /// Every check of fields begins with what is wrong with the command's form.
+    pub fn field_check(&self) -> FieldCheck {
+        FieldCheck::after(self.problems)
+    }
+
     pub fn cause(&self, skip_notifications: bool) -> Cause<'a> {
         Cause {
             seed: self.moment.seed,
@@ -322,7 +333,7 @@ impl<'a> Case<'a> {
             RefKind::CardCode => self.holder_of_card(book, &reference.value),
             RefKind::Identifier(kind) => match self.awaits {
                 Some(awaited) => book.holder(awaited),
-                None => book.holder(&self.identifier(kind, &reference.value)?),
+                None => self.holder(book, kind, &reference.value),
             },
         }
     }
@@ -356,6 +367,14 @@ impl<'a> Case<'a> {
         book.customer(id).filter(|customer| customer.merchant_id == self.command.envelope.merchant_id)
     }
 
+    /// Who has an identifier, in the form of the merchant's settings or in that of other settings under which it may have been stored.
+    pub fn holder(&self, book: &Book, kind: IdentifierKind, value: &str) -> Option<CustomerId> {
+        let merchant_id = &self.command.envelope.merchant_id;
+        let of_form = |value: String| book.holder(&Identifier { merchant_id: merchant_id.clone(), kind, value });
+        let by_settings = self.identifier(kind, value)?;
+        book.holder(&by_settings).or_else(|| fields::possible_forms(kind, value).find_map(of_form))
+    }
+
     /// An identifier as it is kept, if it is well formed.
     pub fn identifier(&self, kind: IdentifierKind, value: &str) -> Option<Identifier> {
         let value = fields::normalise(kind, value, self.settings.phone_format)?;
@@ -366,8 +385,11 @@ impl<'a> Case<'a> {
 fn check_key(key: &str, form: KeyForm) -> Result<(), &'static str> {
     let length = key.chars().count();
     match form {
-        KeyForm::Any if (1..=255).contains(&length) => Ok(()),
-        KeyForm::Any => Err("idempotency_key must have 1 to 255 characters."),
+        KeyForm::Any if key.contains(is_deceptive_in_id) => Err(
+            "idempotency_key must not contain control characters, invisible characters or halves of surrogate pairs.",
+        ),
+        KeyForm::Any if (1..=255).contains(&length) && !key.trim().is_empty() => Ok(()),
+        KeyForm::Any => Err("idempotency_key must have 1 to 255 characters, not only spaces."),
         KeyForm::Token => {
             let is_token = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
             if is_token && (1..=100).contains(&length) {

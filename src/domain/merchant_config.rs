@@ -15,7 +15,7 @@ use super::customer::IdentifierKind;
 use super::fields::FieldCheck;
 use super::judge::{Accepted, Case, unknown_tier};
 use super::objects::ObjectKind;
-use super::{Effect, Fact, Instant, MAX_AMOUNT, Rejection, RejectionCode};
+use super::{ConfigObject, Effect, Fact, Instant, MAX_AMOUNT, Rejection, RejectionCode};
 
 /// Of an object.
 pub(super) const MOST_ID_CHARS: usize = 64;
@@ -41,7 +41,7 @@ pub(super) fn judge_settings(book: &mut Book, case: &Case<'_>, patch: &SettingsP
     let since = effective_from.min(case.moment.record_time);
     let waiting = config.map_or_else(Vec::new, |config| config.settings_after(since));
     let mut settings = Settings::clone(&before);
-    let mut check = FieldCheck::default();
+    let mut check = case.field_check();
     check_no_reference(case, &mut check);
     check_schedule(case, effective_from, waiting.iter().map(|version| version.effective_from), &mut check);
     if let Some(preset) = patch.preset {
@@ -89,10 +89,11 @@ pub(super) fn judge_settings(book: &mut Book, case: &Case<'_>, patch: &SettingsP
     for (nth, (effective_from, settings)) in (0..).zip(puts) {
         number += 1;
         let recorded_at = case.moment.lane_time;
+        let object = ConfigObject::Settings(merchant_id.clone(), settings.clone());
         let version = Arc::new(SettingsVersion { version: number, effective_from, recorded_at, settings });
         book.configs.entry(merchant_id.clone()).or_default().settings.push(version.clone());
         book.new_settings.push((merchant_id.clone(), version));
-        let fact = Fact::ConfigChanged { object: "settings", id: merchant_id.to_string(), effective_from };
+        let fact = Fact::ConfigChanged { object, effective_from };
         book.announce_config(merchant_id, number, nth, case.cause(false), fact);
     }
     Ok(accepted(number))
@@ -116,7 +117,7 @@ fn patch_profile(settings: &mut Settings, patch: &SettingsPatch, check: &mut Fie
         settings.social.clone_from(social);
     }
     settings.status = patch.status.unwrap_or(settings.status);
-    check.text("command.base_tier_id", patch.base_tier_id.as_deref(), MOST_ID_CHARS);
+    check.id("command.base_tier_id", patch.base_tier_id.as_deref(), MOST_ID_CHARS);
     check.wallet_url("command.wallet_url_apple", patch.wallet_url_apple.as_deref());
     check.wallet_url("command.wallet_url_google", patch.wallet_url_google.as_deref());
     let links = [
@@ -184,10 +185,10 @@ pub(super) fn judge_unit(book: &mut Book, case: &Case<'_>, unit: &UnitDefinition
     let pending = config.map_or_else(Vec::new, |config| config.unit_after(&unit.unit_id, effective_from));
     let since = effective_from.min(case.moment.record_time);
     let waiting = config.map_or_else(Vec::new, |config| config.unit_after(&unit.unit_id, since));
-    let mut check = FieldCheck::default();
+    let mut check = case.field_check();
     check_no_reference(case, &mut check);
     check_schedule(case, effective_from, waiting.iter().map(|version| version.effective_from), &mut check);
-    check.text("command.unit_id", Some(unit.unit_id.as_str()), 255);
+    check.id("command.unit_id", Some(unit.unit_id.as_str()), 255);
     check.text("command.name", Some(&unit.name), 255);
     let units = config.map_or(0, |config| config.units.len());
     if latest.is_none() && units >= MOST_UNITS {
@@ -199,18 +200,28 @@ pub(super) fn judge_unit(book: &mut Book, case: &Case<'_>, unit: &UnitDefinition
     }
     check.range("command.min_held", unit.min_held, 0, MAX_AMOUNT);
     check.range("command.min_amount", unit.min_amount, 1, MAX_AMOUNT);
-    check.text("command.description", unit.description.as_deref(), 500);
+    check.prose("command.description", unit.description.as_deref(), 500);
     check.currency("command.currency", unit.currency.as_deref());
     if unit.currency.is_some() != (unit.kind == UnitKind::Money) {
         check.bad("command.currency", "must be set for a unit of kind money, and for no other");
     }
-    check.text("command.brand_id", unit.brand_id.as_deref(), 255);
+    check.id("command.brand_id", unit.brand_id.as_deref(), 255);
     if let Some(value) = &unit.value {
         check.range("command.value.numerator", value.numerator, 1, MAX_AMOUNT);
         check.range("command.value.denominator", value.denominator, 1, MAX_AMOUNT);
         check.currency("command.value.currency", Some(&value.currency));
     }
     check.range("command.step", unit.step, 1, MAX_AMOUNT);
+    let fits = (1..=MAX_AMOUNT).contains(&unit.step) && (1..=MAX_AMOUNT).contains(&unit.min_amount);
+    let least = unit.min_amount.checked_add(unit.step - 1).map(|sum| sum / unit.step.max(1) * unit.step);
+    if fits && least.is_none_or(|least| least > MAX_AMOUNT) {
+        check.bad(
+            "command.step",
+            format!(
+                "leaves no amount that can be redeemed: its first multiple from min_amount on is above {MAX_AMOUNT}"
+            ),
+        );
+    }
     check.labels("command.attributes", &unit.attributes, MOST_ATTRIBUTES);
     check.done()?;
     let current = latest.as_ref().map_or(0, |latest| latest.version);
@@ -263,8 +274,9 @@ pub(super) fn judge_unit(book: &mut Book, case: &Case<'_>, unit: &UnitDefinition
         let effective_from = version.effective_from;
         let units = &mut book.configs.entry(merchant_id.clone()).or_default().units;
         units.entry(unit.unit_id.clone()).or_default().push(version.clone());
+        let object = ConfigObject::Unit(unit.unit_id.clone(), version.clone());
         book.new_units.push((merchant_id.clone(), unit.unit_id.clone(), version));
-        let fact = Fact::ConfigChanged { object: "unit", id: unit.unit_id.to_string(), effective_from };
+        let fact = Fact::ConfigChanged { object, effective_from };
         book.announce_config(merchant_id, number, nth, case.cause(false), fact);
     }
     Ok(accepted(number))

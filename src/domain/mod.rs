@@ -24,6 +24,7 @@ pub mod profile;
 mod redeem;
 pub mod rejection;
 pub mod settle;
+mod text;
 mod time;
 mod words;
 
@@ -31,7 +32,7 @@ pub use account::{Account, Lot, Overflow};
 pub use book::Book;
 pub use customer::{Customer, CustomerChange, CustomerState};
 pub use entry::{Entry, EntryKind, LotShare};
-pub use event::{Event, Fact, Notify};
+pub use event::{ConfigObject, Event, Fact, LotEnd, Notify};
 pub use ids::{
     CustomerId, EventId, IdMap, IdempotencyKey, LotId, MerchantId, OrderId, ResultId, Seed, TransactionId, UnitId,
     lookup_key,
@@ -42,6 +43,7 @@ pub use parking::Parked;
 pub use position::{CommandTopic, Frontier, Position};
 pub use profile::{Gender, Metric, ProfileField};
 pub use rejection::{Rejection, RejectionCode};
+pub use text::{NO_CHARACTER, compared, is_deceptive, is_deceptive_in_id, is_deceptive_in_prose, is_invisible};
 pub use time::Instant;
 
 /// The greatest amount of one command, in minor units.

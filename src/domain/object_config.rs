@@ -13,7 +13,7 @@ use super::merchant_config::{
     MOST_ID_CHARS, accepted, check_expected, check_no_reference, check_schedule, effective_from, unchanged,
 };
 use super::objects::{Card, Object, ObjectKind, ObjectVersion, Programme, Tier};
-use super::{Fact, Instant, Rejection, RejectionCode, UnitId};
+use super::{ConfigObject, Fact, Instant, Rejection, RejectionCode, UnitId};
 
 /// Of tiers and of programmes.
 const MOST_OF_A_KIND: usize = 100;
@@ -37,7 +37,7 @@ pub(super) fn judge_object(
     let pending = config.map_or_else(Vec::new, |config| config.object_after(kind, id, effective_from));
     let since = effective_from.min(case.moment.record_time);
     let waiting = config.map_or_else(Vec::new, |config| config.object_after(kind, id, since));
-    let mut check = FieldCheck::default();
+    let mut check = case.field_check();
     check_no_reference(case, &mut check);
     check_schedule(case, effective_from, waiting.iter().map(|version| version.effective_from), &mut check);
     let id_field = format!("command.{}_id", kind.name());
@@ -80,8 +80,9 @@ pub(super) fn judge_object(
         let version = Arc::new(ObjectVersion { version: number, recorded_at: case.moment.lane_time, ..version });
         let effective_from = version.effective_from;
         book.configs.entry(merchant_id.clone()).or_default().push_object(id, version.clone());
+        let object = ConfigObject::Object(id.clone(), version.object.clone());
         book.new_objects.push((merchant_id.clone(), id.clone(), version));
-        let fact = Fact::ConfigChanged { object: kind.name(), id: id.clone(), effective_from };
+        let fact = Fact::ConfigChanged { object, effective_from };
         book.announce_config(merchant_id, number, nth, case.cause(false), fact);
     }
     Ok(accepted(number))

@@ -6,7 +6,6 @@
 use super::book::Book;
 use super::command::RedeemAmount;
 use super::credit::unit_in_force;
-use super::fields::FieldCheck;
 use super::judge::{Accepted, Case, Touched};
 use super::{Effect, Entry, EntryKind, Fact, Rejection, RejectionCode};
 
@@ -79,20 +78,20 @@ pub(super) fn judge(
     };
     let entry = book.record(entry);
     let balance = book.balance(customer, &redeem.unit);
-    let facts = vec![Fact::PointsRedeemed { entry: entry.clone(), balance }];
+    let facts = vec![Fact::PointsRedeemed { entry: entry.clone(), balance, unit }];
     book.change_customer(customer, case.cause(redeem.skip_notifications), facts);
     Ok(Accepted { effect: Effect::Applied, entries: vec![entry], config_version: None })
 }
 
 fn check_fields(case: &Case<'_>, redeem: &RedeemAmount) -> Result<(), Rejection> {
-    let mut check = FieldCheck::default();
+    let mut check = case.field_check();
     if case.command.envelope.customer.is_none() {
         check.bad("envelope.customer", "is required");
     }
     case.check_reference(&mut check);
-    check.text("command.unit", Some(redeem.unit.as_str()), 255);
+    check.id("command.unit", Some(redeem.unit.as_str()), 255);
     check.amount("command.amount", redeem.amount);
-    check.text("command.order_id", redeem.order_id.as_deref(), 255);
-    check.text("command.reason", redeem.reason.as_deref(), 500);
+    check.id("command.order_id", redeem.order_id.as_deref(), 255);
+    check.prose("command.reason", redeem.reason.as_deref(), 500);
     check.done()
 }

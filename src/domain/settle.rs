@@ -27,7 +27,10 @@ fn expire(book: &mut Book, customer: CustomerId, unit: &UnitId, due: Instant) {
     let cause = Cause { seed, command: None, occurred_at: due, recorded_at: due, skip_notifications: false };
     let entry = expire_lots(book, customer, unit, due, seed.transaction_id(0), &cause);
     let balance = book.balance(customer, unit);
-    book.change_customer(customer, cause, vec![Fact::PointsExpired { entry, balance }]);
+    let merchant = book.state(customer).map(|state| &state.customer.merchant_id);
+    let config = merchant.and_then(|merchant| book.config(merchant));
+    let unit = config.and_then(|config| config.unit_known_before(unit, due)).cloned();
+    book.change_customer(customer, cause, vec![Fact::PointsExpired { entry, balance, unit }]);
 }
 
 /// Takes the lots that expire at exactly this instant off an account, with one entry for all of them.

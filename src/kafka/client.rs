@@ -52,6 +52,20 @@ pub fn is_passing(error: &KafkaError) -> bool {
     )
 }
 
+/// Whether the bytes that a broker holds at a position can't be read, however often it is tried: a batch that is damaged, that unpacks to more
+/// than `receive.message.max.bytes`, or whose form or compression librdkafka does not know.
+pub fn is_unreadable(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::BadMessage
+            | RDKafkaErrorCode::BadCompression
+            | RDKafkaErrorCode::NotImplemented
+            | RDKafkaErrorCode::InvalidMessage
+            | RDKafkaErrorCode::MessageSizeTooLarge
+            | RDKafkaErrorCode::UnsupportedCompressionType
+    )
+}
+
 /// An error in words. What librdkafka says of a property repeats its value, which may be a password.
 pub(super) fn describe(error: &KafkaError) -> String {
     match error {
@@ -100,12 +114,14 @@ pub(super) fn first_contact(settings: &KafkaSettings, patience: Duration) -> Res
         }
         let is_certain = refused.is_some_and(|since| since.elapsed() > REFUSED_FOR_GOOD);
         if is_certain || started.elapsed() > patience {
-            let silent = || match client.context().last_failure() {
-                Some(failure) => format!(
-                    "no broker answered in time, and what failed last was: {failure} (kafka.bootstrap_servers, kafka.properties: \
-                     security.protocol)"
-                ),
-                None => "no broker answered in time".to_owned(),
+            let silent = || {
+                let asked = format!("no broker answered at {} (kafka.bootstrap_servers)", settings.bootstrap_servers);
+                match client.context().last_failure() {
+                    Some(failure) => {
+                        format!("{asked}, and what failed last was: {failure} (kafka.properties: security.protocol)")
+                    }
+                    None => asked,
+                }
             };
             let message = refusal.unwrap_or_else(silent);
             return Err(KafkaFailure::new(FailureKind::Unavailable, doing, message));
@@ -242,6 +258,8 @@ pub(super) fn consumer_config(settings: &KafkaSettings, client_id: &str) -> Clie
             // Per queue, soft: one more fetch response may pass it.
             ("queued.max.messages.kbytes", "512"),
             ("fetch.max.bytes", "16777216"),
+            // Also the most that a compressed batch may unpack to. A larger one can't be read, and halts its lane.
+            ("receive.message.max.bytes", "33554432"),
         ],
         &[
             ("group.id", &settings.group),
@@ -337,7 +355,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("group.id", OWN_SETTING),
     ("client.id", OWN_SETTING),
     ("transactional.id", "it is made of the group and the lane"),
-    ("group.instance.id", "a member is known by its client id; a static one keeps its lanes while it is away"),
+    ("group.instance.id", "kafka.instance_id sets it"),
     ("group.protocol", "lanes are handed over by the classic protocol"),
     ("group.remote.assignor", "lanes are handed over by the classic protocol"),
     ("partition.assignment.strategy", "lanes are handed over by the range assignor"),

@@ -13,7 +13,7 @@ use rdkafka::Offset;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::RDKafkaRespErr;
 use tokio::sync::mpsc::UnboundedSender;
@@ -48,18 +48,14 @@ impl Group {
         names: &TopicNames,
         events: UnboundedSender<GroupEvent>,
     ) -> Result<Group, KafkaFailure> {
-        let context = GroupContext { inner: LoggedContext::default(), events: events.clone() };
-        let consumer: BaseConsumer<GroupContext> = consumer_config(settings, &settings.client_id)
-            .create_with_context(context)
-            .map_err(|error| KafkaFailure::of("making the group's consumer", &error))?;
-        let clock = names.command(CommandTopic::Clock);
-        consumer.subscribe(&[&clock]).map_err(|error| KafkaFailure::of(format!("subscribing to {clock}"), &error))?;
+        let member = Member { settings: settings.clone(), clock: names.command(CommandTopic::Clock), events };
+        let consumer = member.join()?;
         let shared = Arc::new(Shared::new());
         let thread = std::thread::Builder::new()
             .name("kafka-group".into())
             .spawn({
                 let shared = Arc::clone(&shared);
-                move || poll(&consumer, &shared, &events)
+                move || member.stay(consumer, &shared)
             })
             .map_err(|error| {
                 KafkaFailure::new(FailureKind::Unavailable, "starting the group's thread", error.to_string())
@@ -91,22 +87,108 @@ impl Drop for Group {
 
 const POLL: Duration = Duration::from_millis(100);
 
-fn poll(consumer: &BaseConsumer<GroupContext>, shared: &Shared, events: &UnboundedSender<GroupEvent>) {
+/// A member that is fenced so often within [`FENCED_WITHIN`] shares its name with another worker.
+const MOST_FENCED: usize = 3;
+const FENCED_WITHIN: Duration = Duration::from_secs(60);
+/// Before it joins again, so that of two with one name neither keeps the group busy.
+const REJOIN_PAUSE: Duration = Duration::from_secs(1);
+
+struct Member {
+    settings: KafkaSettings,
+    clock: String,
+    events: UnboundedSender<GroupEvent>,
+}
+
+/// How a time as a member ended.
+enum Stay {
+    Stopped,
+    /// Another client has joined under this member's name. It may be this worker itself: after a session that has timed out librdkafka joins
+    /// again, and the broker fences what it still sends under the member id of before.
+    Fenced,
+    Failed(String),
+}
+
+impl Member {
+    fn join(&self) -> Result<BaseConsumer<GroupContext>, KafkaFailure> {
+        let context = GroupContext { inner: LoggedContext::default(), events: self.events.clone() };
+        let mut config = consumer_config(&self.settings, &self.settings.client_id);
+        if let Some(instance_id) = &self.settings.instance_id {
+            config.set("group.instance.id", instance_id);
+        }
+        let consumer: BaseConsumer<GroupContext> = config
+            .create_with_context(context)
+            .map_err(|error| KafkaFailure::of("making the group's consumer", &error))?;
+        let clock = &self.clock;
+        consumer.subscribe(&[clock]).map_err(|error| KafkaFailure::of(format!("subscribing to {clock}"), &error))?;
+        Ok(consumer)
+    }
+
+    /// Stays in the group until it is stopped or fails for good.
+    fn stay(self, mut consumer: BaseConsumer<GroupContext>, shared: &Shared) {
+        let mut fenced: Vec<Instant> = Vec::new();
+        let failure = loop {
+            match poll(&consumer, shared) {
+                Stay::Stopped => return leave(&consumer),
+                Stay::Failed(reason) => break reason,
+                Stay::Fenced => {}
+            }
+            fenced.retain(|at| at.elapsed() < FENCED_WITHIN);
+            fenced.push(Instant::now());
+            // Another may have the lanes by now.
+            let _ = self.events.send(GroupEvent::Revoked { lost: true });
+            if fenced.len() >= MOST_FENCED {
+                break "another worker joins the group under the name of this one again and again: give each worker a kafka.instance_id of \
+                       its own (or a kafka.client_id, which is its default)"
+                    .to_owned();
+            }
+            tracing::warn!("the group has fenced this member: it joins again");
+            drop(consumer);
+            std::thread::sleep(REJOIN_PAUSE);
+            consumer = match self.join() {
+                Ok(consumer) => consumer,
+                Err(failure) => break failure.to_string(),
+            };
+        };
+        let _ = self.events.send(GroupEvent::Failed(failure));
+    }
+}
+
+fn poll(consumer: &BaseConsumer<GroupContext>, shared: &Shared) -> Stay {
     while !shared.stop.load(Ordering::Relaxed) {
         shared.turn();
-        match consumer.poll(POLL) {
+        let polled = consumer.poll(POLL);
+        if consumer.client().fatal_error().is_some_and(|(code, _)| code == RDKafkaErrorCode::FencedInstanceId) {
+            return Stay::Fenced;
+        }
+        match polled {
             None => {}
             // Everything is paused; a record would mean that a pause failed, and it is read by consumer B anyway.
             Some(Ok(_)) => {}
-            Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => {
-                let _ = events.send(GroupEvent::Failed(error.to_string()));
-                return;
-            }
+            Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => return Stay::Failed(error.to_string()),
             // Retried inside librdkafka, and logged by the context.
             Some(Err(_)) => {}
         }
     }
+    Stay::Stopped
 }
+
+/// A static member does not leave when its client is closed, since it is expected back, and its lanes would wait for the end of its session.
+/// It does leave when it unsubscribes before that.
+fn leave(consumer: &BaseConsumer<GroupContext>) {
+    consumer.unsubscribe();
+    let deadline = Instant::now() + LEAVE_PATIENCE;
+    while Instant::now() < deadline {
+        let _ = consumer.poll(LEAVE_POLL);
+        if consumer.assignment().is_ok_and(|assigned| assigned.count() == 0) {
+            break;
+        }
+    }
+    // The request is on its way once the partitions are given back.
+    let _ = consumer.poll(LEAVE_POLL);
+}
+
+const LEAVE_PATIENCE: Duration = Duration::from_secs(2);
+const LEAVE_POLL: Duration = Duration::from_millis(50);
 
 struct Shared {
     stop: AtomicBool,

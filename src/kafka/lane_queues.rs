@@ -15,10 +15,11 @@ use rdkafka::consumer::Consumer;
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::RDKafkaRespErr;
 
+use super::client::is_unreadable;
 use super::commands::Shared;
 use super::{FailureKind, KafkaFailure};
 use crate::domain::{CommandTopic, Frontier, Instant, Position};
-use crate::record::{Header, InboundRecord};
+use crate::record::{Header, InboundRecord, ORIGINAL_TIME};
 
 /// What a partition gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +38,9 @@ pub enum IntakeError {
     /// The broker no longer, or not yet, holds this offset.
     #[error("{} has no offset {offset} any more, or not yet", topic.suffix())]
     OutOfRange { topic: CommandTopic, offset: i64 },
+    /// What the broker holds from this offset on can't be read: tried again, it mostly can't either.
+    #[error("{}/{offset}: {reason}", topic.suffix())]
+    Unreadable { topic: CommandTopic, offset: i64, reason: String },
     /// Transient: recover.
     #[error("{0}")]
     Failed(String),
@@ -48,9 +52,8 @@ pub struct LaneQueues {
     assigned: TopicPartitionList,
     lane: i32,
     strays_at_open: u64,
-    /// Topics that have given something since the lane was opened.
-    heard: [bool; CommandTopic::COUNT],
     failed: Option<IntakeError>,
+    is_closed: bool,
     buffer: Vec<*mut ffi::rd_kafka_message_t>,
     shared: Arc<Shared>,
 }
@@ -89,11 +92,20 @@ impl LaneQueues {
             assigned,
             lane,
             strays_at_open,
-            heard: Default::default(),
             failed: None,
+            is_closed: false,
             buffer: Vec::new(),
             shared,
         })
+    }
+
+    /// Stops its fetching now, before it is opened again elsewhere.
+    pub fn close(&mut self) {
+        if !std::mem::replace(&mut self.is_closed, true)
+            && let Err(error) = self.shared.consumer.incremental_unassign(&self.assigned)
+        {
+            tracing::warn!(lane = self.lane, "closing the lane's queues: {error}");
+        }
     }
 
     pub fn lane(&self) -> i32 {
@@ -111,27 +123,6 @@ impl LaneQueues {
             self.failed = Some(error.clone());
         }
         read
-    }
-
-    /// The end of a topic's partition as the last fetch response told it, without asking a broker. It counts records of open
-    /// transactions too, so it can be beyond the last [`Fetched::End`]. `None` before the first response: the client still
-    /// remembers the end of the time before the lane was opened, which may lie far back.
-    pub fn cached_end(&self, topic: CommandTopic) -> Option<i64> {
-        if !self.heard[topic.index()] {
-            return None;
-        }
-        let (mut low, mut high) = (-1, -1);
-        // SAFETY: the client outlives this call (`shared`), the name is NUL-terminated, the results are local.
-        let result = unsafe {
-            ffi::rd_kafka_get_watermark_offsets(
-                self.shared.consumer.client().native_ptr(),
-                self.queues[topic.index()].topic.as_ptr(),
-                self.lane,
-                &mut low,
-                &mut high,
-            )
-        };
-        (result == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0).then_some(high)
     }
 
     /// Moves up to `max` native messages into `buffer`.
@@ -156,7 +147,6 @@ impl LaneQueues {
     fn take(&mut self, topic: CommandTopic, into: &mut Vec<Fetched>) -> Result<(), IntakeError> {
         let mut outcome = Ok(());
         into.reserve(self.buffer.len());
-        let had = into.len();
         for native in self.buffer.drain(..) {
             // SAFETY: each pointer is a message that we own until it is destroyed, once, here.
             unsafe {
@@ -169,7 +159,6 @@ impl LaneQueues {
                 ffi::rd_kafka_message_destroy(native);
             }
         }
-        self.heard[topic.index()] |= into.len() > had;
         outcome
     }
 }
@@ -177,9 +166,7 @@ impl LaneQueues {
 impl Drop for LaneQueues {
     fn drop(&mut self) {
         // The queues are let go after this, by their own Drop, and the client after them.
-        if let Err(error) = self.shared.consumer.incremental_unassign(&self.assigned) {
-            tracing::warn!(lane = self.lane, "closing the lane's queues: {error}");
-        }
+        self.close();
     }
 }
 
@@ -188,7 +175,6 @@ type Wake = Arc<Box<dyn Fn() + Send + Sync>>;
 /// One partition's queue, with the callback that tells of its turning nonempty. Outlived by the client: see the order of fields above.
 struct PartitionQueue {
     queue: *mut ffi::rd_kafka_queue_t,
-    topic: CString,
     /// What the callback's pointer points to.
     wake: Wake,
 }
@@ -208,7 +194,7 @@ impl PartitionQueue {
             ffi::rd_kafka_queue_forward(queue, ptr::null_mut());
             let opaque: *const Box<dyn Fn() + Send + Sync> = &*wake;
             ffi::rd_kafka_queue_cb_event_enable(queue, Some(turned_nonempty), opaque as *mut c_void);
-            Some(PartitionQueue { queue, topic, wake })
+            Some(PartitionQueue { queue, wake })
         }
     }
 }
@@ -231,6 +217,14 @@ unsafe extern "C" fn turned_nonempty(_client: *mut ffi::rd_kafka_t, opaque: *mut
     wake();
 }
 
+/// So much of a record's headers is kept: no command needs as many, and each takes a hundred bytes of memory, however small it is.
+const MAX_HEADERS: usize = 64;
+const MAX_HEADER_BYTES: usize = 32 * 1024;
+/// Finding a header by its place takes longer the further back it is.
+const MAX_HEADERS_SEEN: usize = 1_000;
+/// These are kept wherever they stand.
+const KNOWN: [&str; 2] = ["traceparent", ORIGINAL_TIME];
+
 /// # Safety
 /// `native` is a message of a consumer's queue.
 unsafe fn copy(native: &ffi::rd_kafka_message_t, topic: CommandTopic) -> Result<Fetched, IntakeError> {
@@ -249,7 +243,11 @@ unsafe fn copy(native: &ffi::rd_kafka_message_t, topic: CommandTopic) -> Result<
         _ => {
             // SAFETY: an error's message has a text, NUL-terminated, that lives as long as the message.
             let text = unsafe { CStr::from_ptr(ffi::rd_kafka_message_errstr(native)) };
-            Err(IntakeError::Failed(format!("{}/{}: {}", topic.suffix(), native.partition, text.to_string_lossy())))
+            let reason = text.to_string_lossy().into_owned();
+            if is_unreadable(native.err.into()) {
+                return Err(IntakeError::Unreadable { topic, offset: native.offset, reason });
+            }
+            Err(IntakeError::Failed(format!("{}/{}: {reason}", topic.suffix(), native.partition)))
         }
     }
 }
@@ -274,11 +272,24 @@ unsafe fn headers(native: &ffi::rd_kafka_message_t) -> Vec<Header> {
             return all;
         }
         let (mut name, mut value, mut size): (*const c_char, *const c_void, usize) = (ptr::null(), ptr::null(), 0);
-        while ffi::rd_kafka_header_get_all(list, all.len(), &mut name, &mut value, &mut size)
+        let (mut index, mut kept) = (0, 0);
+        while ffi::rd_kafka_header_get_all(list, index, &mut name, &mut value, &mut size)
             == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR
         {
-            let name = CStr::from_ptr(name).to_string_lossy().into_owned();
-            all.push(Header { name, value: bytes(value, size).unwrap_or_default() });
+            index += 1;
+            let name = CStr::from_ptr(name);
+            let takes = name.to_bytes().len() + size;
+            let is_known = KNOWN.iter().any(|known| known.as_bytes() == name.to_bytes());
+            let fits = all.len() < MAX_HEADERS && kept + takes <= MAX_HEADER_BYTES;
+            if fits || is_known && takes <= MAX_HEADER_BYTES {
+                kept += takes;
+                let name = name.to_string_lossy().into_owned();
+                all.push(Header { name, value: bytes(value, size).unwrap_or_default() });
+            }
+            // What comes behind so many is looked at no longer.
+            if index >= MAX_HEADERS_SEEN {
+                break;
+            }
         }
     }
     all

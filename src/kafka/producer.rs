@@ -47,16 +47,26 @@ pub(super) struct LaneProducer {
 
 impl LaneProducer {
     /// Makes a producer that has been initialised: earlier ones of the lane are fenced.
-    pub(super) fn new(settings: &KafkaSettings, names: &TopicNames, lane: i32) -> Result<LaneProducer, PublishError> {
+    pub(super) fn new(
+        settings: &KafkaSettings,
+        names: &TopicNames,
+        lane: i32,
+        wanted: &dyn Fn() -> bool,
+    ) -> Result<LaneProducer, PublishError> {
         let producer: BaseProducer<LaneContext> = transactional_config(settings, lane)
             .create_with_context(LaneContext::default())
             .map_err(|error| PublishError::other(format!("making the producer of lane {lane}: {error}")))?;
         let producer = LaneProducer { producer, topics: OutTopic::ALL.map(|topic| names.out(topic)), lane };
-        producer
-            .producer
-            .init_transactions(INIT_PATIENCE)
-            .map_err(|error| producer.failed("init_transactions", &error))?;
-        Ok(producer)
+        let deadline = Instant::now() + INIT_PATIENCE;
+        while wanted() {
+            match producer.producer.init_transactions(INIT_STEP) {
+                Ok(()) => return Ok(producer),
+                // The client goes on with what it has begun, and is asked again.
+                Err(error) if is_unfinished(&error) && Instant::now() < deadline => {}
+                Err(error) => return Err(producer.failed("init_transactions", &error)),
+            }
+        }
+        Err(PublishError::other(format!("lane {lane}: the producer is not wanted any more")))
     }
 
     pub(super) fn begin(&self) -> Result<(), PublishError> {
@@ -181,6 +191,13 @@ impl LaneProducer {
 fn is_fenced(code: RDKafkaErrorCode) -> bool {
     matches!(code, RDKafkaErrorCode::Fenced | RDKafkaErrorCode::ProducerFenced | RDKafkaErrorCode::InvalidProducerEpoch)
 }
+
+fn is_unfinished(error: &KafkaError) -> bool {
+    matches!(error, KafkaError::Transaction(error) if error.is_retriable())
+}
+
+/// One call of `init_transactions`: so long a lane that was given up may still fence its next owner.
+const INIT_STEP: Duration = Duration::from_secs(5);
 
 /// A broker's restart is to be outlived.
 const INIT_PATIENCE: Duration = Duration::from_secs(60);

@@ -69,15 +69,17 @@ pub struct Publisher {
 
 impl Publisher {
     /// Makes the producer and calls `init_transactions`, which fences every earlier owner of the lane and settles what they left
-    /// open. BLOCKS for 15 to 1,000 ms, up to 60 s while the brokers are away.
+    /// open. BLOCKS for 15 to 1,000 ms, up to 60 s while the brokers are away, and ends early once it is not `wanted` any more: it would
+    /// fence the lane's next owner.
     pub fn start(
         settings: &KafkaSettings,
         names: &TopicNames,
         consumer: &CommandConsumer,
         lane: i32,
         reports: UnboundedSender<PublishReport>,
+        wanted: &dyn Fn() -> bool,
     ) -> Result<Publisher, PublishError> {
-        let producer = LaneProducer::new(settings, names, lane)?;
+        let producer = LaneProducer::new(settings, names, lane, wanted)?;
         let shared = Arc::new(Shared {
             abandoned: AtomicBool::new(false),
             busy_since_us: AtomicU64::new(0),
@@ -109,9 +111,14 @@ impl Publisher {
         }
     }
 
-    /// How long the thread has been inside one blocking call; for the watchdog, since a commit has no timeout of its own.
+    /// How long the thread has been inside one blocking call: a commit has no timeout of its own.
     pub fn busy_for(&self) -> Option<Duration> {
         self.shared.busy_for()
+    }
+
+    /// The same for those who only watch.
+    pub fn busy(&self) -> Busy {
+        Busy(Arc::clone(&self.shared))
     }
 
     /// Publishes what is queued, then ends. BLOCKS until that is done or has failed; the reports tell which.
@@ -128,6 +135,16 @@ impl Publisher {
 impl Drop for Publisher {
     fn drop(&mut self) {
         self.shared.abandoned.store(true, Ordering::SeqCst);
+    }
+}
+
+/// Tells how long a publisher's thread has been inside one blocking call.
+#[derive(Debug)]
+pub struct Busy(Arc<Shared>);
+
+impl Busy {
+    pub fn busy_for(&self) -> Option<Duration> {
+        self.0.busy_for()
     }
 }
 
@@ -170,6 +187,7 @@ const MARKERS_TAKE: Duration = Duration::from_millis(3);
 /// How often an idle producer's events are served.
 const IDLE: Duration = Duration::from_secs(1);
 
+#[derive(Debug)]
 struct Shared {
     abandoned: AtomicBool,
     /// Since `started`, plus one; 0 while not blocked.
@@ -267,7 +285,8 @@ impl Thread {
     /// partition had a leader (Kafka 4.3, TransactionMarkerChannelManager: "likely deleted already"): its records are lost then, and
     /// the outbox must not forget them.
     fn start_anew(&self, batch: i64) -> Result<LaneProducer, PublishError> {
-        let producer = LaneProducer::new(&self.settings, &self.names, self.lane)?;
+        let wanted = || !self.shared.abandoned();
+        let producer = LaneProducer::new(&self.settings, &self.names, self.lane, &wanted)?;
         let found = self.consumer.committed(self.lane).map_err(|error| PublishError::other(error.to_string()))?;
         still_ours(self.lane, batch, &found).map(|()| producer)
     }

@@ -1,5 +1,6 @@
 //! Reading a partition once more, forward and range by range, for replays.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant as Clock};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -7,7 +8,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers};
 use rdkafka::{Message, Offset, TopicPartitionList};
 
-use super::client::{LoggedContext, is_passing, plain_consumer};
+use super::client::{LoggedContext, is_passing, is_unreadable, plain_consumer};
 use super::{FailureKind, KafkaFailure};
 use crate::config::KafkaSettings;
 use crate::domain::Instant;
@@ -30,6 +31,12 @@ pub struct StoredRecord {
 pub struct RangeReader {
     consumer: BaseConsumer<LoggedContext>,
     name: String,
+    topic: String,
+    partition: i32,
+    /// The offset after the last record that was read.
+    next: i64,
+    /// Offsets that were given up: what can't be read there is passed.
+    given_up: BTreeSet<i64>,
     /// Read, but beyond the range that was asked for.
     ahead: Option<StoredRecord>,
     /// The end is told only once.
@@ -79,12 +86,24 @@ impl RangeReader {
     ) -> Result<RangeReader, KafkaFailure> {
         let name = format!("{topic}/{partition}");
         let consumer = plain_consumer(settings, "ranges")?;
+        let next = if let Offset::Offset(next) = from { next } else { 0 };
+        let (topic, given_up) = (topic.to_owned(), BTreeSet::new());
+        let reader = RangeReader { consumer, name, topic, partition, next, given_up, ahead: None, at_end: false };
+        reader.begin(from)?;
+        Ok(reader)
+    }
+
+    fn begin(&self, from: Offset) -> Result<(), KafkaFailure> {
         let mut assignment = TopicPartitionList::new();
         assignment
-            .add_partition_offset(topic, partition, from)
-            .and_then(|()| consumer.assign(&assignment))
-            .map_err(|error| KafkaFailure::of(format!("reading {name}"), &error))?;
-        Ok(RangeReader { consumer, name, ahead: None, at_end: false })
+            .add_partition_offset(&self.topic, self.partition, from)
+            .and_then(|()| self.consumer.assign(&assignment))
+            .map_err(|error| KafkaFailure::of(format!("reading {}", self.name), &error))
+    }
+
+    /// What can't be read at these offsets is passed, and stands as a record without anything.
+    pub fn give_up(&mut self, offsets: impl IntoIterator<Item = i64>) {
+        self.given_up.extend(offsets);
     }
 
     /// The records before the offset `to`. What is missing there were control records, or records of aborted transactions.
@@ -112,13 +131,35 @@ impl RangeReader {
         if self.at_end {
             return Ok(None);
         }
-        let deadline = Clock::now() + PATIENCE;
+        self.poll_until(Clock::now() + PATIENCE)
+    }
+
+    /// The next record, or `None` at the partition's end. An offset that the partition does not have yet is an error.
+    pub fn read_within(&mut self, patience: Duration) -> Result<Option<StoredRecord>, KafkaFailure> {
+        self.poll_until(Clock::now() + patience)
+    }
+
+    fn poll_until(&mut self, deadline: Clock) -> Result<Option<StoredRecord>, KafkaFailure> {
         loop {
             match self.consumer.poll(deadline.saturating_duration_since(Clock::now())) {
-                Some(Ok(fetched)) => return Ok(Some(stored(&fetched))),
+                Some(Ok(fetched)) => {
+                    let record = stored(&fetched);
+                    self.next = record.offset + 1;
+                    return Ok(Some(record));
+                }
                 Some(Err(KafkaError::PartitionEOF(_))) => {
                     self.at_end = true;
                     return Ok(None);
+                }
+                Some(Err(error)) if error.rdkafka_error_code().is_some_and(is_unreadable) => {
+                    // Between the last record and this one may stand marks of transactions.
+                    let Some(&offset) = self.given_up.range(self.next..).next() else {
+                        return Err(KafkaFailure::of(format!("reading {}", self.name), &error));
+                    };
+                    self.next = offset + 1;
+                    self.begin(Offset::Offset(self.next))?;
+                    let (key, value, headers) = (None, None, Vec::new());
+                    return Ok(Some(StoredRecord { offset, timestamp: Instant::EPOCH, key, value, headers }));
                 }
                 Some(Err(error)) if is_passing(&error) && Clock::now() < deadline => {}
                 Some(Err(error)) => return Err(KafkaFailure::of(format!("reading {}", self.name), &error)),

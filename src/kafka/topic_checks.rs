@@ -19,7 +19,11 @@ pub(super) struct FoundTopic<'a> {
 /// All reasons not to start, topic by topic.
 pub(super) fn problems_of(settings: &KafkaSettings, topics: &[FoundTopic<'_>]) -> Vec<TopicProblem> {
     let lanes = topics.iter().find_map(|topic| topic.description.map(|found| (topic.name, found.partitions)));
-    topics.iter().flat_map(|topic| problems_of_one(settings, topic, lanes)).collect()
+    let mut problems: Vec<TopicProblem> =
+        topics.iter().flat_map(|topic| problems_of_one(settings, topic, lanes)).collect();
+    // In an order in which they can be mended: what does not exist is made first, and min.insync.replicas is raised once there are replicas.
+    problems.sort_by_key(|problem| problem.kind);
+    problems
 }
 
 fn problems_of_one(settings: &KafkaSettings, topic: &FoundTopic<'_>, first: Option<(&str, i32)>) -> Vec<TopicProblem> {
@@ -152,6 +156,7 @@ mod tests {
             group: "loyalty".into(),
             topic_prefix: "loyalty.".into(),
             client_id: "pod-0".into(),
+            instance_id: None,
             development,
             properties: Default::default(),
         }

@@ -60,17 +60,18 @@ pub struct TopicProblem {
     pub mend: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// In the order in which they can be mended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum TopicProblemKind {
     Missing,
-    PartitionCounts,
     TooManyPartitions,
+    PartitionCounts,
+    TooFewReplicas,
+    MinInSyncReplicas,
     TimestampType,
     Compacted,
     NotCompacted,
     UncleanLeaderElection,
-    MinInSyncReplicas,
-    TooFewReplicas,
     BatchSize,
 }
 
@@ -242,9 +243,21 @@ fn all_topics(names: &TopicNames) -> Vec<(String, TopicRole)> {
     commands.chain(out).collect()
 }
 
+/// Fails within seconds, with the setting and the address, where no broker answers: calls of the client itself take up to a minute, and say
+/// only that they timed out.
+pub async fn reach(settings: &KafkaSettings) -> Result<(), KafkaFailure> {
+    contact_within(settings, REACHED_WITHIN).await.map(|_| ())
+}
+
+const REACHED_WITHIN: Duration = Duration::from_secs(8);
+
 async fn contact(settings: &KafkaSettings) -> Result<String, KafkaFailure> {
+    contact_within(settings, REACHED_WITHIN).await
+}
+
+async fn contact_within(settings: &KafkaSettings, patience: Duration) -> Result<String, KafkaFailure> {
     let settings = settings.clone();
-    tokio::task::spawn_blocking(move || first_contact(&settings, PATIENCE))
+    tokio::task::spawn_blocking(move || first_contact(&settings, patience))
         .await
         .map_err(|error| KafkaFailure::unexpected("reaching the brokers", error.to_string()))?
 }

@@ -19,9 +19,10 @@ const SESSION: [(&str, &str); 16] = [
     ("tcp_keepalives_interval", "2"),
     ("tcp_keepalives_count", "3"),
     ("tcp_user_timeout", "11s"),
-    // The largest batch takes as long as it takes; a batch that is cut off would come again.
-    ("statement_timeout", "0"),
-    ("lock_timeout", "0"),
+    // A lane that waits for somebody else's lock recovers, so that it shows. A healthy batch's largest statement takes a second; one that is
+    // cut off comes again.
+    ("statement_timeout", "120s"),
+    ("lock_timeout", "20s"),
     // Arrays are of unknown length to a generic plan, which is right: it is made once, for any length.
     ("plan_cache_mode", "force_generic_plan"),
     // All statements look rows up by key. While a table is new, its statistics say that it is small, and a plan that scans it would stay
@@ -77,8 +78,26 @@ fn connector(settings: &PostgresSettings) -> Result<postgres_openssl::MakeTlsCon
 fn connection_error(error: tokio_postgres::Error, settings: &PostgresSettings) -> StoreError {
     let error = StoreError::from(error);
     let tls = if settings.verify_full { ", postgres.tls and postgres.tls_ca_file" } else { " and postgres.tls" };
-    let message = format!("{} (connecting as the settings {}{tls} say)", error.message, settings.setting());
+    let message = format!(
+        "{} (connecting to {} as the settings {}{tls} say)",
+        error.message,
+        address(settings),
+        settings.setting()
+    );
     StoreError::new(error.kind, message)
+}
+
+/// Hosts and ports, without anything that may be secret.
+fn address(settings: &PostgresSettings) -> String {
+    let Ok(config) = settings.url.parse::<tokio_postgres::Config>() else { return "no address".to_owned() };
+    let hosts = config.get_hosts().iter().map(|host| match host {
+        tokio_postgres::config::Host::Tcp(host) => host.clone(),
+        tokio_postgres::config::Host::Unix(path) => path.display().to_string(),
+    });
+    let ports = config.get_ports();
+    let port = |place: usize| ports.get(place).or(ports.first()).copied().unwrap_or(5432);
+    let addresses: Vec<String> = hosts.enumerate().map(|(place, host)| format!("{host}:{}", port(place))).collect();
+    addresses.join(",")
 }
 
 pub(super) fn pool_error(error: PoolError, settings: &PostgresSettings) -> StoreError {

@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 
-use super::{Store, StoreError, StoreErrorKind, other_lanes};
+use super::{LaneIdentity, Needs, Store, StoreError, StoreErrorKind, other_lanes};
 use crate::config::PostgresSettings;
 use crate::domain::MerchantId;
 use crate::record::lane_of;
@@ -19,7 +19,7 @@ impl Databases {
 
     /// The same for what needs the tables of this version, and refuses others.
     pub async fn connect_migrated(settings: &[PostgresSettings]) -> Result<Databases, StoreError> {
-        Databases::new(settings, true)?.each_answers().await
+        Databases::new(settings, Needs::Tables)?.each_answers().await
     }
 
     async fn each_answers(self) -> Result<Databases, StoreError> {
@@ -32,7 +32,7 @@ impl Databases {
     /// For a worker, whose lanes in one database need not wait for another: connects to those that answer. One that is away is looked at
     /// when it is used. One that is wrong or not migrated is refused, now or then; and so is now that none answers.
     pub async fn connect_some(settings: &[PostgresSettings]) -> Result<Databases, StoreError> {
-        let databases = Databases::new(settings, true)?;
+        let databases = Databases::new(settings, Needs::WorkerRights)?;
         let mut away = Vec::new();
         for answer in join_all(databases.all().iter().map(Store::client)).await {
             match answer {
@@ -50,12 +50,12 @@ impl Databases {
 
     /// Connects to none yet: each is looked at when it is used.
     pub fn unasked(settings: &[PostgresSettings]) -> Result<Databases, StoreError> {
-        Databases::new(settings, false)
+        Databases::new(settings, Needs::Nothing)
     }
 
-    fn new(settings: &[PostgresSettings], must_be_migrated: bool) -> Result<Databases, StoreError> {
+    fn new(settings: &[PostgresSettings], needs: Needs) -> Result<Databases, StoreError> {
         let stores: Result<Vec<Store>, StoreError> =
-            settings.iter().map(|database| Store::new(database, must_be_migrated)).collect();
+            settings.iter().map(|database| Store::new(database, needs)).collect();
         Ok(Databases(stores?))
     }
 
@@ -80,6 +80,19 @@ impl Databases {
     pub fn of_lane(&self, lane: i32) -> Result<&Store, StoreError> {
         let of_lane = self.0.iter().find(|store| store.lanes().is_none_or(|lanes| lanes.has(lane)));
         of_lane.ok_or_else(|| no_range(lane))
+    }
+
+    /// Whose each registered lane is, in the databases that answer.
+    pub async fn known_lanes(&self) -> Result<Vec<LaneIdentity>, StoreError> {
+        let mut known = Vec::new();
+        for store in &self.0 {
+            match store.known_lanes().await {
+                Ok(lanes) => known.extend(lanes),
+                Err(error) if error.kind == StoreErrorKind::Transient => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(known)
     }
 
     /// Refuses ranges that leave lanes out, or have some that there are not.

@@ -77,6 +77,8 @@ fn kind_of(code: &SqlState) -> StoreErrorKind {
     match *code {
         // "cached plan must not change result type": a migration went by; a new connection prepares anew.
         SqlState::FEATURE_NOT_SUPPORTED => return StoreErrorKind::Transient,
+        // While it is restored, a database is not there.
+        SqlState::UNDEFINED_DATABASE => return StoreErrorKind::Transient,
         SqlState::DATA_CORRUPTED | SqlState::INDEX_CORRUPTED => return StoreErrorKind::Corrupt,
         _ => {}
     }
@@ -109,7 +111,7 @@ mod tests {
             (SqlState::INDEX_CORRUPTED, StoreErrorKind::Corrupt),
             (SqlState::UNDEFINED_TABLE, StoreErrorKind::Fatal),
             (SqlState::INVALID_PASSWORD, StoreErrorKind::Fatal),
-            (SqlState::UNDEFINED_DATABASE, StoreErrorKind::Fatal),
+            (SqlState::UNDEFINED_DATABASE, StoreErrorKind::Transient),
         ];
         for (code, kind) in cases {
             assert_eq!(kind_of(&code), kind, "{}", code.code());

@@ -21,6 +21,8 @@ use crate::record::OutboundRecords;
 pub struct LaneConnection {
     /// `None` only while it is dropped.
     client: Option<Object>,
+    /// The process id of its session on the server.
+    backend: i32,
     statements: Statements,
     pub(super) phase: Phase,
     /// Where the open transaction found its customers' rows.
@@ -52,22 +54,35 @@ pub struct OutboxRow {
 
 impl LaneConnection {
     pub(super) async fn new(client: Object) -> Result<LaneConnection, StoreError> {
+        let row = client.query_one(include_str!("sql/lane_session.sql"), &[]).await?;
+        let (backend, forced): (i32, bool) = (row.try_get(0)?, row.try_get(1)?);
+        if forced {
+            tracing::warn!(
+                "synchronous_commit is off for this role or database: a crash of Postgres would lose what was published. The lane's \
+                 session sets it on; reset it where it was set"
+            );
+        }
         let statements = Statements::prepare(&client).await?;
-        Ok(LaneConnection { client: Some(client), statements, phase: Phase::Idle, found_at: IdMap::default() })
+        Ok(LaneConnection { client: Some(client), backend, statements, phase: Phase::Idle, found_at: IdMap::default() })
     }
 
-    /// Makes the lane ours: whoever had it before can't commit any more. `None` when the lane has no row. Waits for a transaction of the
-    /// owner before only so long as a healthy one may take; longer is an error to come back from.
-    pub async fn take_over(&mut self, lane: i32) -> Result<Option<(LaneIdentity, LaneState)>, StoreError> {
+    /// The process id of its session on the server, for the question what blocks it.
+    pub fn backend(&self) -> i32 {
+        self.backend
+    }
+
+    /// Makes the lane ours: the previous owner can't commit any more, and finds `owner` in the row. `None` when the lane has no row. Waits
+    /// for a transaction of the previous owner only so long as a healthy one may take; longer is an error to come back from.
+    pub async fn take_over(&mut self, lane: i32, owner: &str) -> Result<Option<(LaneIdentity, LaneState)>, StoreError> {
         self.enter(Phase::Idle)?;
-        let taken = self.raise_epoch(lane).await;
+        let taken = self.raise_epoch(lane, owner).await;
         self.leave(taken, Phase::Idle).await
     }
 
-    async fn raise_epoch(&self, lane: i32) -> Result<Option<(LaneIdentity, LaneState)>, StoreError> {
+    async fn raise_epoch(&self, lane: i32, owner: &str) -> Result<Option<(LaneIdentity, LaneState)>, StoreError> {
         let (client, statements) = self.parts();
         client.batch_execute("begin isolation level read committed; set local lock_timeout = '10s'").await?;
-        let row = client.query_opt(&statements.lane_take_over, &[&lane]).await?;
+        let row = client.query_opt(&statements.lane_take_over, &[&lane, &owner]).await?;
         let taken = row.map(|row| read_lane(lane, &row)).transpose()?;
         client.batch_execute("commit").await?;
         Ok(taken)
@@ -112,7 +127,8 @@ impl LaneConnection {
         // COMMIT after a statement that failed answers as if all were well, and rolls back. Hence the phase.
         self.enter(Phase::Advanced)?;
         let (client, _) = self.parts();
-        client.batch_execute("commit").await.map_err(|error| {
+        // A time-out would end a COMMIT that waits for a synchronous standby with a warning, as if the standby had it.
+        client.batch_execute("set local statement_timeout = 0; commit").await.map_err(|error| {
             let error = StoreError::from(error);
             StoreError::new(StoreErrorKind::Transient, format!("whether the batch was committed is unknown: {error}"))
         })?;

@@ -133,11 +133,13 @@ async fn check_fence(client: &Object, statements: &Statements, lane: i32, state:
     let Some(row) = client.query_opt(&statements.lane_lock, &[&lane]).await? else {
         return lost(format!("lane {lane} has no row any more"));
     };
-    let (epoch, batch): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+    let (epoch, batch, owner): (i64, i64, Option<&str>) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
     if (epoch, batch) != (state.epoch, state.batch) {
         return lost(format!(
-            "lane {lane} is at epoch {epoch}, batch {batch}, and not at epoch {}, batch {}",
-            state.epoch, state.batch
+            "lane {lane} is at epoch {epoch}, batch {batch}, and not at epoch {}, batch {}; it was taken by {}",
+            state.epoch,
+            state.batch,
+            owner.unwrap_or("an unknown owner")
         ));
     }
     Ok(())

@@ -21,6 +21,7 @@ pub(crate) mod object_rows;
 pub mod outbox;
 pub(crate) mod parked_rows;
 mod replays;
+mod rights;
 pub(crate) mod rows;
 pub(crate) mod sql_types;
 mod statements;
@@ -52,9 +53,20 @@ use sql_types::Timestamptz;
 pub struct Store {
     pool: Pool,
     settings: PostgresSettings,
-    must_be_migrated: bool,
+    needs: Needs,
     /// Set once the database was found to be in order: with its first connection, since it may be away before that.
     checked: Arc<OnceCell<()>>,
+}
+
+/// What must be so in a database before it is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Needs {
+    /// Its tables need not be there yet.
+    Nothing,
+    /// It has the tables of this version.
+    Tables,
+    /// And the role has the rights of a worker.
+    WorkerRights,
 }
 
 /// What a role of Postgres is for.
@@ -83,15 +95,15 @@ pub struct LaneIdentity {
 impl Store {
     /// Connects, and makes sure that the database can be used at all. Nothing is migrated.
     pub async fn connect(settings: &PostgresSettings) -> Result<Store, StoreError> {
-        let store = Store::new(settings, false)?;
+        let store = Store::new(settings, Needs::Nothing)?;
         drop(store.client().await?);
         Ok(store)
     }
 
     /// Asks nothing yet.
-    fn new(settings: &PostgresSettings, must_be_migrated: bool) -> Result<Store, StoreError> {
+    fn new(settings: &PostgresSettings, needs: Needs) -> Result<Store, StoreError> {
         let pool = connect::pool(settings)?;
-        Ok(Store { pool, settings: settings.clone(), must_be_migrated, checked: Arc::default() })
+        Ok(Store { pool, settings: settings.clone(), needs, checked: Arc::default() })
     }
 
     /// The lanes whose rows it has; `None`: it has all.
@@ -107,7 +119,19 @@ impl Store {
             return Err(StoreError::new(StoreErrorKind::Fatal, message));
         }
         self.check_lanes(client).await?;
-        let pending = if self.must_be_migrated { migrate::pending(client).await? } else { Vec::new() };
+        if self.needs == Needs::WorkerRights {
+            let (role, missing) = rights::missing(client).await?;
+            if !missing.is_empty() {
+                let message = format!(
+                    "the role {role} of {} lacks rights that a worker needs: {}. Run `loyalty-worker migrate --grant-to {role}` as the \
+                     tables' owner",
+                    self.settings.setting(),
+                    missing.join(", ")
+                );
+                return Err(StoreError::new(StoreErrorKind::Fatal, message));
+            }
+        }
+        let pending = if self.needs == Needs::Nothing { Vec::new() } else { migrate::pending(client).await? };
         if pending.is_empty() {
             return Ok(());
         }
@@ -188,6 +212,13 @@ impl Store {
         register(&client, identity, start, lane_time).await
     }
 
+    /// Whose each registered lane is.
+    pub async fn known_lanes(&self) -> Result<Vec<LaneIdentity>, StoreError> {
+        let client = self.client().await?;
+        let rows = client.query(include_str!("sql/lanes.sql"), &[]).await?;
+        rows.iter().map(|row| Ok(lane::read_lane(row.try_get("lane")?, row)?.0)).collect()
+    }
+
     /// A lane's row as it is, without becoming its owner.
     pub async fn lane(&self, lane: i32) -> Result<Option<(LaneIdentity, LaneState)>, StoreError> {
         let client = self.client().await?;
@@ -196,12 +227,26 @@ impl Store {
         row.map(|row| lane::read_lane(lane, &row)).transpose()
     }
 
-    /// Writes why a lane stands still, or that it does not any more. For people: the worker itself never reads it.
-    pub async fn note_halt(&self, lane: i32, reason: Option<&str>) -> Result<(), StoreError> {
+    /// Writes why a lane stands still and at which record (topic and offset), or that it does not any more. For people and for `skip`: the
+    /// worker itself never reads it.
+    pub async fn note_halt(
+        &self,
+        lane: i32,
+        reason: Option<&str>,
+        record: Option<(&str, i64)>,
+    ) -> Result<(), StoreError> {
         let client = self.client().await?;
         let statement = client.prepare_cached(include_str!("sql/lane_halted.sql")).await?;
-        client.execute(&statement, &[&lane, &reason]).await?;
+        let (topic, offset) = record.unzip();
+        client.execute(&statement, &[&lane, &reason, &topic, &offset]).await?;
         Ok(())
+    }
+
+    /// The sessions that hold what a session of the server waits for, each in words for a log.
+    pub async fn blockers(&self, backend: i32) -> Result<Vec<String>, StoreError> {
+        let client = self.client().await?;
+        let rows = client.query(include_str!("sql/blockers.sql"), &[&backend]).await?;
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
     }
 
     /// The lanes that stand still, and why.
@@ -223,6 +268,36 @@ impl Store {
         let client = self.client().await?;
         let statement = client.prepare_cached(include_str!("sql/skip.sql")).await?;
         Ok(client.execute(&statement, &[&topic, &partition, &offset, &reason]).await? == 1)
+    }
+
+    /// The record that a lane is halted at: topic and offset.
+    pub async fn halted_at(&self, lane: i32) -> Result<Option<(String, i64)>, StoreError> {
+        let client = self.client().await?;
+        let row = client.query_opt("select halted_topic, halted_offset from lane where lane = $1", &[&lane]).await?;
+        let Some(row) = row else { return Ok(None) };
+        Ok(row.try_get::<_, Option<String>>(0)?.zip(row.try_get::<_, Option<i64>>(1)?))
+    }
+
+    /// Takes a skip back. False when there is none, or its lane has passed it. The lane's epoch rises, so that an owner that has read the
+    /// skip reads them again.
+    pub async fn unskip(&self, position: (&str, i32, i64), place: usize, owner: &str) -> Result<bool, StoreError> {
+        let (topic, partition, offset) = position;
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await?;
+        let place = i32::try_from(place + 1).unwrap_or(i32::MAX);
+        let raised = "update lane set epoch = epoch + 1, owner = $4 where lane = $1 and positions[$2] <= $3";
+        let ahead = transaction.execute(raised, &[&partition, &place, &offset, &owner]).await?;
+        let deleted = transaction
+            .execute(
+                r#"delete from skipped_record where topic = $1 and "partition" = $2 and "offset" = $3"#,
+                &[&topic, &partition, &offset],
+            )
+            .await?;
+        if ahead == 0 || deleted == 0 {
+            return Ok(false);
+        }
+        transaction.commit().await?;
+        Ok(true)
     }
 
     /// The records of a lane's partitions that were given up: topic, offset and reason.

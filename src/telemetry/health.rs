@@ -3,10 +3,10 @@
 //! | question | yes | what a no means |
 //! |---|---|---|
 //! | `/live` | the worker's loop turned within [`LIVE_WITHIN`] | it hangs: kill it, another recovers its lanes |
-//! | `/ready` | the database is migrated and the group was joined | wait; a worker that got no lane is ready too |
+//! | `/ready` | the database is migrated, the group was joined, and not all of its lanes stand still | wait; a worker without lanes is ready |
 //!
-//! A halted lane does not make the worker unready: its other lanes go on, and a restart would not help. It stands in the
-//! body with its reason, and in the metric `loyalty_lane_state`.
+//! A halted lane alone does not make the worker unready: its other lanes go on, and a restart would not help. The body has it with its
+//! reason, and so has the metric `loyalty_lane_state`. A worker none of whose lanes works is not ready, so that a rollout of it stops.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,7 +34,31 @@ struct State {
 #[derive(Debug)]
 struct Lane {
     state: LaneState,
+    since: Instant,
     reason: Option<String>,
+    /// What a lane that is held waits for.
+    stalled: Option<&'static str>,
+}
+
+/// A lane that has been recovering or stalled for so long does not count as working.
+const WORKS_AGAIN_WITHIN: Duration = Duration::from_secs(30);
+
+impl Lane {
+    fn is(state: LaneState, reason: Option<String>) -> Lane {
+        Lane { state, since: Instant::now(), reason, stalled: None }
+    }
+
+    fn shown(&self) -> LaneState {
+        if self.state == LaneState::Held && self.stalled.is_some() { LaneState::Stalled } else { self.state }
+    }
+
+    fn works(&self) -> bool {
+        match self.shown() {
+            LaneState::Held => true,
+            LaneState::Recovering | LaneState::Stalled => self.since.elapsed() < WORKS_AGAIN_WITHIN,
+            LaneState::Halted => false,
+        }
+    }
 }
 
 impl Default for Health {
@@ -69,14 +93,31 @@ impl Health {
 
     /// The lane is in this state; the metric follows. Halting has [`Health::lane_halted`].
     pub fn lane(&self, lane: i32, state: LaneState) {
-        self.state().lanes.insert(lane, Lane { state, reason: None });
-        metrics::lane_state(lane, state);
+        let mut all = self.state();
+        if all.lanes.get(&lane).is_none_or(|known| known.state != state) {
+            all.lanes.insert(lane, Lane::is(state, None));
+            metrics::lane_state(lane, state);
+        }
+    }
+
+    /// A lane that is held waits for this, and has for seconds. `None`: it does not.
+    pub fn lane_stalled(&self, lane: i32, waits_for: Option<&'static str>) {
+        let mut state = self.state();
+        if let Some(known) = state.lanes.get_mut(&lane)
+            && known.stalled.is_some() != waits_for.is_some()
+        {
+            known.stalled = waits_for;
+            if known.state == LaneState::Held {
+                known.since = Instant::now();
+                metrics::lane_state(lane, known.shown());
+            }
+        }
     }
 
     /// The lane stands still; the reason is a sentence that says what to do. `None`: it goes on.
     pub fn lane_halted(&self, lane: i32, reason: Option<String>) {
         let state = if reason.is_some() { LaneState::Halted } else { LaneState::Held };
-        self.state().lanes.insert(lane, Lane { state, reason });
+        self.state().lanes.insert(lane, Lane::is(state, reason));
         metrics::lane_state(lane, state);
     }
 
@@ -96,9 +137,12 @@ impl Health {
     /// Whether the worker is ready, and what `/ready` says.
     pub fn ready(&self) -> (bool, Value) {
         let state = self.state();
-        let ready = state.migrated && state.assigned;
+        let works = state.lanes.is_empty() || state.lanes.values().any(Lane::works);
+        let ready = state.migrated && state.assigned && works;
         let lanes: BTreeMap<String, &str> =
-            state.lanes.iter().map(|(lane, content)| (lane.to_string(), content.state.name())).collect();
+            state.lanes.iter().map(|(lane, content)| (lane.to_string(), content.shown().name())).collect();
+        let stalled: BTreeMap<String, &str> =
+            state.lanes.iter().filter_map(|(lane, content)| Some((lane.to_string(), content.stalled?))).collect();
         let halted: BTreeMap<String, &str> = state
             .lanes
             .iter()
@@ -106,7 +150,8 @@ impl Health {
             .map(|(lane, content)| (lane.to_string(), content.reason.as_deref().unwrap_or("")))
             .collect();
         let body = json!({
-            "ready": ready, "migrated": state.migrated, "assigned": state.assigned, "lanes": lanes, "halted": halted
+            "ready": ready, "migrated": state.migrated, "assigned": state.assigned, "lanes": lanes, "halted": halted,
+            "stalled": stalled
         });
         (ready, body)
     }
@@ -129,7 +174,10 @@ mod tests {
         health.set_assigned(true);
         assert_eq!(
             health.ready(),
-            (true, json!({ "ready": true, "migrated": true, "assigned": true, "lanes": {}, "halted": {} }))
+            (
+                true,
+                json!({ "ready": true, "migrated": true, "assigned": true, "lanes": {}, "halted": {}, "stalled": {} })
+            )
         );
     }
 
@@ -146,6 +194,32 @@ mod tests {
         assert_eq!(body["halted"], json!({ "1": "The topic was made anew." }));
         health.lane_released(1);
         assert_eq!(health.ready().1["halted"], json!({}));
+    }
+
+    #[test]
+    fn a_worker_whose_lanes_all_stand_still_is_not_ready() {
+        let health = Health::new();
+        health.set_migrated(true);
+        health.set_assigned(true);
+        health.lane_halted(1, Some("A record can't be applied.".to_owned()));
+        assert!(!health.ready().0);
+        health.lane(0, LaneState::Recovering);
+        assert!(health.ready().0, "it may come in order yet");
+        let Some(long_ago) = Instant::now().checked_sub(WORKS_AGAIN_WITHIN) else { return };
+        health.state().lanes.get_mut(&0).expect("a lane").since = long_ago;
+        health.lane(0, LaneState::Recovering);
+        assert!(!health.ready().0, "it has been trying for long");
+        health.lane(0, LaneState::Held);
+        health.lane_stalled(0, Some("a batch in Postgres"));
+        let (ready, body) = health.ready();
+        assert_eq!(
+            (ready, &body["lanes"]["0"], &body["stalled"]["0"]),
+            (true, &json!("stalled"), &json!("a batch in Postgres"))
+        );
+        health.state().lanes.get_mut(&0).expect("a lane").since = long_ago;
+        assert!(!health.ready().0);
+        health.lane_stalled(0, None);
+        assert!(health.ready().0);
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! Serves /metrics, /live and /ready.
 
-use std::future::Future;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use super::metrics::Metrics;
 
 /// A server that has its port and does not answer yet.
 pub struct Server {
-    listener: TcpListener,
+    listener: std::net::TcpListener,
     metrics: Metrics,
     health: Health,
 }
@@ -30,8 +29,12 @@ pub struct ListenError {
 
 impl Server {
     /// Takes the port, so that a port in use stops the start and not a task in the background.
-    pub async fn bind(address: &str, metrics: Metrics, health: Health) -> Result<Server, ListenError> {
-        match TcpListener::bind(address).await {
+    pub fn bind(address: &str, metrics: Metrics, health: Health) -> Result<Server, ListenError> {
+        let listener = std::net::TcpListener::bind(address).and_then(|listener| {
+            listener.set_nonblocking(true)?;
+            Ok(listener)
+        });
+        match listener {
             Ok(listener) => Ok(Server { listener, metrics, health }),
             Err(error) => Err(ListenError { address: address.to_owned(), error }),
         }
@@ -42,17 +45,26 @@ impl Server {
         self.listener.local_addr().ok()
     }
 
-    /// Answers until `shutdown`.
-    pub async fn serve(self, shutdown: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
-        let upkeep = tokio::spawn(keep_up(self.metrics.clone()));
+    /// Answers until the process ends, on a thread of its own: a worker whose threads are busy can still be asked how it is.
+    pub fn start(self) -> std::io::Result<()> {
+        std::thread::Builder::new().name("http".into()).spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let served = runtime.and_then(|runtime| runtime.block_on(self.serve()));
+            if let Err(error) = served {
+                tracing::error!(%error, "/metrics, /live and /ready are not served any longer");
+            }
+        })?;
+        Ok(())
+    }
+
+    async fn serve(self) -> std::io::Result<()> {
+        tokio::spawn(keep_up(self.metrics.clone()));
         let routes = Router::new()
             .route("/metrics", get(metrics))
             .route("/live", get(live))
             .route("/ready", get(ready))
             .with_state((self.metrics, self.health));
-        let served = axum::serve(self.listener, routes).with_graceful_shutdown(shutdown).await;
-        upkeep.abort();
-        served
+        axum::serve(TcpListener::from_std(self.listener)?, routes).await
     }
 }
 

@@ -7,17 +7,20 @@ pub enum LaneState {
     Recovering,
     /// Takes batches.
     Held,
+    /// Holds the lane, and waits for Postgres, Kafka or the registry, which have not answered for seconds.
+    Stalled,
     /// Stands still until an operator acts.
     Halted,
 }
 
 impl LaneState {
-    pub const ALL: [LaneState; 3] = [LaneState::Recovering, LaneState::Held, LaneState::Halted];
+    pub const ALL: [LaneState; 4] = [LaneState::Recovering, LaneState::Held, LaneState::Stalled, LaneState::Halted];
 
     pub fn name(self) -> &'static str {
         match self {
             LaneState::Recovering => "recovering",
             LaneState::Held => "held",
+            LaneState::Stalled => "stalled",
             LaneState::Halted => "halted",
         }
     }
@@ -87,15 +90,18 @@ pub enum RecoveryCause {
     Store,
     /// What halted the lane was mended.
     Halted,
+    /// The lane's task panicked: a defect.
+    Panicked,
 }
 
 impl RecoveryCause {
-    pub const ALL: [RecoveryCause; 5] = [
+    pub const ALL: [RecoveryCause; 6] = [
         RecoveryCause::Assigned,
         RecoveryCause::Fenced,
         RecoveryCause::Kafka,
         RecoveryCause::Store,
         RecoveryCause::Halted,
+        RecoveryCause::Panicked,
     ];
 
     pub fn name(self) -> &'static str {
@@ -105,6 +111,7 @@ impl RecoveryCause {
             RecoveryCause::Kafka => "kafka",
             RecoveryCause::Store => "store",
             RecoveryCause::Halted => "halted",
+            RecoveryCause::Panicked => "panicked",
         }
     }
 }

@@ -135,9 +135,30 @@ pub fn configured_lanes(lanes: i32) {
     record(|recorders| recorders.configured_lanes.set(f64::from(lanes)));
 }
 
-/// How many records of a topic lie before the lane.
-pub fn lag_records(lane: i32, topic: CommandTopic, records: i64) {
-    record(|recorders| recorders.lane(lane, |lane| lane.lag[topic.index()].set(records as f64)));
+/// How many records of a topic lie before the lane. `None`: not known, which is no number.
+pub fn lag_records(lane: i32, topic: CommandTopic, records: Option<i64>) {
+    let records = records.map_or(f64::NAN, |records| records as f64);
+    record(|recorders| recorders.lane(lane, |lane| lane.lag[topic.index()].set(records)));
+}
+
+/// For how long the brokers have not said where the lane's topics end.
+pub fn ends_unknown_seconds(lane: i32, unknown_for: Duration) {
+    record(|recorders| recorders.lane(lane, |lane| lane.ends_unknown.set(unknown_for.as_secs_f64())));
+}
+
+/// For how long the oldest batch that is applied has waited for its publication.
+pub fn unpublished_age_seconds(lane: i32, age: Duration) {
+    record(|recorders| recorders.lane(lane, |lane| lane.unpublished_age.set(age.as_secs_f64())));
+}
+
+/// For how long the lane has waited for Postgres, Kafka or the registry.
+pub fn step_seconds(lane: i32, took: Duration) {
+    record(|recorders| recorders.lane(lane, |lane| lane.step.set(took.as_secs_f64())));
+}
+
+/// How many problems `topics check` would name now.
+pub fn topic_problems(problems: usize) {
+    record(|recorders| recorders.topic_problems.set(problems as f64));
 }
 
 /// How old the oldest record is that the lane has not applied; 0 when there is none.
@@ -200,6 +221,7 @@ struct Recorders {
     registry_waits: Counter,
     recoveries: [Counter; RecoveryCause::ALL.len()],
     configured_lanes: Gauge,
+    topic_problems: Gauge,
     lanes: Mutex<HashMap<i32, LaneRecorders>>,
 }
 
@@ -253,6 +275,7 @@ impl Recorders {
             recoveries: RecoveryCause::ALL
                 .map(|cause| counter!("loyalty_recoveries_total", "cause" => cause.name())),
             configured_lanes: gauge!("loyalty_configured_lanes"),
+            topic_problems: gauge!("loyalty_topic_problems"),
             lanes: Mutex::new(HashMap::new()),
         }
     }
@@ -266,7 +289,10 @@ impl Recorders {
 struct LaneRecorders {
     lag: [Gauge; CommandTopic::COUNT],
     age: Gauge,
+    ends_unknown: Gauge,
     unpublished: Gauge,
+    unpublished_age: Gauge,
+    step: Gauge,
     parked: Gauge,
     states: [Gauge; LaneState::ALL.len()],
 }
@@ -278,7 +304,10 @@ impl LaneRecorders {
             lag: CommandTopic::ALL
                 .map(|topic| gauge!("loyalty_lane_lag_records", "lane" => lane.clone(), "topic" => topic.suffix())),
             age: gauge!("loyalty_lane_lag_age_seconds", "lane" => lane.clone()),
+            ends_unknown: gauge!("loyalty_lane_ends_unknown_seconds", "lane" => lane.clone()),
             unpublished: gauge!("loyalty_lane_unpublished_batches", "lane" => lane.clone()),
+            unpublished_age: gauge!("loyalty_lane_unpublished_age_seconds", "lane" => lane.clone()),
+            step: gauge!("loyalty_lane_step_seconds", "lane" => lane.clone()),
             parked: gauge!("loyalty_lane_parked_commands", "lane" => lane.clone()),
             states: LaneState::ALL
                 .map(|state| gauge!("loyalty_lane_state", "lane" => lane.clone(), "state" => state.name())),
@@ -292,7 +321,9 @@ impl LaneRecorders {
     }
 
     fn clear(&self) {
-        self.lag.iter().chain([&self.age, &self.unpublished, &self.parked]).for_each(|gauge| gauge.set(0.0));
+        let gauges =
+            [&self.age, &self.ends_unknown, &self.unpublished, &self.unpublished_age, &self.step, &self.parked];
+        self.lag.iter().chain(gauges).for_each(|gauge| gauge.set(0.0));
         self.enter(None);
     }
 }
@@ -317,7 +348,7 @@ mod tests {
         let text = rendered();
         for metric in &METRICS {
             let name = metric.name;
-            assert!(name.starts_with("loyalty_"), "{name}");
+            assert!(name.starts_with("loyalty_") || matches!(metric.kind, Kind::Process), "{name}");
             assert!(text.contains(&format!("# HELP {name} {}\n", metric.help)), "{name} has no help");
             let kind = match metric.kind {
                 Kind::Histogram(_) => "histogram",

@@ -29,7 +29,7 @@ const DELAY_SECONDS: &[f64] =
 const COMMANDS: &[f64] = &[0.0, 1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2000.0, 5000.0, 10_000.0];
 const BATCHES: &[f64] = &[1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 16.0, 32.0, 64.0];
 
-pub const METRICS: [Metric; 24] = [
+pub const METRICS: [Metric; 30] = [
     Metric {
         name: "loyalty_commands_total",
         kind: Kind::Counter,
@@ -143,17 +143,38 @@ pub const METRICS: [Metric; 24] = [
         labels: &[],
     },
     Metric {
+        name: "loyalty_topic_problems",
+        kind: Kind::Gauge,
+        unit: "problems",
+        help: "Problems that the worker's own check of the topics found a minute ago or later; `topics check` names them.",
+        labels: &[],
+    },
+    Metric {
         name: "loyalty_lane_lag_records",
         kind: Kind::Gauge,
         unit: "records",
-        help: "Records of a topic that lie before the lane; gaps in the offsets count too.",
+        help: "Records between the lane's position and the end that the brokers report; NaN while that end is unknown.",
         labels: &["lane", "topic"],
     },
     Metric {
         name: "loyalty_lane_lag_age_seconds",
         kind: Kind::Gauge,
         unit: "seconds",
-        help: "Age of the oldest record that the lane has fetched and not applied.",
+        help: "Age of the oldest record that the lane has not applied, also when it could not be fetched.",
+        labels: &["lane"],
+    },
+    Metric {
+        name: "loyalty_lane_ends_unknown_seconds",
+        kind: Kind::Gauge,
+        unit: "seconds",
+        help: "Time since the brokers last reported the ends of all topics of the lane; 0 while they do.",
+        labels: &["lane"],
+    },
+    Metric {
+        name: "loyalty_lane_step_seconds",
+        kind: Kind::Gauge,
+        unit: "seconds",
+        help: "Time that the lane's present step has waited for Postgres, Kafka or the schema registry; 0 while it waits for none.",
         labels: &["lane"],
     },
     Metric {
@@ -161,6 +182,13 @@ pub const METRICS: [Metric; 24] = [
         kind: Kind::Gauge,
         unit: "batches",
         help: "Batches applied in Postgres and not yet published in Kafka.",
+        labels: &["lane"],
+    },
+    Metric {
+        name: "loyalty_lane_unpublished_age_seconds",
+        kind: Kind::Gauge,
+        unit: "seconds",
+        help: "Time that the oldest applied batch has waited for its publication.",
         labels: &["lane"],
     },
     Metric {
@@ -185,14 +213,28 @@ pub const METRICS: [Metric; 24] = [
         labels: &["version", "rules_version"],
     },
     Metric {
-        name: "loyalty_process_resident_memory_bytes",
+        name: "process_resident_memory_bytes",
         kind: Kind::Process,
         unit: "bytes",
         help: "Memory of the process that is in RAM.",
         labels: &[],
     },
     Metric {
-        name: "loyalty_process_cpu_seconds_total",
+        name: "process_start_time_seconds",
+        kind: Kind::Process,
+        unit: "seconds",
+        help: "When the process was started, in seconds since 1970.",
+        labels: &[],
+    },
+    Metric {
+        name: "process_open_fds",
+        kind: Kind::Process,
+        unit: "fds",
+        help: "File descriptors that the process has open.",
+        labels: &[],
+    },
+    Metric {
+        name: "process_cpu_seconds_total",
         kind: Kind::Process,
         unit: "seconds",
         help: "Processor time that the process has used, in user and in kernel mode.",

@@ -5,14 +5,17 @@ use std::collections::{BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant as Clock;
 
+use futures_util::{StreamExt, stream};
+
 use super::Shared;
+use super::recovery::LaneFailure;
 use super::shared::RegistryPatience;
 use crate::batch::{self, BatchPlan, ChangeSet, Configs, DueQuery, LaneState, MOST_PARKED};
 use crate::codec::decode::NeedsSchema;
-use crate::codec::encode::EncodeError;
+use crate::codec::encode::{EncodeError, EncodeInput};
 use crate::domain::command::{Content, DeadLetter, DeadLetterClass, Delivery};
 use crate::domain::{CommandTopic, Frontier, MerchantId, Position, Seed};
-use crate::record::{InboundRecord, lane_of};
+use crate::record::{InboundRecord, OutboundRecords, lane_of};
 use crate::store::{LaneConnection, StoreError};
 use crate::telemetry::metrics::{self, Stage};
 
@@ -39,8 +42,8 @@ pub(super) struct Decided {
 pub(super) enum ApplyError {
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A defect of the rules: this batch can't be decided.
-    #[error("the rules panicked: {0}")]
+    /// A defect of the rules or of the encoder: this batch can't be decided.
+    #[error("{0}")]
     Panicked(String),
     #[error(transparent)]
     Encode(#[from] EncodeError),
@@ -65,44 +68,66 @@ impl LaneMemory {
         Ok(LaneMemory { lane, configs: Configs::default(), merchants, parked, skipped })
     }
 
+    pub fn is_skipped(&self, record: Position) -> bool {
+        self.skipped.contains_key(&record)
+    }
+
     /// Replaces the skips by those that the journal has for a batch. Why is told only when the dead letter is published.
     pub fn skip_exactly(&mut self, skipped: impl Iterator<Item = (CommandTopic, i64)>) {
         let partition = self.lane;
         self.skipped = skipped.map(|(topic, offset)| (Position { topic, partition, offset }, String::new())).collect();
     }
 
-    /// Understands the records. Waits for the schema registry where it must be asked, for as long as it takes; it may be dropped meanwhile.
+    /// Decodes the records. Waits for the schema registry where it must be asked, for as long as it takes; it may be dropped meanwhile.
     pub async fn decode(
         &self,
         shared: &Shared,
         records: &[InboundRecord],
         patience: &mut RegistryPatience,
-    ) -> Vec<Delivery> {
+    ) -> Result<Vec<Delivery>, LaneFailure> {
         let started = Clock::now();
-        let mut deliveries = Vec::with_capacity(records.len());
-        for record in records {
-            deliveries.push(match self.skipped.get(&record.position) {
-                Some(reason) => given_up(shared, record, reason),
-                None => decode_one(shared, record, patience).await,
-            });
+        let mut decoded: Vec<Option<Delivery>> = records.iter().map(|_| None).collect();
+        loop {
+            let mut needed = BTreeSet::new();
+            for (slot, record) in decoded.iter_mut().zip(records).filter(|(slot, _)| slot.is_none()) {
+                match self.decode_one(shared, record, started)? {
+                    Ok(delivery) => *slot = Some(delivery),
+                    Err(NeedsSchema { id }) => drop(needed.insert(id)),
+                }
+            }
+            if needed.is_empty() {
+                break;
+            }
+            learn(shared, needed, patience).await;
         }
+        metrics::stage_seconds(Stage::Decode, started.elapsed());
+        Ok(decoded.into_iter().flatten().collect())
+    }
+
+    /// The same without waiting: `None` where the schema registry must be asked, or a record can't be decoded because of a defect.
+    pub fn decode_known(&self, shared: &Shared, records: &[InboundRecord]) -> Option<Vec<Delivery>> {
+        let started = Clock::now();
+        let deliveries = records.iter().map(|record| self.decode_one(shared, record, started).ok()?.ok()).collect();
         metrics::stage_seconds(Stage::Decode, started.elapsed());
         deliveries
     }
 
-    /// The same without waiting: `None` where the schema registry must be asked.
-    pub fn decode_known(&self, shared: &Shared, records: &[InboundRecord]) -> Option<Vec<Delivery>> {
-        let started = Clock::now();
-        let decode = |record: &InboundRecord| {
-            if let Some(reason) = self.skipped.get(&record.position) {
-                return Some(given_up(shared, record, reason));
-            }
-            let topic_id = &shared.facts.topic_ids[record.position.topic.index()];
-            shared.decoder.decode(record, topic_id).ok()
-        };
-        let deliveries = records.iter().map(decode).collect();
-        metrics::stage_seconds(Stage::Decode, started.elapsed());
-        deliveries
+    /// A panic is a defect of the decoder, and names its record by itself.
+    fn decode_one(
+        &self,
+        shared: &Shared,
+        record: &InboundRecord,
+        since: Clock,
+    ) -> Result<Result<Delivery, NeedsSchema>, LaneFailure> {
+        if let Some(reason) = self.skipped.get(&record.position) {
+            return Ok(Ok(given_up(shared, record, reason)));
+        }
+        let topic_id = &shared.facts.topic_ids[record.position.topic.index()];
+        let decode = || shared.decoder.decode_since(record, topic_id, since);
+        catch_unwind(AssertUnwindSafe(decode)).map_err(|panic| {
+            let error = format!("the decoder panicked: {}", panic_text(&*panic));
+            LaneFailure::poisoned(&shared.names, record.position, &error)
+        })
     }
 
     /// Opens the batch's transaction, loads what it touches and decides it.
@@ -134,7 +159,8 @@ impl LaneMemory {
         let folded = catch_unwind(AssertUnwindSafe(|| {
             batch::run(deliveries, snapshot, configs, state.lane_time, state.frontier, due_limit)
         }));
-        let changes = folded.map_err(|panic| ApplyError::Panicked(panic_text(&*panic)))?;
+        let changes =
+            folded.map_err(|panic| ApplyError::Panicked(format!("the rules panicked: {}", panic_text(&*panic))))?;
         metrics::stage_seconds(Stage::Fold, started.elapsed());
 
         let rows = &changes.rows;
@@ -164,6 +190,12 @@ impl LaneMemory {
     }
 }
 
+/// Makes a batch's records. A panic is a defect of the encoder, and is searched for like one of the rules.
+pub(super) fn encode(shared: &Shared, input: &EncodeInput<'_>) -> Result<OutboundRecords, ApplyError> {
+    let encoded = catch_unwind(AssertUnwindSafe(|| shared.encoder.encode(input)));
+    Ok(encoded.map_err(|panic| ApplyError::Panicked(format!("the encoder panicked: {}", panic_text(&*panic))))??)
+}
+
 /// A record that is not looked at any more: not even the registry is asked for it.
 fn given_up(shared: &Shared, record: &InboundRecord, reason: &str) -> Delivery {
     let position = record.position;
@@ -171,25 +203,42 @@ fn given_up(shared: &Shared, record: &InboundRecord, reason: &str) -> Delivery {
     let seed = Seed::of_record(topic_id, position.partition, position.offset, record.timestamp);
     let content = Content::DeadLetter(DeadLetter {
         class: DeadLetterClass::Skipped,
-        message: format!("The operator gave this record up: {reason}"),
+        message: match record.is_unreadable() {
+            true => {
+                format!("The operator gave this record up, whose bytes the broker holds and nobody can read: {reason}")
+            }
+            false => format!("The operator gave this record up: {reason}"),
+        },
         schema_id: None,
     });
     Delivery { position, timestamp: record.timestamp, seed, content }
 }
 
-async fn decode_one(shared: &Shared, record: &InboundRecord, patience: &mut RegistryPatience) -> Delivery {
-    let topic_id = &shared.facts.topic_ids[record.position.topic.index()];
-    loop {
-        let id = match shared.decoder.decode(record, topic_id) {
-            Ok(delivery) => return delivery,
-            Err(NeedsSchema { id }) => id,
-        };
-        match shared.decoder.learn(id).await {
-            Ok(()) => *patience = RegistryPatience::new(),
-            Err(error) => patience.wait(id, &error).await,
+/// Asks the registry for schemas, some of them at once, until each has an answer.
+async fn learn(shared: &Shared, needed: BTreeSet<u32>, patience: &mut RegistryPatience) {
+    let mut needed: Vec<u32> = needed.into_iter().collect();
+    while !needed.is_empty() {
+        let answers = stream::iter(needed).map(|id| async move { (id, shared.decoder.learn(id).await) });
+        let mut answers = std::pin::pin!(answers.buffer_unordered(LOOK_UPS_AT_ONCE));
+        let (mut unanswered, mut failure) = (Vec::new(), None);
+        while let Some((id, answer)) = answers.next().await {
+            match answer {
+                Ok(()) => *patience = RegistryPatience::new(),
+                Err(error) => {
+                    unanswered.push(id);
+                    failure = Some(error);
+                }
+            }
         }
+        if let (Some(error), Some(first)) = (failure, unanswered.first()) {
+            patience.wait(*first, &error).await;
+        }
+        needed = unanswered;
     }
 }
+
+/// Of one lane. Other lanes ask for themselves, and do not wait for these.
+const LOOK_UPS_AT_ONCE: usize = 8;
 
 fn skipped_of(deliveries: &[Delivery]) -> Vec<Position> {
     let is_skipped = |delivery: &&Delivery| match &delivery.content {
@@ -203,7 +252,7 @@ fn is_of_lane(shared: &Shared, merchant: &MerchantId, lane: i32) -> bool {
     lane_of(merchant.as_str().as_bytes(), shared.facts.lanes) == lane
 }
 
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+pub(super) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
 }

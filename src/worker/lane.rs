@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 
 use super::Shared;
 use super::recovery::{KAFKA_FENCE_PAUSE, LANE_FENCE_PAUSE, LaneFailure, recover};
 use super::session::{self, LaneOrder, told_to_end};
+use crate::domain::Position;
 use crate::retry::Backoff;
 use crate::telemetry::metrics::{self, LaneState, RecoveryCause};
 
@@ -22,18 +24,27 @@ const MENDED_AFTER: Duration = Duration::from_secs(5);
 const FINISH_PATIENCE: Duration = Duration::from_secs(15);
 
 /// Owns the lane until it is given up or finished.
-pub(super) async fn own(shared: Arc<Shared>, lane: i32, mut orders: watch::Receiver<LaneOrder>) {
+pub(super) async fn own(
+    shared: Arc<Shared>,
+    lane: i32,
+    mut orders: watch::Receiver<LaneOrder>,
+    unfit: UnboundedSender<String>,
+    mut cause: RecoveryCause,
+) {
+    let seen = shared.watches.of_lane(lane);
     let mut ended = std::pin::pin!(ended(orders.clone()));
     let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
-    let mut cause = RecoveryCause::Assigned;
+    if cause == RecoveryCause::Panicked {
+        backoff.after_failure(lane.unsigned_abs());
+    }
     let mut halted_for: Option<String> = None;
+    let mut unreadable: Option<(Position, u32)> = None;
     loop {
         if halted_for.is_none() {
-            metrics::lane_state(lane, LaneState::Recovering);
             shared.health.lane(lane, LaneState::Recovering);
         }
         let recovered = tokio::select! {
-            recovered = recover(&shared, lane) => recovered,
+            recovered = recover(&shared, lane, &seen) => recovered,
             () = &mut ended => break,
         };
         let failure = match recovered {
@@ -74,40 +85,61 @@ pub(super) async fn own(shared: Arc<Shared>, lane: i32, mut orders: watch::Recei
             }
             Err(failure) => failure,
         };
+        seen.session_ended();
+        unreadable = match (&failure, unreadable) {
+            (LaneFailure::Unreadable { record, .. }, Some((before, times))) if before == *record => {
+                Some((before, times + 1))
+            }
+            (LaneFailure::Unreadable { record, .. }, _) => Some((*record, 1)),
+            _ => None,
+        };
+        let failure = failure.after_reading_in_vain(unreadable.map_or(0, |(_, times)| times), &shared.names);
+        // Of several databases one that is wrong is no reason to give up the lanes of the others.
+        let failure = match failure {
+            LaneFailure::Unfit(reason) if shared.databases.all().len() > 1 => LaneFailure::Halt(reason),
+            failure => failure,
+        };
         let pause = match &failure {
-            LaneFailure::Kafka(_) | LaneFailure::Postgres(_) => backoff.after_failure(lane.unsigned_abs()),
+            LaneFailure::Kafka(_) | LaneFailure::Postgres(_) | LaneFailure::Unreadable { .. } => {
+                backoff.after_failure(lane.unsigned_abs())
+            }
             LaneFailure::FencedByKafka(_) => KAFKA_FENCE_PAUSE,
             LaneFailure::LaneLost(_) => LANE_FENCE_PAUSE,
-            LaneFailure::Halt(_) => HALT_RECHECK,
+            LaneFailure::Halt(_) | LaneFailure::Poisoned { .. } => HALT_RECHECK,
+            LaneFailure::Unfit(reason) => {
+                // The supervisor ends the worker. It is gone only when the worker is ending already.
+                let _ = unfit.send(reason.clone());
+                break;
+            }
         };
         cause = match &failure {
-            LaneFailure::Halt(reason) => {
+            LaneFailure::Halt(reason) | LaneFailure::Poisoned { reason, .. } => {
                 if halted_for.as_ref() != Some(reason) {
                     tracing::error!(lane, reason, "lane halted");
-                    metrics::lane_state(lane, LaneState::Halted);
                     shared.health.lane_halted(lane, Some(reason.clone()));
                     halted_for = Some(reason.clone());
                 }
-                note_halt(&shared, lane, Some(reason)).await;
+                note_halt(&shared, lane, Some((reason, failure.record()))).await;
                 RecoveryCause::Halted
             }
-            LaneFailure::Kafka(_) => RecoveryCause::Kafka,
+            LaneFailure::Kafka(_) | LaneFailure::Unreadable { .. } => RecoveryCause::Kafka,
             LaneFailure::Postgres(_) => RecoveryCause::Store,
             LaneFailure::FencedByKafka(_) | LaneFailure::LaneLost(_) => RecoveryCause::Fenced,
+            LaneFailure::Unfit(_) => break,
         };
-        if !matches!(failure, LaneFailure::Halt(_)) {
+        let has_halted = matches!(failure, LaneFailure::Halt(_) | LaneFailure::Poisoned { .. });
+        if !has_halted {
             halted_for = None;
             tracing::warn!(lane, error = %failure, pause_ms = pause.as_millis(), "lane recovers");
         }
         // There is nothing to publish of a lane that is another's, and of one that halted nothing may be.
-        let may_finish = !matches!(failure, LaneFailure::Halt(_) | LaneFailure::LaneLost(_));
+        let may_finish = !has_halted && !matches!(failure, LaneFailure::LaneLost(_));
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = &mut ended => break,
             _ = told_to_end(&mut orders), if !may_finish => break,
         }
     }
-    metrics::lane_released(lane);
     shared.health.lane_released(lane);
 }
 
@@ -116,14 +148,16 @@ async fn mended(applied: &mut watch::Receiver<i64>) {
 }
 
 async fn is_held(shared: &Shared, lane: i32) {
-    metrics::lane_state(lane, LaneState::Held);
     shared.health.lane(lane, LaneState::Held);
     note_halt(shared, lane, None).await;
 }
 
 /// For `loyalty-worker lanes`. What keeps it from being written is told by the lane itself, or is why it halts.
-async fn note_halt(shared: &Shared, lane: i32, reason: Option<&str>) {
-    let noting = async { shared.databases.of_lane(lane)?.note_halt(lane, reason).await };
+async fn note_halt(shared: &Shared, lane: i32, halt: Option<(&str, Option<Position>)>) {
+    let (reason, record) = halt.unzip();
+    let record = record.flatten().map(|record| (shared.names.command(record.topic), record.offset));
+    let record = record.as_ref().map(|(topic, offset)| (topic.as_str(), *offset));
+    let noting = async { shared.databases.of_lane(lane)?.note_halt(lane, reason, record).await };
     let noted = tokio::time::timeout(NOTE_PATIENCE, noting).await;
     if !matches!(noted, Ok(Ok(()))) {
         tracing::debug!(lane, "the lane's halt could not be noted in Postgres");

@@ -3,12 +3,14 @@
 mod apply;
 mod intake;
 mod lane;
+mod monitor;
 mod probe;
 mod recovery;
 mod replay;
 mod session;
 mod shared;
 mod supervisor;
+mod watch;
 
 pub use replay::{Replayed, recover};
 pub(crate) use shared::Shared;

@@ -5,13 +5,14 @@
 use std::sync::Arc;
 
 use super::Shared;
-use super::apply::{ApplyError, LaneMemory};
+use super::apply::{ApplyError, LaneMemory, encode};
 use super::recovery::LaneFailure;
 use super::shared::RegistryPatience;
 use crate::batch::{LaneState, Taken};
 use crate::codec::encode::{EncodeInput, JournalBatch};
+use crate::domain::command::Delivery;
 use crate::record::InboundRecord;
-use crate::store::{LaneConnection, StoreError, StoreErrorKind};
+use crate::store::{LaneConnection, StoreErrorKind};
 
 /// The failure that halts the lane, with the position of the record and what the operator can do.
 pub(super) async fn find_poison(
@@ -23,18 +24,10 @@ pub(super) async fn find_poison(
 ) -> LaneFailure {
     let found = match last_of_shortest_to_fail(shared, lane, state, taken).await {
         Ok(found) => found,
-        Err(error) => return error.into(),
+        Err(failure) => return failure,
     };
     match found {
-        Some(record) => {
-            let position = record.position;
-            let name = shared.names.command(position.topic);
-            LaneFailure::Halt(format!(
-                "lane {lane} can't apply the record {name}/{}/{}: {error}. Correct the worker and start it again, or give the record up: \
-                 `loyalty-worker skip {name}/{}/{} --reason ...` makes a dead letter of it",
-                position.partition, position.offset, position.partition, position.offset
-            ))
-        }
+        Some(record) => LaneFailure::poisoned(&shared.names, record.position, error),
         None => LaneFailure::Halt(format!(
             "lane {lane} can't settle what is due: {error}. Correct the worker and start it again; there is no record to give up"
         )),
@@ -47,7 +40,7 @@ async fn last_of_shortest_to_fail<'a>(
     lane: i32,
     state: &LaneState,
     taken: &'a Taken,
-) -> Result<Option<&'a InboundRecord>, StoreError> {
+) -> Result<Option<&'a InboundRecord>, LaneFailure> {
     let records = taken.records.as_slice();
     if records.is_empty() {
         return Ok(None);
@@ -81,9 +74,9 @@ struct Search<'a> {
 
 impl Search<'_> {
     /// The lane as a batch without records would have to find it, to settle what is due with the whole one.
-    async fn at_its_end(&mut self, state: &LaneState) -> Result<LaneState, StoreError> {
+    async fn at_its_end(&mut self, state: &LaneState) -> Result<LaneState, LaneFailure> {
         let memory = LaneMemory::load(self.shared, &mut self.connection, self.lane).await?;
-        let deliveries = memory.decode(self.shared, &self.taken.records, &mut RegistryPatience::new()).await;
+        let deliveries = memory.decode(self.shared, &self.taken.records, &mut RegistryPatience::new()).await?;
         let due = memory.due_query(state, &deliveries, self.shared.settings.worker.max_due_per_batch);
         Ok(match due {
             Some(due) => LaneState { lane_time: due.until, due_pending: true, ..state.clone() },
@@ -91,22 +84,36 @@ impl Search<'_> {
         })
     }
 
-    async fn passes(&mut self, state: &LaneState, beginning: &[InboundRecord]) -> Result<bool, StoreError> {
-        let tried = self.apply(state, beginning).await;
+    async fn passes(&mut self, state: &LaneState, beginning: &[InboundRecord]) -> Result<bool, LaneFailure> {
+        let tried = self.apply(state, beginning).await?;
         // Not left to the connection's end: until the server sees that, the lane's row is locked, and why it halts can't be noted there.
         self.connection.rollback().await?;
         match tried {
             Ok(()) => Ok(true),
-            Err(ApplyError::Store(error)) if error.kind != StoreErrorKind::Data => Err(error),
+            Err(ApplyError::Store(error)) if error.kind != StoreErrorKind::Data => Err(error.into()),
             Err(_) => Ok(false),
         }
     }
 
-    async fn apply(&mut self, state: &LaneState, beginning: &[InboundRecord]) -> Result<(), ApplyError> {
+    async fn apply(
+        &mut self,
+        state: &LaneState,
+        beginning: &[InboundRecord],
+    ) -> Result<Result<(), ApplyError>, LaneFailure> {
+        let memory = LaneMemory::load(self.shared, &mut self.connection, self.lane).await?;
+        let deliveries = memory.decode(self.shared, beginning, &mut RegistryPatience::new()).await?;
+        Ok(self.write(state, beginning, memory, deliveries).await)
+    }
+
+    async fn write(
+        &mut self,
+        state: &LaneState,
+        beginning: &[InboundRecord],
+        mut memory: LaneMemory,
+        deliveries: Vec<Delivery>,
+    ) -> Result<(), ApplyError> {
         let Search { shared, lane, taken, connection } = self;
         let (shared, lane) = (*shared, *lane);
-        let mut memory = LaneMemory::load(shared, connection, lane).await?;
-        let deliveries = memory.decode(shared, beginning, &mut RegistryPatience::new()).await;
         let limit = shared.settings.worker.max_due_per_batch;
         let decided = memory.decide(connection, state, deliveries, taken.after, limit).await?;
         let journal = JournalBatch {
@@ -119,15 +126,18 @@ impl Search<'_> {
             settings: shared.journaled_settings(),
             outcomes_hash: [0; 32],
         };
-        shared.encoder.encode(&EncodeInput {
-            changes: &decided.changes,
-            lane,
-            names: &shared.names,
-            group: &shared.settings.kafka.group,
-            records: beginning,
-            journal: &journal,
-            room: 0,
-        })?;
+        encode(
+            shared,
+            &EncodeInput {
+                changes: &decided.changes,
+                lane,
+                names: &shared.names,
+                group: &shared.settings.kafka.group,
+                records: beginning,
+                journal: &journal,
+                room: 0,
+            },
+        )?;
         connection.write(&decided.changes.rows).await?;
         Ok(connection.advance(lane, state, &decided.next, None, None).await?)
     }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant as Clock};
 
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::sync::{Notify, watch};
@@ -10,18 +10,18 @@ use tokio::sync::{Notify, watch};
 use super::Shared;
 use super::apply::LaneMemory;
 use super::intake::Intake;
-use super::session::watch;
 use super::shared::RegistryPatience;
+use super::watch::LaneWatch;
 use crate::batch::{Inbox, LaneState};
 use crate::codec::RegistryError;
 use crate::codec::outgoing::{OutgoingReader, ReadError};
 use crate::codec::wire::Journal;
-use crate::domain::{CommandTopic, Frontier, Instant};
+use crate::domain::{CommandTopic, Frontier, Instant, Position};
 use crate::kafka::KafkaFailure;
 use crate::kafka::commands::Committed;
 use crate::kafka::publisher::{PublishErrorKind, PublishJob, PublishReport, Publisher};
 use crate::kafka::ranges::RangeReader;
-use crate::record::OutTopic;
+use crate::record::{OutTopic, TopicNames};
 use crate::store::{LaneConnection, LaneIdentity, OutboxRow, StoreError, StoreErrorKind, other_lanes};
 
 /// A lane that is ours and in order: everything applied before is published, and its topics are read from its frontier.
@@ -44,11 +44,13 @@ pub(super) struct Session {
     pub in_flight: VecDeque<InFlight>,
     /// What the records of the last batch took: the next one's will take about as much.
     pub outgoing_bytes: usize,
+    pub watch: Arc<LaneWatch>,
 }
 
 /// What is counted of a batch once it is published.
 pub(super) struct InFlight {
     pub batch: i64,
+    pub applied_at: Clock,
     pub oldest: Option<Instant>,
     pub records: [usize; OutTopic::ALL.len()],
 }
@@ -71,6 +73,52 @@ pub(super) enum LaneFailure {
     /// Nothing is done until a person has looked.
     #[error("{0}")]
     Halt(String),
+    /// The same for one record, which `skip` may give up.
+    #[error("{reason}")]
+    Poisoned { record: Position, reason: String },
+    /// What the broker holds at a position can't be read. Once is a failure of Kafka's; again and again it is the record.
+    #[error("the record {record:?} can't be read: {reason}")]
+    Unreadable { record: Position, reason: String },
+    /// This worker can't have any lane: its rights, its settings or its version are wrong. It ends, so that another worker gets its lanes.
+    #[error("{0}")]
+    Unfit(String),
+}
+
+/// So many recoveries in turn that fail at one record.
+const READ_IN_VAIN: u32 = 3;
+
+impl LaneFailure {
+    pub fn poisoned(names: &TopicNames, record: Position, error: &impl std::fmt::Display) -> LaneFailure {
+        let Position { topic, partition, offset } = record;
+        let name = format!("{}/{partition}/{offset}", names.command(topic));
+        let reason = format!(
+            "lane {partition} can't apply the record {name}: {error}. Correct the worker and start it again, or give the record up: \
+             `loyalty-worker skip {name} --reason ...` makes a dead letter of it"
+        );
+        LaneFailure::Poisoned { record, reason }
+    }
+
+    /// A record that could not be read so often as this is at fault itself.
+    pub fn after_reading_in_vain(self, times: u32, names: &TopicNames) -> LaneFailure {
+        match self {
+            LaneFailure::Unreadable { record, reason } if times >= READ_IN_VAIN => {
+                let reason = format!(
+                    "its bytes can't be read ({reason}). A batch may unpack to at most kafka.properties receive.message.max.bytes; restore \
+                     the topic or raise that"
+                );
+                LaneFailure::poisoned(names, record, &reason)
+            }
+            failure => failure,
+        }
+    }
+
+    /// The record that halts the lane.
+    pub fn record(&self) -> Option<Position> {
+        match self {
+            LaneFailure::Poisoned { record, .. } => Some(*record),
+            _ => None,
+        }
+    }
 }
 
 impl From<StoreError> for LaneFailure {
@@ -78,9 +126,8 @@ impl From<StoreError> for LaneFailure {
         match error.kind {
             StoreErrorKind::Transient => LaneFailure::Postgres(error.to_string()),
             StoreErrorKind::LaneLost => LaneFailure::LaneLost(error.to_string()),
-            StoreErrorKind::Data | StoreErrorKind::Corrupt | StoreErrorKind::Fatal => {
-                LaneFailure::Halt(error.to_string())
-            }
+            StoreErrorKind::Data | StoreErrorKind::Corrupt => LaneFailure::Halt(error.to_string()),
+            StoreErrorKind::Fatal => LaneFailure::Unfit(error.to_string()),
         }
     }
 }
@@ -91,19 +138,31 @@ impl From<KafkaFailure> for LaneFailure {
     }
 }
 
-/// Makes the lane ours. The order matters: Kafka's fence comes before any progress is read, since it settles the last transaction. The
-/// connection, which alone takes nothing, comes before that: while the database is away, no producer is made in vain.
-pub(super) async fn recover(shared: &Arc<Shared>, lane: i32) -> Result<Session, LaneFailure> {
-    let mut connection = shared.databases.of_lane(lane)?.lane_connection().await?;
+/// Makes the lane ours. The order matters: whose the lane is comes first, by reading alone, since a worker of another installation must
+/// touch neither fence. Kafka's fence comes before any progress is read, since it settles the last transaction.
+pub(super) async fn recover(shared: &Arc<Shared>, lane: i32, watch: &Arc<LaneWatch>) -> Result<Session, LaneFailure> {
+    let step = watch.step("a connection to Postgres");
+    let store = shared.databases.of_lane(lane)?;
+    let identity = store.lane(lane).await?.ok_or_else(|| no_row(lane))?.0;
+    check_identity(shared, &identity)?;
+    let mut connection = store.lane_connection().await?;
+    watch.connected(connection.backend());
+    drop(step);
+    let step = watch.step("Kafka's fence, init_transactions");
     let (reports_in, mut reports) = mpsc::unbounded_channel();
     let publisher = start_publisher(shared, lane, reports_in).await?;
+    watch.publishes(publisher.busy());
+    drop(step);
+    let step = watch.step("the group's committed offsets");
     let committed = committed(shared, lane).await?;
-    let Some((identity, state)) = connection.take_over(lane).await? else {
-        return Err(LaneFailure::Halt(format!(
-            "lane {lane} has no row in Postgres: run `loyalty-worker topics create`, which writes its start positions"
-        )));
-    };
+    drop(step);
+    let step = watch.step("the lane's row in Postgres");
+    let (identity, state) = connection.take_over(lane, &shared.owner).await?.ok_or_else(|| no_row(lane))?;
+    // It may have grown since it was read.
     check_identity(shared, &identity)?;
+    drop(step);
+    watch.progressed(state.frontier);
+    let step = watch.step("the publication of what was applied before");
     let unpublished = connection.unpublished(lane).await?;
     let committed = published_by_journal(shared, lane, committed, state.batch, &unpublished).await?;
     let to_publish = check_progress(&committed, &state, unpublished)?;
@@ -115,11 +174,16 @@ pub(super) async fn recover(shared: &Arc<Shared>, lane: i32) -> Result<Session, 
         let mut looks = tokio::time::interval(Duration::from_secs(1));
         tokio::select! {
             published = await_published(&mut reports, row.batch) => published?,
-            () = async { loop { looks.tick().await; watch(&publisher, shared, lane) } } => {}
+            failure = async { loop { looks.tick().await; if let Err(failure) = check_publisher(&publisher) { break failure } } } => {
+                return Err(failure);
+            }
         }
     }
     connection.forget_published(lane, published).await?;
+    watch.unpublished_since(None);
+    drop(step);
 
+    let _step = watch.step("the lane's memory in Postgres");
     let memory = LaneMemory::load(shared, &mut connection, lane).await?;
     let wake = Arc::new(Notify::new());
     let waker = wake.clone();
@@ -142,8 +206,31 @@ pub(super) async fn recover(shared: &Arc<Shared>, lane: i32) -> Result<Session, 
         forgotten: published,
         in_flight: VecDeque::new(),
         outgoing_bytes: 0,
+        watch: Arc::clone(watch),
     })
 }
+
+pub(super) fn no_row(lane: i32) -> LaneFailure {
+    LaneFailure::Halt(format!(
+        "lane {lane} has no row in Postgres: run `loyalty-worker topics create`, which writes its start positions"
+    ))
+}
+
+/// A blocking call to Kafka that does not return has no end of its own. The publisher is abandoned with it, and its successor fences it.
+pub(super) fn check_publisher(publisher: &Publisher) -> Result<(), LaneFailure> {
+    match publisher.busy_for() {
+        Some(busy) if busy > PUBLISHER_PATIENCE => {
+            let seconds = busy.as_secs();
+            Err(LaneFailure::Kafka(format!(
+                "a call that publishes has not returned for {seconds} s: its producer is abandoned"
+            )))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Far beyond every time-out that Kafka's calls have.
+const PUBLISHER_PATIENCE: Duration = Duration::from_secs(300);
 
 async fn start_publisher(
     shared: &Arc<Shared>,
@@ -151,7 +238,12 @@ async fn start_publisher(
     reports: mpsc::UnboundedSender<PublishReport>,
 ) -> Result<Publisher, LaneFailure> {
     let shared = shared.clone();
-    let start = move || Publisher::start(&shared.settings.kafka, &shared.names, &shared.consumer, lane, reports);
+    // The receiver goes when this recovery is dropped.
+    let start = move || {
+        let wanted = reports.clone();
+        let wanted = || !wanted.is_closed();
+        Publisher::start(&shared.settings.kafka, &shared.names, &shared.consumer, lane, reports, &wanted)
+    };
     let started = tokio::task::spawn_blocking(start).await;
     started
         .map_err(|error| LaneFailure::Kafka(error.to_string()))?
@@ -206,29 +298,31 @@ fn at(batch: i64) -> Committed {
     Committed::At { batch, frontier: [None; CommandTopic::COUNT] }
 }
 
-/// Positions mean something only in the cluster, the topics and the group that they were taken in.
+/// Positions mean something only in the cluster, the topics and the group that they were taken in. A worker that is connected to another
+/// installation's database is not fit for any of its lanes; a topic that was made anew halts the lane for every worker.
 pub(super) fn check_identity(shared: &Shared, identity: &LaneIdentity) -> Result<(), LaneFailure> {
     let facts = &shared.facts;
     let halt = |what: String| Err(LaneFailure::Halt(format!("lane {}: {what}", identity.lane)));
+    let unfit = |what: String| Err(LaneFailure::Unfit(format!("lane {}: {what}", identity.lane)));
     if identity.cluster_id != facts.cluster_id {
-        return halt(format!(
+        return unfit(format!(
             "Postgres belongs to Kafka cluster {}, but this is cluster {}: connect the worker to its own cluster or database",
             identity.cluster_id, facts.cluster_id
         ));
     }
     if identity.consumer_group != shared.settings.kafka.group {
-        return halt(format!(
+        return unfit(format!(
             "Postgres belongs to consumer group {}, but kafka.group is {}: correct the setting",
             identity.consumer_group, shared.settings.kafka.group
         ));
     }
     if identity.lanes != facts.lanes {
-        return halt(other_lanes(identity.lanes, facts.lanes).message);
+        return unfit(other_lanes(identity.lanes, facts.lanes).message);
     }
     for topic in CommandTopic::ALL {
         let name = shared.names.command(topic);
         if identity.topics[topic.index()] != name {
-            return halt(format!(
+            return unfit(format!(
                 "Postgres knows the topic {} where kafka.topic_prefix makes it {name}: correct the setting",
                 identity.topics[topic.index()]
             ));

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::apply::{ApplyError, LaneMemory};
-use super::recovery::{LaneFailure, check_identity, committed, published_by_journal};
+use super::recovery::{LaneFailure, check_identity, committed, no_row, published_by_journal};
 use super::shared::{DUE_LIMIT, LANES, RegistryPatience, Shared, WorkerError};
 use crate::batch::LaneState;
 use crate::batch::inbox::merge;
@@ -55,7 +55,7 @@ async fn recover_lane(shared: &Arc<Shared>, lane: i32) -> Result<Replayed, LaneF
     // Asked before Postgres, which by then has all of it, unless it has lost something.
     let committed = committed(shared, lane).await?;
     let store = shared.databases.of_lane(lane)?;
-    let Some((identity, found)) = store.lane(lane).await? else { return Err(no_row()) };
+    let (identity, found) = store.lane(lane).await?.ok_or_else(|| no_row(lane))?;
     check_identity(shared, &identity)?;
     let mut connection = store.lane_connection().await?;
     let unpublished = connection.unpublished(lane).await?;
@@ -95,7 +95,7 @@ async fn recover_lane(shared: &Arc<Shared>, lane: i32) -> Result<Replayed, LaneF
             }
         };
     }
-    store.note_halt(lane, None).await?;
+    store.note_halt(lane, None, None).await?;
     Ok(Replayed { lane, from_batch, to_batch: state.batch, commands })
 }
 
@@ -104,12 +104,9 @@ async fn take_over(
     connection: &mut LaneConnection,
     lane: i32,
 ) -> Result<(LaneState, LaneMemory), LaneFailure> {
-    let Some((_, state)) = connection.take_over(lane).await? else { return Err(no_row()) };
+    let owner = format!("`loyalty-worker recover`, {}", shared.owner);
+    let (_, state) = connection.take_over(lane, &owner).await?.ok_or_else(|| no_row(lane))?;
     Ok((state, LaneMemory::load(shared, connection, lane).await?))
-}
-
-fn no_row() -> LaneFailure {
-    LaneFailure::Halt("no row in Postgres: run `loyalty-worker topics create` first".to_owned())
 }
 
 /// A batch as it was.
@@ -164,7 +161,7 @@ async fn apply_again(
     memory.skip_exactly(
         batch.skipped.iter().filter_map(|position| Some((shared.names.command_of(&position.topic)?, position.offset))),
     );
-    let mut deliveries = memory.decode(shared, records, &mut RegistryPatience::new()).await;
+    let mut deliveries = memory.decode(shared, records, &mut RegistryPatience::new()).await?;
     for delivery in &mut deliveries {
         if let Some(class) = letters.and_then(|letters| letters.get(&delivery.position)) {
             // Why is told only where it is published.
@@ -292,6 +289,8 @@ impl<'a> Sources<'a> {
                     none.insert(RangeReader::open(&self.shared.settings.kafka, &range.topic, self.lane, range.from)?)
                 }
             };
+            let skipped = batch.skipped.iter().filter(|position| position.topic == range.topic);
+            reader.give_up(skipped.map(|position| position.offset));
             let partition = self.lane;
             let records = reader.read_to(range.to)?.into_iter().map(|record| InboundRecord {
                 position: Position { topic, partition, offset: record.offset },

@@ -3,21 +3,22 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant as Clock};
 
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::watch;
 
 use super::Shared;
-use super::apply::{ApplyError, Decided};
-use super::intake::{Intake, TakenBatch};
+use super::apply::{ApplyError, Decided, encode};
+use super::intake::{TakenBatch, oldest_of};
 use super::probe;
-use super::recovery::{InFlight, LaneFailure, Session, publish_failure};
+use super::recovery::{InFlight, LaneFailure, Session, check_publisher, publish_failure};
 use crate::batch::{LaneState, Taken};
 use crate::codec::encode::{EncodeInput, JournalBatch};
 use crate::codec::outcomes_hash::outcomes_hash;
 use crate::domain::command::Delivery;
-use crate::domain::{CommandTopic, Instant};
+use crate::domain::{Instant, Position};
 use crate::fail_point;
 use crate::kafka::lane_queues::IntakeError;
-use crate::kafka::publisher::{PublishJob, PublishReport, Published, Publisher};
+use crate::kafka::publisher::{PublishJob, PublishReport, Published};
 use crate::record::{InboundRecord, OutTopic, OutboundRecords};
 use crate::store::StoreErrorKind;
 use crate::store::outbox::OutboxValue;
@@ -37,8 +38,6 @@ pub(super) enum LaneOrder {
 
 /// A broker whose clock is further ahead than this would drag the lane's time with it.
 const CLOCK_TOLERANCE_S: i64 = 60 * 60;
-/// Beyond this a blocking Kafka call is taken for dead; the process ends and its lanes go to others.
-const WATCHDOG: Duration = Duration::from_secs(300);
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Works until the lane is given up, finished or fails.
@@ -51,12 +50,16 @@ pub(super) async fn work(
     loop {
         // Here, where a lane that is busy comes by too.
         if report_due <= Clock::now() {
-            let Session { memory, state, intake, publisher, .. } = &*session;
-            report(shared, memory.lane, state, intake, intake.oldest(), publisher);
+            session.watch.fetched(session.intake.oldest());
+            check_publisher(&session.publisher)?;
             report_due = Clock::now() + REPORT_INTERVAL;
         }
-        while let Ok(report) = session.reports.try_recv() {
-            session.note(report)?;
+        loop {
+            match session.reports.try_recv() {
+                Ok(report) => session.note(report)?,
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => return Err(publisher_ended()),
+            }
         }
         let order = *orders.borrow_and_update();
         let mut look_again = None;
@@ -65,11 +68,18 @@ pub(super) async fn work(
             LaneOrder::Finish if session.unpublished() == 0 => return session.forget_published().await,
             LaneOrder::Finish | LaneOrder::Pause => {}
             LaneOrder::Work => {
-                session.intake.read().map_err(|error| intake_failure(session.memory.lane, &error))?;
+                session.read(shared)?;
                 let most = shared.settings.worker.max_unpublished_batches as i64;
                 if may_begin(session.unpublished(), most, || session.intake.has_whole_batch(shared)) {
                     if let Some((taken, deliveries)) = session.take(shared, orders).await? {
-                        session.apply(shared, taken, deliveries, orders).await?;
+                        let mut given_up = orders.clone();
+                        tokio::select! {
+                            biased;
+                            applied = session.apply(shared, taken, deliveries, orders) => applied?,
+                            // Postgres may not answer for long. What is left half-way goes with the connection; a commit on its way is
+                            // settled by the next owner.
+                            _ = given_up.wait_for(|order| *order == LaneOrder::GiveUp) => return Ok(()),
+                        }
                         continue;
                     }
                     session.forget_published().await?;
@@ -79,7 +89,7 @@ pub(super) async fn work(
         }
         tokio::select! {
             () = session.wake.notified() => {}
-            Some(report) = session.reports.recv() => session.note(report)?,
+            report = session.reports.recv() => session.note(report.ok_or_else(publisher_ended)?)?,
             changed = orders.changed() => if changed.is_err() { return Ok(()) },
             () = sleep_until(look_again) => {}
             () = tokio::time::sleep_until(report_due.into()) => {}
@@ -106,6 +116,26 @@ async fn sleep_until(at: Option<Clock>) {
 }
 
 impl Session {
+    /// Reads on. A record that can't be read is passed where the operator has given it up.
+    fn read(&mut self, shared: &Shared) -> Result<(), LaneFailure> {
+        let lane = self.memory.lane;
+        loop {
+            let (topic, offset, reason) = match self.intake.read() {
+                Ok(()) => return Ok(()),
+                Err(IntakeError::Unreadable { topic, offset, reason }) => (topic, offset, reason),
+                Err(error) => return Err(intake_failure(lane, &error)),
+            };
+            let record = Position { topic, partition: lane, offset };
+            if !self.memory.is_skipped(record) {
+                return Err(LaneFailure::Unreadable { record, reason });
+            }
+            let waker = self.wake.clone();
+            self.intake
+                .pass_unreadable(record, |next| shared.consumer.open_lane(lane, next, move || waker.notify_one()))
+                .map_err(|error| LaneFailure::Kafka(error.to_string()))?;
+        }
+    }
+
     fn unpublished(&self) -> i64 {
         self.state.batch - self.published
     }
@@ -117,7 +147,7 @@ impl Session {
         orders: &mut watch::Receiver<LaneOrder>,
     ) -> Result<Option<(Taken, Vec<Delivery>)>, LaneFailure> {
         let taken = tokio::select! {
-            taken = self.intake.take_surely(shared, self.memory.lane) => taken,
+            taken = self.intake.take_surely(shared, self.memory.lane, &self.watch) => taken,
             _ = orders.changed() => {
                 orders.mark_changed();
                 return Ok(None);
@@ -133,20 +163,19 @@ impl Session {
         }
         // A registry may be away for hours: the lane goes on telling how it is, and listening.
         let understood = {
-            let Session { memory, registry_patience, intake, state, publisher, reports, .. } = self;
+            let Session { memory, registry_patience, publisher, reports, watch, .. } = self;
+            let _step = watch.step("the schema registry");
+            watch.fetched(oldest_of(&taken.records));
             let mut decode = std::pin::pin!(memory.decode(shared, &taken.records, registry_patience));
             loop {
                 tokio::select! {
-                    deliveries = &mut decode => break Ok(deliveries),
-                    Some(report) = reports.recv() => break Err(Some(report)),
+                    deliveries = &mut decode => break Ok(deliveries?),
+                    report = reports.recv() => break Err(Some(report.ok_or_else(publisher_ended)?)),
                     _ = orders.changed() => {
                         orders.mark_changed();
                         break Err(None);
                     }
-                    () = tokio::time::sleep(REPORT_INTERVAL) => {
-                        let oldest = taken.records.iter().map(|record| record.timestamp).min();
-                        report(shared, memory.lane, state, intake, oldest, publisher);
-                    }
+                    () = tokio::time::sleep(REPORT_INTERVAL) => check_publisher(publisher)?,
                 }
             }
         };
@@ -169,6 +198,8 @@ impl Session {
     ) -> Result<(), LaneFailure> {
         fail_point::reached("after-poll");
         let lane = self.memory.lane;
+        let step = self.watch.step("a batch in Postgres");
+        self.watch.fetched(oldest_of(&taken.records));
         check_clock(lane, &taken.records)?;
         let applied = loop {
             let applied = self.write(shared, &taken, deliveries).await;
@@ -193,16 +224,21 @@ impl Session {
             Err(ApplyError::Store(error)) => return Err(error.into()),
             Err(error) => return Err(LaneFailure::Halt(error.to_string())),
         };
+        drop(step);
         self.state = next;
+        self.watch.progressed(self.state.frontier);
+        self.watch.fetched(self.intake.oldest());
         self.outgoing_bytes = records.as_bytes().len();
         self.applied.send_replace(self.state.batch);
         self.in_flight.push_back(InFlight {
             batch: self.state.batch,
-            oldest: taken.records.iter().map(|record| record.timestamp).min(),
+            applied_at: Clock::now(),
+            oldest: oldest_of(&taken.records),
             records: OutTopic::ALL.map(|topic| records.count(topic)),
         });
         self.publisher.submit(PublishJob { batch: self.state.batch, frontier: self.state.frontier, records });
         metrics::unpublished_batches(lane, self.unpublished());
+        self.watch.unpublished_since(self.in_flight.front().map(|first| first.applied_at));
         Ok(())
     }
 
@@ -214,7 +250,7 @@ impl Session {
         taken: &Taken,
         deliveries: Vec<Delivery>,
     ) -> Result<(LaneState, OutboundRecords), ApplyError> {
-        let Session { connection, memory, intake, state, published, outgoing_bytes, .. } = self;
+        let Session { connection, memory, intake, state, published, outgoing_bytes, watch, .. } = self;
         let due_limit = shared.settings.worker.max_due_per_batch;
         let Decided { changes, next, skipped } =
             memory.decide(connection, state, deliveries, taken.after, due_limit).await?;
@@ -239,18 +275,21 @@ impl Session {
                 settings: shared.journaled_settings(),
                 outcomes_hash: outcomes_hash(&changes),
             };
-            let records = shared.encoder.encode(&EncodeInput {
-                changes: &changes,
-                lane,
-                names: &shared.names,
-                group: &shared.settings.kafka.group,
-                records: &taken.records,
-                journal: &journal,
-                room: *outgoing_bytes + *outgoing_bytes / 8,
-            })?;
+            let records = encode(
+                shared,
+                &EncodeInput {
+                    changes: &changes,
+                    lane,
+                    names: &shared.names,
+                    group: &shared.settings.kafka.group,
+                    records: &taken.records,
+                    journal: &journal,
+                    room: *outgoing_bytes + *outgoing_bytes / 8,
+                },
+            )?;
             let outbox = OutboxValue::encode(&records);
             metrics::stage_seconds(Stage::Encode, started.elapsed());
-            intake.take_ahead(shared, memory).await;
+            intake.take_ahead(shared, memory, watch).await;
             Ok::<_, ApplyError>((records, outbox))
         };
         // `write` is polled first, which sends the rows.
@@ -286,6 +325,7 @@ impl Session {
                     }
                 }
                 metrics::unpublished_batches(self.memory.lane, self.unpublished());
+                self.watch.unpublished_since(self.in_flight.front().map(|first| first.applied_at));
                 Ok(())
             }
             PublishReport::Failed(error) => Err(publish_failure(error.kind, error.to_string())),
@@ -302,34 +342,9 @@ impl Session {
     }
 }
 
-/// Lag and age for the dashboards, and the watchdog.
-fn report(
-    shared: &Shared,
-    lane: i32,
-    state: &LaneState,
-    intake: &Intake,
-    oldest: Option<Instant>,
-    publisher: &Publisher,
-) {
-    for topic in CommandTopic::ALL {
-        if let Some(end) = intake.cached_end(topic) {
-            metrics::lag_records(lane, topic, (end - state.frontier.next(topic)).max(0));
-        }
-    }
-    // Before the broker has said anything, nothing is known to be up to date.
-    if oldest.is_some() || intake.cached_end(CommandTopic::Clock).is_some() {
-        metrics::lag_age_seconds(lane, oldest.map_or(Duration::ZERO, elapsed_since));
-    }
-    watch(publisher, shared, lane);
-}
-
-/// Ends the process when a call to Kafka does not return: nothing else would end the call.
-pub(super) fn watch(publisher: &Publisher, shared: &Shared, lane: i32) {
-    if publisher.busy_for().is_some_and(|busy| busy > WATCHDOG) {
-        let client = &shared.settings.kafka.client_id;
-        tracing::error!(lane, client, "a Kafka call has not returned for minutes: ending the process");
-        std::process::exit(70);
-    }
+/// Its thread says why it ends, unless it panicked.
+fn publisher_ended() -> LaneFailure {
+    LaneFailure::Kafka("the publisher's thread has ended without a report: this is a defect".to_owned())
 }
 
 fn is_poisoned(error: &ApplyError) -> bool {
@@ -366,7 +381,7 @@ fn check_clock(lane: i32, records: &[InboundRecord]) -> Result<(), LaneFailure> 
 fn intake_failure(lane: i32, error: &IntakeError) -> LaneFailure {
     match error {
         IntakeError::OutOfRange { .. } => LaneFailure::Halt(format!("lane {lane}: {error}")),
-        IntakeError::Failed(_) => LaneFailure::Kafka(error.to_string()),
+        IntakeError::Unreadable { .. } | IntakeError::Failed(_) => LaneFailure::Kafka(error.to_string()),
     }
 }
 

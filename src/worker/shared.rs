@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::recovery::{LaneFailure, check_identity};
+use super::watch::Watches;
 use crate::batch::ChangeSet;
 use crate::codec::decode::Decoder;
 use crate::codec::encode::Encoder;
 use crate::codec::registry::{RegistryClient, RegistryError};
-use crate::config::{Encoding, LaneRange, Settings};
+use crate::config::{Encoding, LaneRange, Settings, host_name};
 use crate::domain::{CommandTopic, Fact, Frontier};
 use crate::kafka::commands::CommandConsumer;
 use crate::kafka::ends::TopicEnds;
@@ -32,6 +34,9 @@ pub(crate) struct Shared {
     pub consumer: CommandConsumer,
     pub ends: TopicEnds,
     pub health: Health,
+    /// Who this is, for the log of the worker that a lane is taken from.
+    pub owner: String,
+    pub watches: Arc<Watches>,
 }
 
 /// Why the worker did not start, or ended.
@@ -86,7 +91,14 @@ impl Shared {
         let decoder = Decoder::new(facts.lanes, registry.clone());
         let consumer = CommandConsumer::new(&settings.kafka, &names)?;
         let ends = TopicEnds::new(&settings.kafka, &names)?;
-        Ok(Arc::new(Shared {
+        let owner = format!(
+            "{} of group {} on host {}, process {}",
+            settings.kafka.client_id,
+            settings.kafka.group,
+            host_name(),
+            std::process::id()
+        );
+        let shared = Arc::new(Shared {
             started: Instant::now(),
             settings,
             names,
@@ -98,7 +110,17 @@ impl Shared {
             consumer,
             ends,
             health,
-        }))
+            owner,
+            watches: Arc::default(),
+        });
+        for identity in shared.databases.known_lanes().await? {
+            match check_identity(&shared, &identity) {
+                // It concerns one lane, and halts that when it is taken.
+                Ok(()) | Err(LaneFailure::Halt(_)) => {}
+                Err(other) => return Err(WorkerError::NotReady(other.to_string())),
+            }
+        }
+        Ok(shared)
     }
 
     /// The ranges of a batch as the journal has them.

@@ -3,25 +3,32 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::lane;
+use super::monitor;
 use super::session::{LaneOrder, now};
 use super::shared::{Shared, WorkerError};
 use crate::config::Settings;
 use crate::kafka::group::{Group, GroupEvent};
 use crate::kafka::ticks::TickWriter;
 use crate::telemetry::health::Health;
-use crate::telemetry::metrics;
+use crate::telemetry::metrics::{self, RecoveryCause};
 
 /// A loop that has not turned for so long can't follow the group any more.
 const GROUP_SILENCE: Duration = Duration::from_secs(20);
 const HEALTH_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A lane's task and what it is told.
+/// How long healthy lanes take to publish what is applied. The group is left then, also where a lane still hangs, so that the healthy ones
+/// have a new owner at once; the fences keep a lane that still works apart from its next owner.
+const HEALTHY_LANES_FINISH: Duration = Duration::from_secs(3);
+/// After an order to give up a lane has nothing to wait for but its own steps.
+const GIVEN_UP_WITHIN: Duration = Duration::from_secs(2);
+
+/// A lane's task and the order that it follows.
 struct OwnedLane {
     orders: watch::Sender<LaneOrder>,
     task: JoinHandle<()>,
@@ -34,6 +41,8 @@ struct Supervisor {
     tick_failures: u64,
     /// Lanes that were given up and have not ended yet: a new owner's task waits for the old one.
     ending: BTreeMap<i32, JoinHandle<()>>,
+    /// Where a lane says why this worker can have none.
+    unfit: mpsc::UnboundedSender<String>,
 }
 
 /// Runs until `shutdown` resolves: then the batch in hand is finished and published, and the group is left.
@@ -46,8 +55,15 @@ pub async fn run(settings: Settings, health: Health, shutdown: impl Future<Outpu
     let (events_in, mut events) = mpsc::unbounded_channel();
     let group = Group::join(&shared.settings.kafka, &shared.names, events_in)?;
     let ticks = TickWriter::new(&shared.settings.kafka, &shared.names)?;
-    let mut supervisor =
-        Supervisor { shared: shared.clone(), lanes: BTreeMap::new(), tick_failures: 0, ending: BTreeMap::new() };
+    let (unfit_in, mut unfit) = mpsc::unbounded_channel();
+    let mut supervisor = Supervisor {
+        shared: shared.clone(),
+        lanes: BTreeMap::new(),
+        tick_failures: 0,
+        ending: BTreeMap::new(),
+        unfit: unfit_in,
+    };
+    let monitor = tokio::spawn(monitor::run(shared.clone()));
     let mut tick_due = tokio::time::interval(shared.settings.worker.tick_interval);
     let mut health_due = tokio::time::interval(HEALTH_INTERVAL);
     let ended = loop {
@@ -66,17 +82,36 @@ pub async fn run(settings: Settings, health: Health, shutdown: impl Future<Outpu
                     shared.health.loop_turned();
                 }
             }
+            Some(reason) = unfit.recv() => {
+                tracing::error!(reason, "this worker can't have lanes: it ends, and others take them");
+                break Err(WorkerError::NotReady(reason));
+            }
             () = &mut shutdown => break Ok(()),
         }
     };
-    supervisor.finish().await;
+    let deadline = Instant::now() + shared.settings.worker.shutdown_timeout;
+    let hung = supervisor.finish(HEALTHY_LANES_FINISH.min(shared.settings.worker.shutdown_timeout)).await;
     // Leaving the group blocks for the time of a request.
     let left = tokio::task::spawn_blocking(move || group.leave()).await;
     if let Err(error) = left {
         tracing::warn!(%error, "the group was not left in order");
     }
+    end_hung(hung, deadline).await;
+    monitor.abort();
     tracing::info!("worker stopped");
     ended
+}
+
+/// Lanes that did not finish at once may go on until the deadline. What they have not published then waits for their next owner.
+async fn end_hung(hung: BTreeMap<i32, OwnedLane>, deadline: Instant) {
+    for (lane, mut owned) in hung {
+        if tokio::time::timeout_at(deadline.into(), &mut owned.task).await.is_err() {
+            tracing::warn!(lane, "the lane does not end: it is left to its next owner");
+            owned.orders.send_replace(LaneOrder::GiveUp);
+            let _ = tokio::time::timeout(GIVEN_UP_WITHIN, &mut owned.task).await;
+            owned.task.abort();
+        }
+    }
 }
 
 impl Supervisor {
@@ -87,22 +122,23 @@ impl Supervisor {
         self.order_all(LaneOrder::Work);
         for &lane in lanes {
             if !self.lanes.contains_key(&lane) {
-                let owned = self.start(lane);
+                let owned = self.start(lane, RecoveryCause::Assigned);
                 self.lanes.insert(lane, owned);
             }
         }
     }
 
-    fn start(&mut self, lane: i32) -> OwnedLane {
+    fn start(&mut self, lane: i32, cause: RecoveryCause) -> OwnedLane {
         let (orders, receiver) = watch::channel(LaneOrder::Work);
         let shared = self.shared.clone();
         let previous = self.ending.remove(&lane);
+        let unfit = self.unfit.clone();
         let task = tokio::spawn(async move {
             if let Some(previous) = previous {
                 // Its end matters, not how it ended.
                 let _ = previous.await;
             }
-            lane::own(shared, lane, receiver).await;
+            lane::own(shared, lane, receiver, unfit, cause).await;
         });
         OwnedLane { orders, task }
     }
@@ -130,7 +166,7 @@ impl Supervisor {
             self.lanes.iter().filter(|(_, owned)| owned.task.is_finished()).map(|(lane, _)| *lane).collect();
         for lane in failed {
             tracing::error!(lane, "the lane's task ended by itself; it is started again");
-            let owned = self.start(lane);
+            let owned = self.start(lane, RecoveryCause::Panicked);
             self.lanes.insert(lane, owned);
         }
     }
@@ -146,12 +182,18 @@ impl Supervisor {
         }
     }
 
-    async fn finish(self) {
+    /// Orders all lanes to finish, and returns those that have not ended in time.
+    async fn finish(self, within: Duration) -> BTreeMap<i32, OwnedLane> {
         self.order_all(LaneOrder::Finish);
-        for (lane, owned) in self.lanes {
-            if let Err(error) = owned.task.await {
-                tracing::error!(lane, %error, "the lane's task failed");
+        let deadline = Instant::now() + within;
+        let mut hung = BTreeMap::new();
+        for (lane, mut owned) in self.lanes {
+            match tokio::time::timeout_at(deadline.into(), &mut owned.task).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::error!(lane, %error, "the lane's task failed"),
+                Err(_) => drop(hung.insert(lane, owned)),
             }
         }
+        hung
     }
 }

@@ -401,5 +401,5 @@ fn manner() -> impl Strategy<Value = CustomerUpsert> {
 
 fn malformed() -> Body {
     let problems = vec![FieldProblem { field: "command.amount".to_owned(), problem: "must be an integer".to_owned() }];
-    Body::Malformed(Malformed { kind: "redeem", problems })
+    Body::Malformed(Malformed { kind: "redeem", problems, rest: None })
 }

@@ -12,6 +12,7 @@ use super::difference::{Change, Difference, difference};
 use super::document::{self, Document};
 use crate::cli::answers::{Answer, Answers};
 use crate::cli::{CliError, input, output};
+use crate::codec::json;
 use crate::codec::{Decoder, RegistryClient};
 use crate::config::Settings;
 use crate::domain::config::MerchantConfig;
@@ -123,6 +124,10 @@ fn read(file: &Path) -> Result<Document, CliError> {
     let wrong = |error: &dyn std::fmt::Display| CliError::Usage(format!("{}: {error}", file.display()));
     let mut text = String::new();
     input::open(file)?.read_to_string(&mut text).map_err(|error| wrong(&error))?;
+    let parsed = json::parse(text.as_bytes()).map_err(|problem| wrong(&format!("the file {problem}")))?;
+    if let Some(path) = parsed.repeated.first() {
+        return Err(wrong(&format!("`{}` stands more than once in its object", output::escaped(path))));
+    }
     serde_json::from_str(&text).map_err(|error| wrong(&error))
 }
 
@@ -134,7 +139,7 @@ async fn stored(settings: &Settings, merchant: &MerchantId) -> Result<MerchantCo
 
 fn show(found: &Difference) -> Result<(), CliError> {
     for line in found.changes.iter().flat_map(|change| &change.lines) {
-        output::line(line)?;
+        output::line(output::escaped(line))?;
     }
     let left = &found.left_alone;
     if !left.is_empty() {

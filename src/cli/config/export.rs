@@ -35,5 +35,5 @@ pub async fn run(options: Options, settings: Settings) -> Result<(), CliError> {
     let config = found.ok_or_else(|| {
         CliError::Failed(format!("there is no merchant {merchant}: no merchant-config command of it was ever applied"))
     })?;
-    output::line(document::written(&merchant, &config, document::now(&config)).map_err(CliError::failed)?)
+    output::json(document::written(&merchant, &config, document::now(&config)).map_err(CliError::failed)?)
 }

@@ -12,6 +12,7 @@ use crate::cli::reading::{Read, Start, TopicReader};
 use crate::cli::times;
 use crate::config::Settings;
 use crate::domain::command::DeadLetterClass;
+use crate::domain::is_deceptive;
 use crate::domain::{Instant, Position};
 use crate::record::{Header, ORIGINAL_TIME, OutTopic, REPLAY_OF, TopicNames};
 
@@ -70,6 +71,8 @@ pub struct Letter {
     pub omitted: Option<String>,
     /// How often it was sent again, and became a dead letter each time: the replays leave this many headers.
     pub replays: usize,
+    /// The merchant and the idempotency key that it names, where it is JSON that can be read.
+    pub says: Option<(String, String)>,
     /// Empty where the record had none.
     pub key: Vec<u8>,
     pub has_value: bool,
@@ -82,6 +85,14 @@ pub struct WholeLetter {
     pub value: Option<Vec<u8>>,
     /// The sender's own, and those of replays.
     pub headers: Vec<Header>,
+}
+
+/// Whom a record that can't be answered names, so that its sender can be found.
+fn said(value: &[u8]) -> Option<(String, String)> {
+    let value: Value = serde_json::from_slice(value).ok()?;
+    let text = |field: &str| value.pointer(&format!("/envelope/{field}")).and_then(Value::as_str).map(str::to_owned);
+    let (merchant, key) = (text("merchant_id"), text("idempotency_key"));
+    (merchant.is_some() || key.is_some()).then(|| (merchant.unwrap_or_default(), key.unwrap_or_default()))
 }
 
 impl WholeLetter {
@@ -102,6 +113,7 @@ impl WholeLetter {
             group: value_of(&added, "loyalty.group").map(str::to_owned),
             omitted: value_of(&added, "loyalty.omitted").map(str::to_owned),
             replays: theirs.iter().filter(|header| header.name == REPLAY_OF).count(),
+            says: record.payload().and_then(said),
             key: record.key().unwrap_or_default().to_vec(),
             has_value: record.payload().is_some(),
         };
@@ -220,7 +232,7 @@ pub fn not_there(place: Place) -> CliError {
 /// Bytes for people: text where nothing in it would move a terminal, else hexadecimal digits.
 pub fn plain(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
-        Ok(text) if !text.chars().any(char::is_control) => text.to_owned(),
+        Ok(text) if !text.chars().any(is_deceptive) => text.to_owned(),
         _ => format!("0x{}", hex(bytes)),
     }
 }

@@ -51,7 +51,7 @@ pub fn run(options: &Options, settings: &Settings) -> Result<(), CliError> {
     let replayed = Replayed::load(&connect(settings)?, &names)?;
     let letters = letter::read_all(settings, |whole| options.wants(whole))?;
     if options.json {
-        return letters.iter().try_for_each(|letter| output::line(object(letter, &replayed, &names)));
+        return letters.iter().try_for_each(|letter| output::json(object(letter, &replayed, &names)));
     }
     if letters.is_empty() {
         return output::line("There is none.");
@@ -120,6 +120,8 @@ fn object(letter: &Letter, replayed: &Replayed, names: &TopicNames) -> Value {
         "schema_id": letter.schema_id,
         "omitted": letter.omitted,
         "key": tail::text(&letter.key),
+        "merchant_id": letter.says.as_ref().map(|(merchant, _)| merchant),
+        "idempotency_key": letter.says.as_ref().map(|(_, key)| key),
         "replayed": replayed,
     })
 }

@@ -103,7 +103,7 @@ pub fn run(options: &Options, settings: &Settings) -> Result<(), CliError> {
         }
     }
     match answers {
-        Some(answers) => answers.print(),
+        Some(answers) => answers.print(true, false),
         None => Ok(()),
     }
 }
@@ -246,6 +246,7 @@ mod tests {
             group: None,
             omitted: None,
             replays: 1,
+            says: None,
             key: b"shop-1".to_vec(),
             has_value: true,
         }

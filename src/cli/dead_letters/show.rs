@@ -57,6 +57,10 @@ fn page(whole: &WholeLetter, replayed: &Replayed) -> String {
     });
     line("replayed", times.as_deref().unwrap_or("no"));
     line("key", &letter::plain(&letter.key));
+    if let Some((merchant, key)) = &letter.says {
+        line("merchant", &letter::plain(merchant.as_bytes()));
+        line("command", &letter::plain(key.as_bytes()));
+    }
     line("not kept", letter.omitted.as_deref().unwrap_or_default());
     for header in &whole.headers {
         line("header", &format!("{} = {}", letter::plain(header.name.as_bytes()), letter::plain(&header.value)));

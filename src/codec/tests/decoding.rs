@@ -22,8 +22,12 @@ fn what_cannot_be_answered() {
         (without(Some(vec![])), Undecodable, "The value is empty"),
         (without(Some(vec![0, 0, 0])), Undecodable, "before the four bytes"),
         (without(Some(vec![0xC3, 0x01, 1, 2])), Undecodable, "ends before the eight bytes of the fingerprint"),
-        (without(Some(b" {}".into())), Undecodable, "no known encoding"),
-        (without(Some(b"{".into())), Undecodable, "not valid JSON"),
+        (without(Some(b" []".into())), Undecodable, "no known encoding"),
+        (without(Some(b"\n {}".into())), MissingMerchant, "merchant_id"),
+        (merchant("a\u{1b}"), MissingMerchant, "merchant_id"),
+        (merchant("a\u{200b}"), MissingMerchant, "merchant_id"),
+        (merchant(" "), MissingMerchant, "merchant_id"),
+        (without(Some(b"{".into())), Undecodable, "not valid JSON at byte 1"),
         (without(Some(b"{} {}".into())), Undecodable, "not valid JSON"),
         (without(Some(value[..value.len() - 1].into())), Undecodable, "not a datum"),
         (without(Some(trailing)), Undecodable, "not a datum"),
@@ -97,7 +101,7 @@ fn all_bad_fields_are_named() {
             "envelope.colour: is not a field of this command",
             "command.unit: is required",
             "command.amount: must be an integer of 64 bits",
-            "command.expires_at: must be an RFC 3339 instant, for example 2026-01-31T12:00:00Z",
+            "command.expires_at: must be an RFC 3339 instant of the years 1900 to 9999, for example 2026-01-31T12:00:00Z",
             "command.skip_notifications: must be true or false",
             "command.extra: is not a field of this command",
             "surplus: is not a field of this command",
@@ -114,9 +118,14 @@ fn all_bad_fields_are_named() {
 #[test]
 fn the_variant_must_be_known() {
     let unknown = ["command.type: must be one of amount"];
+    let missing = changed(|value| drop(value["command"].as_object_mut().expect("an object").remove("type")));
+    assert_eq!(problems(&missing), ["command.type: is missing: it must be one of amount"]);
     assert_eq!(problems(&changed(|value| value["command"]["type"] = "purchase".into())), unknown);
     assert_eq!(problems(&changed(|value| value["command"]["type"] = 1.into())), unknown);
-    assert_eq!(problems(&changed(|value| value["command"] = json!({}))), unknown);
+    assert_eq!(
+        problems(&changed(|value| value["command"] = json!({}))),
+        ["command.type: is missing: it must be one of amount"]
+    );
     assert_eq!(problems(&changed(|value| value["command"] = 1.into())), ["command: must be an object"]);
 }
 
@@ -163,7 +172,8 @@ fn what_would_poison_the_database_is_malformed_in_both_encodings() {
         value["command"]["title"] = "\0".into();
         value["command"]["expires_at"] = "1899-12-31T23:59:59Z".into();
     });
-    assert_eq!(problems(&json), [format!("command.title: {nul}"), format!("command.expires_at: {years}")]);
+    let instant = "must be an RFC 3339 instant of the years 1900 to 9999, for example 2026-01-31T12:00:00Z";
+    assert_eq!(problems(&json), [format!("command.expires_at: {instant}"), format!("command.title: {nul}")]);
 }
 
 #[test]
@@ -175,7 +185,7 @@ fn the_envelope_is_bounded() {
     assert_eq!(
         problems(&record),
         [
-            "envelope.source: must have 1 to 64 characters",
+            "envelope.source: must have 1 to 64 characters, not only spaces",
             "envelope.attributes.: must have a name of 1 to 64 characters",
             "envelope.attributes.k: must have at most 500 characters",
         ]
@@ -268,5 +278,45 @@ proptest! {
             *value.pointer_mut(place).unwrap() = if number % 2 == 0 { number.into() } else { text.into() };
         });
         let _ = command(&record);
+    }
+}
+
+#[test]
+fn what_the_grammar_allows_and_no_field_takes_is_a_bad_field() {
+    let text = |command: &str| {
+        format!(
+            r#"{{"envelope":{{"merchant_id":"m-1","idempotency_key":"k-1"}},"command":{{"type":"amount",{command}}}}}"#
+        )
+    };
+    let of = |command: &str| problems(&InboundRecord { value: Some(text(command).into_bytes()), ..changed(|_| {}) });
+    assert_eq!(
+        of(r#""unit":"points","amount":1e400,"reason":"thanks \ud83d""#),
+        [
+            "command.amount: must be an integer of 64 bits",
+            "command.reason: must be Unicode text: half of a surrogate pair is no character"
+        ]
+    );
+    assert_eq!(
+        of(r#""unit":"points","amount":1,"amount":1000"#),
+        ["command.amount: stands more than once in its object"]
+    );
+}
+
+#[test]
+fn a_trace_that_w3c_calls_invalid_is_dropped() {
+    let traced = |text: &str| {
+        let header = Header { name: "traceparent".into(), value: text.as_bytes().to_vec() };
+        command(&InboundRecord { headers: vec![header], ..changed(|_| {}) }).traceparent
+    };
+    let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    assert_eq!(traced(good).as_deref(), Some(good));
+    for bad in [
+        "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+        "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+        "00_4bf92f3577b34da6a3ce929d0e0e4736_00f067aa0ba902b7_01",
+    ] {
+        assert_eq!(traced(bad), None, "{bad}");
     }
 }

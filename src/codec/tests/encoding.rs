@@ -11,11 +11,12 @@ use crate::codec::problems::Problems;
 use crate::codec::{EncodeInput, Encoder, JournalBatch, OutgoingReader, from_json, outcomes_hash};
 use crate::config::{Encoding, RegistrySettings};
 use crate::domain::command::DeadLetter;
+use crate::domain::config::{Expiry, Rounding, UnitKind, UnitVersion};
 use crate::domain::customer::Customer;
 use crate::domain::membership::{MOST_CARDS, card_code};
 use crate::domain::objects::CardReward;
 use crate::domain::{
-    self, Account, Balance, CustomerChange, CustomerId, Decision, Effect, Entry, EntryKind, Event, Fact,
+    self, Account, Balance, ConfigObject, CustomerChange, CustomerId, Decision, Effect, Entry, EntryKind, Event, Fact,
     IdempotencyKey, Lot, LotId, LotShare, MemberCard, Membership, MerchantId, Rejection, RejectionCode, Seed, UnitId,
 };
 use crate::record::{Header, OutTopic, OutboundRecord, OutboundRecords, TopicNames};
@@ -85,6 +86,27 @@ fn outcome(offset: i64, verdict: Result<Effect, Rejection>) -> Outcome {
     }
 }
 
+fn unit() -> Arc<UnitVersion> {
+    Arc::new(UnitVersion {
+        version: 3,
+        effective_from: Instant::BEGINNING,
+        recorded_at: Instant::from_micros(NOW),
+        name: "Cash".into(),
+        scale: 2,
+        expiry: Expiry::Never,
+        min_held: 0,
+        min_amount: 1,
+        description: None,
+        kind: UnitKind::Money,
+        currency: Some("EUR".into()),
+        brand_id: None,
+        value: None,
+        rounding: Rounding::Floor,
+        step: 1,
+        attributes: BTreeMap::new(),
+    })
+}
+
 fn changes() -> ChangeSet {
     let rejection = Rejection::new(RejectionCode::InsufficientPoints, "Not enough.").with("available", 3);
     let mut duplicate = outcome(9, Ok(Effect::Applied));
@@ -103,11 +125,14 @@ fn changes() -> ChangeSet {
         source: Some("till".into()),
         notify: None,
         skip_notifications: true,
-        fact: Fact::PointsRedeemed { entry: entry(1), balance: balance() },
+        fact: Fact::PointsRedeemed { entry: entry(1), balance: balance(), unit: unit() },
     };
     let config = Event {
         customer_id: None,
-        fact: Fact::ConfigChanged { object: "unit", id: "points".into(), effective_from: Instant::BEGINNING },
+        fact: Fact::ConfigChanged {
+            object: ConfigObject::Unit(UnitId::new("points"), unit()),
+            effective_from: Instant::BEGINNING,
+        },
         ..event.clone()
     };
     let parked = Event {
@@ -255,8 +280,12 @@ fn a_batch_in_its_order() {
     assert_eq!(event.type_name, "points.redeemed");
     assert_eq!(event.entry.unwrap().title.as_deref(), Some("Lunch"));
     assert_eq!(event.cause.unwrap().topic, "loyalty.credit");
+    let told = event.unit.unwrap();
+    assert_eq!((&*told.name, told.scale, told.currency.as_deref()), ("Cash", 2, Some("EUR")));
     let json = reader.read_json(value(4)).unwrap();
     assert_eq!(json["config"]["effective_from"], "1900-01-01T00:00:00Z");
+    let content: serde_json::Value = serde_json::from_str(json["config"]["content"].as_str().unwrap()).unwrap();
+    assert_eq!((&content["unit_id"], &content["currency"]), (&"points".into(), &"EUR".into()));
     assert_eq!(json["occurred_at"], "2023-11-14T22:13:20Z");
 
     let waits: EventRecord<'static> = reader.read(value(5)).unwrap();
@@ -318,7 +347,7 @@ fn json_says_what_avro_says() {
         let mut problems = Problems::default();
         let datum = from_json::write(schemas::outgoing(avro.topic).unwrap(), &value, &mut problems);
         assert!(problems.is_empty(), "{problems:?}");
-        assert_eq!(datum, framed[5..]);
+        assert_eq!(datum.as_deref(), Some(&framed[5..]));
     }
 }
 

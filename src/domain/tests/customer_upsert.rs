@@ -22,7 +22,22 @@ ledgers! {
         upsert email=Ada@example.com    -> unchanged, customer ada
         upsert external_id=Ada as=upper -> created
         upsert external_id=ada as=lower -> created
-        upsert \"external_id= ada\" as=spaced -> created
+        upsert \"external_id= ada\"      -> unchanged, customer lower
+        upsert external_id=Cafe\u{301} as=cafe -> created
+        upsert external_id=Caf\u{e9}        -> unchanged, customer cafe
+        upsert external_id=web\u{2060}1     -> invalid_fields, fields command.external_id
+        upsert \"phone=+49 (0) 209 223344\" -> invalid_fields, fields command.phone
+        upsert email=<ada@example.com>     -> invalid_fields, fields command.email
+    ";
+
+    an_identifier_that_is_matched_by_first_is_replaced_by_a_reference_only: "
+        settings
+        upsert external_id=web-1 email=kim@example.com as=kim      -> created
+        upsert external_id=pos-7 email=kim@example.com             -> identity_conflict, customer nobody, detail field=external_id
+        upsert external_id=web-1 email=kim@example.com             -> unchanged, customer kim
+        upsert email=kim@example.com first=Kim                -> updated, customer kim
+        upsert ref=web-1 external_id=pos-7 email=kim@example.com   -> updated, customer kim
+        profile kim                                                -> external_id pos-7
     ";
 
     the_first_match_in_the_merchants_order_is_meant: "
@@ -41,7 +56,8 @@ ledgers! {
         settings match_by=external_id+email+phone              -> updated, config 2
         upsert external_id=ada                                 -> unchanged, customer ada, config 2
         upsert external_id=ada email=new@example.com           -> updated, customer ada
-        upsert external_id=new phone=+491511234567             -> updated, customer ada
+        upsert external_id=new phone=+491511234567             -> identity_conflict, customer nobody, detail field=external_id
+        upsert ref=ada external_id=new phone=+491511234567     -> updated, customer ada
         profile ada                                            -> v4, external_id new, email new@example.com
         holder external_id:ada                                 -> nobody
     ";

@@ -10,7 +10,7 @@ grant select on schema_migration, lane, outbox, skipped_record, settings_version
                 replayed_record, parked
 to :"role";
 -- The fence and the frontier. What a lane belongs to, and the row itself, `topics create` and `lanes resize` write, as the owner.
-grant update (epoch, batch, lane_time, due_pending, positions, halted) on lane to :"role";
+grant update (epoch, batch, lane_time, due_pending, positions, owner, halted, halted_topic, halted_offset) on lane to :"role";
 -- What has been published is deleted.
 grant insert, delete on outbox to :"role";
 grant insert, update on customer to :"role";
@@ -18,6 +18,8 @@ grant insert, update on customer to :"role";
 grant insert, delete on parked to :"role";
 -- The ledger, the memory of what was decided, versions and skips are only added to.
 grant insert on entry, decision, earned_order, settings_version, unit_version, object_version, skipped_record to :"role";
+-- `skip --undo`.
+grant delete on skipped_record to :"role";
 -- What `dead-letters replay` has sent; a record that is sent once more is counted.
 grant insert, update (replayed_at, times, new_partition, new_offset) on replayed_record to :"role";
 -- The audit computes keys. Everybody may, unless that was taken from them.

@@ -278,6 +278,7 @@ impl Parser {
             _ => Body::Malformed(Malformed {
                 kind: "malformed",
                 problems: vec![FieldProblem { field: "command".to_owned(), problem: "is wrong".to_owned() }],
+                rest: None,
             }),
         }
     }
