@@ -1,7 +1,7 @@
 # Everything runs on this machine, with real Kafka, Postgres and a schema registry, and without Docker.
 
 .DEFAULT_GOAL := help
-.PHONY: help prerequisites demo test bench bench-quick bench-build up down deb fmt lint clean-stack
+.PHONY: help prerequisites demo test torture mutations bench bench-quick bench-build up down deb fmt lint clean-stack
 SHELL := /bin/bash
 
 # where rustup puts cargo, for shells that have not read its profile yet
@@ -21,7 +21,7 @@ prerequisites: ## check what the build needs; as root, install what is missing
 	@$(local)/prerequisites
 
 demo: prerequisites ## the worker at work beside a real stack, then all is stopped
-	@[[ -x target/release/examples/demo ]] || echo "The first build takes about 5 minutes on 2 cores."
+	@[[ -x target/release/examples/demo ]] || echo "The first build takes about a quarter of an hour on 2 cores."
 	@cargo build --release --bin loyalty-worker --example demo
 	@$(local)/stack down --wipe $(stacks)/demo
 	@$(local)/with-stack $(stacks)/demo target/release/examples/demo --worker $(worker)
@@ -29,6 +29,12 @@ demo: prerequisites ## the worker at work beside a real stack, then all is stopp
 test: prerequisites ## all tests, beside a real stack
 	@$(local)/prometheus
 	@$(local)/with-stack $(stacks)/test $(local)/run-tests
+
+torture: prerequisites ## random faults by seed, for an hour (TORTURE_SECONDS, TORTURE_SEED): half of it with three brokers
+	@TORTURE_SECONDS=$${TORTURE_SECONDS:-1800} cargo test --features fail-points --test end_to_end torture -- --nocapture --test-threads=1
+
+mutations: prerequisites ## break each guard on purpose and see its test go red: a quarter of an hour
+	@$(local)/with-stack $(stacks)/test tests/mutations
 
 bench: bench-build ## the benchmark with its peers and full tables, beside a real stack: 30 to 60 minutes, 10 more the first time, 60 GB
 	@STACK_FOR=load $(local)/with-stack $(stacks)/bench target/release/examples/bench --worker $(worker)
@@ -38,12 +44,12 @@ bench-quick: bench-build ## its most telling rows with short backlogs: 4 minutes
 		--rounds 1 --commands 300000 --alone 300 --rows two,one,streams,latency
 
 bench-build: prerequisites
-	@[[ -x target/release/examples/bench ]] || echo "The first build takes about 5 minutes on 2 cores."
+	@[[ -x target/release/examples/bench ]] || echo "The first build takes about a quarter of an hour on 2 cores."
 	@cargo build --release --bin loyalty-worker --example bench
 	@mvn -B -q -f benches/kafka-streams/pom.xml package
 
 up: prerequisites ## a stack and the worker in the background, to play with
-	@[[ -x $(worker) ]] || echo "The first build takes about 5 minutes on 2 cores."
+	@[[ -x $(worker) ]] || echo "The first build takes about a quarter of an hour on 2 cores."
 	@# with an example, as the demo does: alone, it would be built anew with fewer features of its dependencies
 	@cargo build --release --bin loyalty-worker --example demo
 	@$(local)/play-up $(stacks)/play
