@@ -126,7 +126,6 @@ async fn queues_read_records_and_ends_past_control_records() {
     assert_eq!(first.value.as_deref(), Some(&b"a"[..]));
     assert_eq!(first.headers, [Header { name: "traceparent".into(), value: b"00-1".to_vec() }]);
     assert!(first.timestamp.micros() > 1_600_000_000_000_000);
-    assert_eq!(lane.queues.cached_end(CommandTopic::Credit), Some(4));
     assert_eq!(lane.until_end(CommandTopic::Redeem, 0), [Fetched::End { next: 0 }]);
 
     // Nothing of an aborted transaction, but its end.
@@ -313,6 +312,7 @@ impl Kafka {
                 group: name,
                 topic_prefix,
                 client_id: "kafka-test".into(),
+                instance_id: None,
                 development: true,
                 properties: BTreeMap::new(),
             },
@@ -336,7 +336,8 @@ impl Kafka {
     async fn publisher(&self, consumer: &CommandConsumer, lane: i32) -> (Publisher, UnboundedReceiver<PublishReport>) {
         let (settings, names, consumer) = (self.settings.clone(), self.names.clone(), consumer.clone());
         let (sender, reports) = unbounded_channel();
-        let publisher = blocking(move || Publisher::start(&settings, &names, &consumer, lane, sender)).await.unwrap();
+        let publisher =
+            blocking(move || Publisher::start(&settings, &names, &consumer, lane, sender, &|| true)).await.unwrap();
         (publisher, reports)
     }
 
@@ -461,11 +462,11 @@ impl Lane {
 const MAX: usize = 1_000;
 
 fn offsets(fetched: &[Fetched]) -> Vec<i64> {
-    let records = fetched.iter().filter_map(|fetched| match fetched {
+    let offset = |fetched: &Fetched| match fetched {
         Fetched::Record(record) => Some(record.position.offset),
         Fetched::End { .. } => None,
-    });
-    records.collect()
+    };
+    fetched.iter().filter_map(offset).collect()
 }
 
 fn outbound(topic: OutTopic, key: &str, value: Option<&str>, headers: &[(&str, &str)]) -> OutboundRecords {
@@ -488,8 +489,7 @@ async fn next_event(events: &mut UnboundedReceiver<GroupEvent>) -> GroupEvent {
 }
 
 async fn next_published(reports: &mut UnboundedReceiver<PublishReport>) -> Published {
-    let report = tokio::time::timeout(DEADLINE, reports.recv()).await.expect("a report before the deadline");
-    published_of(report.expect("a living publisher"))
+    published_of(tokio::time::timeout(DEADLINE, reports.recv()).await.expect("in time").expect("a living publisher"))
 }
 
 fn published_of(report: PublishReport) -> Published {

@@ -117,7 +117,8 @@ fn dashboard_and_alerts_find_their_data_and_a_halted_lane_is_seen() {
             (alert_named(&prometheus, name)["health"] == "ok").then_some(())
         });
         assert!(runbook.contains(&format!("\n## {name}\n")), "the runbook has no section {name}");
-        assert_eq!(text(&alert["annotations"]["runbook"]), format!("docs/runbook.md#{}", name.to_lowercase()));
+        let address = format!("file:///usr/share/doc/loyalty-worker/runbook.md#{}", name.to_lowercase());
+        assert_eq!(text(&alert["annotations"]["runbook_url"]), address);
     }
     let sections = runbook.lines().filter(|line| line.starts_with("## ")).count();
     assert_eq!(sections, alerts.len(), "sections of the runbook, and alerts");
@@ -125,8 +126,8 @@ fn dashboard_and_alerts_find_their_data_and_a_halted_lane_is_seen() {
     // What a person sees who connects a worker to another cluster's database.
     worker.finish();
     let database = installation.database();
-    let cluster: String = database.one("select cluster_id from lane where lane = 0");
-    database.execute("update lane set cluster_id = 'staging' where lane = 0");
+    let topic: String = database.one("select topic_ids[1] from lane where lane = 0");
+    database.execute("update lane set topic_ids[1] = 'another' where lane = 0");
     let worker = installation.worker();
     worker.await_halt(0);
     prometheus.scrape(&worker.address());
@@ -137,7 +138,7 @@ fn dashboard_and_alerts_find_their_data_and_a_halted_lane_is_seen() {
         let state = alert_named(&prometheus, "LoyaltyLaneHalted")["state"].clone();
         (state != "inactive").then_some(())
     });
-    database.execute(&format!("update lane set cluster_id = '{cluster}' where lane = 0"));
+    database.execute(&format!("update lane set topic_ids[1] = '{topic}' where lane = 0"));
     worker.await_all_lanes();
     eventually("the alert's condition is over", || prometheus.query(query).is_empty().then_some(()));
     worker.finish();

@@ -41,7 +41,7 @@ fn json_goes_out_once() {
     hello["topic"] = json!("customer-upsert");
     let file = installation.folder().join("hello.jsonl");
     std::fs::write(&file, hello.to_string()).expect("written");
-    let result = installation.must(&["send", file.to_str().expect("a path"), "--wait"]);
+    let result = installation.must(&["send", file.to_str().expect("a path"), "--wait", "--json"]);
     let result: Value = serde_json::from_str(&result).expect("one line of JSON");
     assert_eq!(result["effect"], "created", "{result}");
     worker.finish();

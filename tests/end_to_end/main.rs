@@ -28,4 +28,6 @@ mod profiles;
 mod recover;
 mod resize;
 mod security;
+mod strangers;
+mod torture;
 mod typed;

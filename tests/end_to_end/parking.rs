@@ -94,7 +94,7 @@ fn a_sender_is_told_that_a_command_waits() {
     credit["topic"] = json!("credit");
     let file = installation.folder().join("early.jsonl");
     std::fs::write(&file, credit.to_string()).expect("written");
-    let said = installation.must(&["send", file.to_str().expect("a path"), "--wait"]);
+    let said = installation.must(&["send", file.to_str().expect("a path"), "--wait", "--json"]);
     let said: Value = serde_json::from_str(&said).expect("one JSON line");
     assert_eq!((&said["type"], &said["parked"]["idempotency_key"]), (&json!("command.parked"), &json!("early")));
     worker.finish();

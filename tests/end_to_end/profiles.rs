@@ -139,3 +139,90 @@ fn a_command_is_explained_and_the_books_are_added_up() {
     assert_eq!(refuted.code, Some(3), "{}", refuted.stdout);
     assert!(refuted.stdout.contains("DOES NOT HOLD") && refuted.stdout.contains("999"), "{}", refuted.stdout);
 }
+
+#[test]
+fn everything_that_is_wrong_with_a_command_is_named_at_once() {
+    let installation = Installation::new("all-wrong");
+    let worker = installation.worker();
+    let mut shop = Shop::of_lane(&installation, 0);
+    shop.open("ada");
+    let mut upsert = shop.command(
+        "wrong",
+        None,
+        json!({
+            "external_id": 17, "email": "<ada@example.com>", "phone": "+49 (0) 209 223344", "first_name": " ", "last_name": "a\u{1b}[2J",
+            "birth_date": "yesterday", "active": "yes", "metadata": {"k": 1}, "colour": "red",
+        }),
+    );
+    upsert["envelope"]["source"] = json!("\t");
+    let rejection = shop.ask("customer-upsert", &upsert)["rejection"].clone();
+    assert_eq!(rejection["code"], "invalid_fields", "{rejection}");
+    let mut named: Vec<&str> =
+        rejection["fields"].as_array().expect("fields").iter().filter_map(|bad| bad["field"].as_str()).collect();
+    named.sort_unstable();
+    let expected = [
+        "command.active",
+        "command.birth_date",
+        "command.colour",
+        "command.email",
+        "command.external_id",
+        "command.first_name",
+        "command.last_name",
+        "command.metadata.k",
+        "command.phone",
+        "envelope.source",
+    ];
+    assert_eq!(named, expected);
+
+    // A text in the place of a number, in the one field that is asked for before all others.
+    let mut keyless = shop.customer("x", "eve");
+    keyless["envelope"]["idempotency_key"] = json!(17);
+    let rejection = shop.ask("customer-upsert", &keyless)["rejection"].clone();
+    assert_eq!(
+        (&rejection["code"], &rejection["message"]),
+        (&json!("invalid_idempotency_key"), &json!("idempotency_key must be a text."))
+    );
+    worker.finish();
+    installation.assert_audit_holds();
+}
+
+/// How a sender writes an identifier makes no other command, and a merchant's other form of phones makes no other customer.
+#[test]
+fn an_identifier_is_the_same_however_it_is_written() {
+    let installation = Installation::new("same-identifier");
+    let worker = installation.worker();
+    let mut shop = Shop::of_lane(&installation, 0);
+    shop.ask("merchant-config", &shop.points("points"));
+    let upsert = |phone: &str, email: &str| json!({ "phone": phone, "email": email, "external_id": "ada" });
+    let first = shop.ask("customer-upsert", &shop.command("k", None, upsert("+49 151 1234567", "Ada@Example.com")));
+    assert_eq!(first["effect"], "created", "{first}");
+    let again = shop.ask("customer-upsert", &shop.command("k", None, upsert("+491511234567", "ada@example.COM ")));
+    assert_eq!(again["duplicate"], true, "{again}");
+
+    let any = json!({ "type": "settings", "phone_format": "any" });
+    assert_eq!(shop.ask("merchant-config", &shop.command("any", None, any))["status"], "accepted");
+    let mut credit = shop.credit("by-phone", "ada", 5);
+    credit["envelope"]["customer"] = json!({ "kind": "phone", "value": "+49 151 1234567" });
+    let result = shop.ask("credit", &credit);
+    assert_eq!((&result["status"], &result["customer_id"]), (&json!("accepted"), &first["customer_id"]), "{result}");
+    let found = shop.ask("customer-upsert", &shop.command("found", None, json!({ "phone": "+49 151 1234567" })));
+    assert_eq!(found["customer_id"], first["customer_id"], "{found}");
+
+    // The usual "never", in both encodings the same instant; the audit reads it.
+    let mut forever = shop.credit("forever", "ada", 5);
+    forever["command"]["expires_at"] = json!("9999-12-31T00:00:00Z");
+    assert_eq!(shop.ask("credit", &forever)["status"], "accepted");
+    forever["envelope"]["idempotency_key"] = json!("too-far");
+    forever["command"]["expires_at"] = json!("9999-12-31T23:59:59-00:01");
+    assert_eq!(shop.ask("credit", &forever)["rejection"]["fields"][0]["field"], "command.expires_at");
+    let order = |key: &str, order: &str| {
+        let mut credit = shop.credit(key, "ada", 5);
+        credit["command"]["order_id"] = json!(order);
+        credit
+    };
+    let (once, twice) = (order("order", "1001"), order("order-again", "1001 "));
+    assert_eq!(shop.ask("credit", &once)["status"], "accepted");
+    assert_eq!(shop.ask("credit", &twice)["rejection"]["code"], "duplicate_order");
+    worker.finish();
+    installation.assert_audit_holds();
+}

@@ -146,7 +146,7 @@ fn recover_while_a_worker_looks(installation: &Installation) {
         let said = recovers.join().expect("recovered");
         assert!(said.contains(&format!("{LANES} lanes are up to date")), "{said}");
     });
-    assert_eq!(epoch(), before + 3);
+    assert!(epoch() > before + 2, "it was taken, lost and taken again");
 }
 
 /// A worker takes up where the lost database stood, and the whole is still in order.

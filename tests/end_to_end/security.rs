@@ -123,6 +123,10 @@ fn each_with_its_own_rights() {
         let refused = secured.call(user, "worker", arguments);
         assert_eq!(refused.code, Some(1), "{user} may {arguments:?}: {}{}", refused.stdout, refused.stderr);
     }
+    installation.database().execute(&format!(
+        "update lane set halted_topic = '{}credit', halted_offset = 1000000 where lane = 0",
+        installation.prefix
+    ));
     let refused = secured.call("operator", "reader", &["skip", "credit/0/1000000", "--reason", "none"]);
     assert!(refused.code == Some(1) && refused.stderr.contains("permission denied"), "{}", refused.stderr);
 
@@ -217,7 +221,6 @@ fn the_workers_role_adds_to_the_ledger_and_changes_nothing_in_it() {
         "delete from lane",
         "update lane set cluster_id = 'another'",
         "update outbox set batch = 1",
-        "delete from skipped_record",
         "delete from replayed_record",
         "update parked set place = 1",
         "update replayed_record set topic = 'another'",

@@ -59,7 +59,7 @@ impl Database {
     /// A lane that was just taken over.
     pub async fn owner(&self) -> (LaneConnection, LaneState) {
         let mut connection = self.store.lane_connection().await.unwrap();
-        let (_, state) = connection.take_over(LANE).await.unwrap().unwrap();
+        let (_, state) = connection.take_over(LANE, "a test").await.unwrap().unwrap();
         (connection, state)
     }
 

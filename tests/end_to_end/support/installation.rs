@@ -1,7 +1,8 @@
 //! One installation: a database, topics and a group of its own, made by the product's own commands.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -47,6 +48,17 @@ impl Installation {
     pub fn on(stack: &Stack, name: &str) -> Installation {
         let installation = Installation::bare(stack, name);
         installation.prepare();
+        installation
+    }
+
+    /// With so many lanes, and every record kept so many times.
+    pub fn with_lanes(stack: &Stack, name: &str, lanes: i32, replication: i32) -> Installation {
+        let mut installation = Installation::bare(stack, name);
+        installation.lanes = lanes;
+        installation.must(&["migrate"]);
+        let (lanes, replication) = (lanes.to_string(), replication.to_string());
+        installation.must(&["topics", "create", "--lanes", &lanes, "--replication", &replication]);
+        installation.must(&["schemas", "register"]);
         installation
     }
 
@@ -157,6 +169,22 @@ impl Installation {
         Done { code: status.code(), stdout: process.stdout.text(), stderr: process.stderr.text() }
     }
 
+    /// A command that is told this on its standard input.
+    pub fn call_saying(&self, arguments: &[&str], said: &str) -> Done {
+        let mut command = self.command(arguments, &[]);
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        // It may end without reading.
+        let _ = child.stdin.take().expect("piped").write_all(said.as_bytes());
+        let output = child.wait_with_output().expect("it ends");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Done { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+    }
+
     /// A command that goes on until it is interrupted, which it is when it has said something of what is done meanwhile.
     pub fn follow(&self, arguments: &[&str], mut act: impl FnMut()) {
         let mut process = self.start(arguments, &[]);
@@ -194,6 +222,13 @@ impl Installation {
     }
 
     fn start(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Process {
+        let number = self.started.load(Ordering::Relaxed);
+        let mut command = self.command(arguments, environment);
+        let what = format!("loyalty-worker {}", arguments.join(" "));
+        Process::start(&what, &mut command, &self.folder.join(format!("{number:02}-{}", arguments[0])))
+    }
+
+    fn command(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
         let number = self.started.fetch_add(1, Ordering::Relaxed);
         let mut command = Command::new(env!("CARGO_BIN_EXE_loyalty-worker"));
         // Neither a developer's settings file nor their environment counts.
@@ -214,8 +249,7 @@ impl Installation {
             .env("LOYALTY_HTTP__LISTEN", "127.0.0.1:0")
             .env("LOYALTY_LOG__FORMAT", "json")
             .envs(environment.iter().copied());
-        let what = format!("loyalty-worker {}", arguments.join(" "));
-        Process::start(&what, &mut command, &self.folder.join(format!("{number:02}-{}", arguments[0])))
+        command
     }
 }
 

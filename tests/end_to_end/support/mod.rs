@@ -11,6 +11,7 @@ pub mod published;
 pub mod stack;
 pub mod topics;
 pub mod traffic;
+pub mod wire;
 pub mod worker;
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};

@@ -117,6 +117,11 @@ impl Lines {
         locked(&self.said).iter().map(|line| format!("{line}\n")).collect()
     }
 
+    /// The first line so far with this.
+    pub fn find(&self, part: &str) -> Option<String> {
+        locked(&self.said).iter().find(|line| line.contains(part)).cloned()
+    }
+
     pub fn count(&self, part: &str) -> usize {
         locked(&self.said).iter().filter(|line| line.contains(part)).count()
     }

@@ -96,6 +96,15 @@ impl Published {
         }
     }
 
+    /// What comes within this time. Nothing is kept.
+    pub fn read_for(&mut self, wait: Duration) -> Vec<Record> {
+        let until = Instant::now() + wait;
+        while Instant::now() < until {
+            self.poll(until.saturating_duration_since(Instant::now()));
+        }
+        std::mem::take(&mut self.seen)
+    }
+
     /// Reads on to where the topics end now, and gives all from the beginning. Only for topics that nobody writes to meanwhile.
     pub fn all(mut self) -> Vec<Record> {
         let assignment = self.consumer.assignment().expect("an assignment");

@@ -76,6 +76,11 @@ impl OwnStack {
         OwnStack::begin(name, &["up"])
     }
 
+    /// With three brokers.
+    pub fn up_cluster(name: &str) -> OwnStack {
+        OwnStack::begin(name, &["up", "--cluster"])
+    }
+
     /// With TLS, passwords and ACLs.
     pub fn up_secured(name: &str) -> OwnStack {
         OwnStack::begin(name, &["up", "--secure"])
@@ -132,6 +137,20 @@ impl OwnStack {
     /// SIGKILL.
     pub fn kill(&self, part: &str) {
         self.call(&["kill", part]);
+    }
+
+    /// SIGTERM, and its end.
+    pub fn stop(&self, part: &str) {
+        self.call(&["stop", part]);
+    }
+
+    /// SIGSTOP, until it is thawed.
+    pub fn freeze(&self, part: &str) {
+        self.call(&["freeze", part]);
+    }
+
+    pub fn thaw(&self, part: &str) {
+        self.call(&["thaw", part]);
     }
 
     /// Returns once it answers.

@@ -101,6 +101,23 @@ impl Topics {
         Position { topic: topic.to_owned(), partition: delivery.partition, offset: delivery.offset }
     }
 
+    /// Writes a record of so many spaces, which zstd makes some kilobytes of.
+    pub fn write_bomb(&self, topic: &str, key: &str, bytes: usize) -> Position {
+        let (name, partition) = (self.name(topic), partition_of(key.as_bytes(), self.lanes));
+        let producer: FutureProducer = self
+            .config
+            .clone()
+            .set("compression.type", "zstd")
+            .set("message.max.bytes", "400000000")
+            .create()
+            .expect("a producer");
+        let value = vec![b' '; bytes];
+        let record = FutureRecord::to(&name).partition(partition).key(key.as_bytes()).payload(&value);
+        let sent = self.runtime.block_on(producer.send(record, Duration::from_secs(60)));
+        let delivery = sent.unwrap_or_else(|(error, _)| panic!("writing to {name}: {error}"));
+        Position { topic: topic.to_owned(), partition: delivery.partition, offset: delivery.offset }
+    }
+
     /// Writes them in one transaction: who reads what is committed gets none of them before all.
     pub fn write_together(&self, topic: &str, key: &str, values: &[Vec<u8>]) -> Vec<Position> {
         let (name, partition) = (self.name(topic), partition_of(key.as_bytes(), self.lanes));
