@@ -32,6 +32,8 @@ pub fn consumer(
         .set("group.id", "load") // which it never joins
         .set("isolation.level", "read_committed")
         .set("enable.auto.commit", "false")
+        // Where librdkafka begins when the broker does not say in time where a partition begins or ends.
+        .set("auto.offset.reset", if from == Offset::Beginning { "earliest" } else { "latest" })
         .set("fetch.wait.max.ms", "100")
         .set("fetch.queue.backoff.ms", "10")
         .set("reconnect.backoff.max.ms", "1000")

@@ -169,7 +169,7 @@ impl Installation {
         Done { code: status.code(), stdout: process.stdout.text(), stderr: process.stderr.text() }
     }
 
-    /// A command that is told this on its standard input.
+    /// Runs a command with this on its standard input.
     pub fn call_saying(&self, arguments: &[&str], said: &str) -> Done {
         let mut command = self.command(arguments, &[]);
         let mut child = command

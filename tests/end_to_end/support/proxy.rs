@@ -1,4 +1,4 @@
-//! Stands before a server that answers questions, and keeps its answers back, or knows less than it, for as long as a test wants.
+//! A proxy before an HTTP server: it keeps answers back, or answers by itself, for as long as a test wants.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -16,8 +16,8 @@ pub struct Proxy {
 #[derive(Default)]
 struct State {
     holds: bool,
-    /// What the server is not asked.
-    hidden: Option<String>,
+    /// A request that contains this is answered with this, and the server does not get it.
+    own_answer: Option<(String, String)>,
     /// What came in, by connection.
     asked: Vec<String>,
 }
@@ -34,7 +34,8 @@ impl Proxy {
         std::thread::spawn(move || {
             for client in listener.incoming() {
                 let client = client.expect("a connection");
-                let server = TcpStream::connect(&server).expect("the server listens");
+                // A server that is down closes the client's connection.
+                let Ok(server) = TcpStream::connect(&server) else { continue };
                 let number = {
                     let mut state = locked(&shared.0);
                     state.asked.push(String::new());
@@ -44,12 +45,12 @@ impl Proxy {
                 let (state, back) = (shared.clone(), client.try_clone().expect("a handle"));
                 std::thread::spawn(move || {
                     pass(from, to, |bytes| {
-                        let is_hidden = note(&state, number, bytes);
-                        if is_hidden {
-                            // Who asks may have gone away.
-                            let _ = (&back).write_all(NOT_FOUND);
+                        let answer = note(&state, number, bytes);
+                        if let Some(answer) = &answer {
+                            // The client may have gone away.
+                            let _ = (&back).write_all(answer.as_bytes());
                         }
-                        !is_hidden
+                        answer.is_none()
                     });
                 });
                 let state = shared.clone();
@@ -68,14 +69,25 @@ impl Proxy {
         locked(&self.state.0).holds = true;
     }
 
+    /// Passes everything through again.
     pub fn let_go(&self) {
-        locked(&self.state.0).holds = false;
+        let mut state = locked(&self.state.0);
+        (state.holds, state.own_answer) = (false, None);
         self.state.1.notify_all();
     }
 
     /// From now on it is as if a registry of schemas did not have what is asked.
     pub fn hide(&self, question: &str) {
-        locked(&self.state.0).hidden = Some(question.to_owned());
+        self.answer(question, 404, r#"{"error_code":40403}"#);
+    }
+
+    /// From now on requests that contain `question` get this answer, and the server does not get them.
+    pub fn answer(&self, question: &str, status: u16, body: &str) {
+        let length = body.len();
+        let answer = format!(
+            "HTTP/1.1 {status} Status\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+        );
+        locked(&self.state.0).own_answer = Some((question.to_owned(), answer));
     }
 
     /// How often this was asked.
@@ -100,17 +112,13 @@ impl State {
     }
 }
 
-/// As a registry says that it has no such schema.
-const NOT_FOUND: &[u8] =
-    b"HTTP/1.1 404 Not Found\r\ncontent-type: application/json\r\ncontent-length: 20\r\n\r\n{\"error_code\":40403}";
-
-/// Whether this is hidden. A question is small and comes in one piece.
-fn note(state: &(Mutex<State>, Condvar), connection: usize, bytes: &[u8]) -> bool {
+/// The proxy's own answer to this. A request is small and arrives in one piece.
+fn note(state: &(Mutex<State>, Condvar), connection: usize, bytes: &[u8]) -> Option<String> {
     let said = String::from_utf8_lossy(bytes);
     let mut noted = locked(&state.0);
     noted.asked[connection].push_str(&said);
     state.1.notify_all();
-    noted.hidden.as_ref().is_some_and(|hidden| said.contains(hidden))
+    noted.own_answer.as_ref().filter(|(question, _)| said.contains(question)).map(|(_, answer)| answer.clone())
 }
 
 fn await_open(state: &(Mutex<State>, Condvar)) {

@@ -144,6 +144,11 @@ impl OwnStack {
         self.call(&["stop", part]);
     }
 
+    /// Each partition of a cluster, Kafka's own too, gets another leader.
+    pub fn move_leaders(&self) {
+        self.call(&["move-leaders"]);
+    }
+
     /// SIGSTOP, until it is thawed.
     pub fn freeze(&self, part: &str) {
         self.call(&["freeze", part]);

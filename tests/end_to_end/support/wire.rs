@@ -51,7 +51,7 @@ impl Wire {
         url.replacen(authority(url), &format!("127.0.0.1:{}", self.port), 1)
     }
 
-    /// Nothing passes in this direction, and nobody hears that it does not.
+    /// Nothing passes in this direction, and neither side gets an error.
     pub fn stall(&self, way: Way) {
         locked(&self.state.0).stalled = Some(way);
     }

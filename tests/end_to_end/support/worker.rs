@@ -95,17 +95,17 @@ impl Worker {
     pub fn stop_within(mut self, patience: Duration) {
         self.process.signal(Signal::SIGTERM);
         let status = self.process.await_end(patience);
-        assert_eq!(status.code(), Some(0), "a worker that was told to stop ended with {status}");
+        assert_eq!(status.code(), Some(0), "a worker that was asked to stop ended with {status}");
     }
 
     pub fn has_ended(&self) -> bool {
         self.process.has_ended()
     }
 
-    /// Waits for the end of a worker that was told to stop.
+    /// Waits for the end of a worker that was asked to stop.
     pub fn stopped(mut self) {
         let status = self.process.await_end(PATIENCE);
-        assert_eq!(status.code(), Some(0), "a worker that was told to stop ended with {status}");
+        assert_eq!(status.code(), Some(0), "a worker that was asked to stop ended with {status}");
     }
 
     /// Waits until it ends by itself.

@@ -19,6 +19,10 @@ pub enum Fault {
     LaneLocked { lane: usize, ms: u64 },
     AllLanesLocked { ms: u64 },
     ReadOnly { ms: u64 },
+    DiskFull { ms: u64 },
+    RegistryHeld { ms: u64 },
+    RegistryAnswers { status: u16, ms: u64 },
+    LeadersMoved,
     WireStalled { way: Way, ms: u64 },
     WireCut { ms: u64 },
 }
@@ -34,11 +38,15 @@ impl Fault {
         std::iter::once(first).chain(second).collect()
     }
 
+    pub fn a_broker_killed() -> Fault {
+        Fault::PartKilled { part: BROKERS[1], ms: 10_000 }
+    }
+
     fn one(rng: &mut Rng, is_cluster: bool) -> Fault {
         let number = rng.below(3);
         let ms = 500 + rng.below(8_500) as u64;
         let broker = if is_cluster { *rng.pick(&BROKERS) } else { "kafka" };
-        match rng.below(16) {
+        match rng.below(18) {
             0 | 1 => Fault::WorkerKilled { number },
             2 => Fault::AllWorkersKilled,
             3 => Fault::WorkerFrozen { number, ms: 2 * ms },
@@ -55,6 +63,10 @@ impl Fault {
             12 if rng.permille(500) => Fault::AllLanesLocked { ms },
             12 => Fault::LaneLocked { lane: rng.below(4), ms: 2 * ms },
             13 => Fault::ReadOnly { ms },
+            15 => Fault::DiskFull { ms },
+            16 if is_cluster => Fault::LeadersMoved,
+            16 => Fault::RegistryHeld { ms: 2 * ms },
+            17 => Fault::RegistryAnswers { status: *rng.pick(&[404, 500]), ms },
             14 => {
                 let way = *rng.pick(&[Way::ToServer, Way::ToClient]);
                 Fault::WireStalled { way, ms }
@@ -81,7 +93,10 @@ impl Fault {
             Fault::ConnectionsCut
             | Fault::LaneLocked { .. }
             | Fault::AllLanesLocked { .. }
-            | Fault::ReadOnly { .. } => "postgres",
+            | Fault::ReadOnly { .. }
+            | Fault::DiskFull { .. } => "postgres",
+            Fault::RegistryHeld { .. } | Fault::RegistryAnswers { .. } => "registry",
+            Fault::LeadersMoved => "kafka",
             Fault::WireStalled { .. } | Fault::WireCut { .. } => "postgres",
         }
     }
@@ -103,6 +118,11 @@ impl Fault {
             Fault::LaneLocked { .. } => ("a lane's row locked", ""),
             Fault::AllLanesLocked { .. } => ("all lanes' rows locked", ""),
             Fault::ReadOnly { .. } => ("Postgres read-only", ""),
+            Fault::DiskFull { .. } => ("Postgres' disk full", ""),
+            Fault::RegistryHeld { .. } => ("the registry does not answer", ""),
+            Fault::RegistryAnswers { status: 404, .. } => ("the registry answers 404", ""),
+            Fault::RegistryAnswers { .. } => ("the registry answers 500", ""),
+            Fault::LeadersMoved => ("leaders and coordinators moved", ""),
             Fault::WireStalled { way: Way::ToServer, .. } => ("nothing reaches Postgres", ""),
             Fault::WireStalled { way: Way::ToClient, .. } => ("nothing comes back from Postgres", ""),
             Fault::WireCut { .. } => ("Postgres cut off", ""),
@@ -119,11 +139,14 @@ impl Fault {
             | Fault::LaneLocked { ms, .. }
             | Fault::AllLanesLocked { ms }
             | Fault::ReadOnly { ms }
+            | Fault::DiskFull { ms }
+            | Fault::RegistryHeld { ms }
+            | Fault::RegistryAnswers { ms, .. }
             | Fault::WireStalled { ms, .. }
             | Fault::WireCut { ms } => ms,
             // Until the process manager starts it again.
             Fault::WorkerKilled { .. } | Fault::AllWorkersKilled => rng.below(3_000) as u64,
-            Fault::WorkersRolled | Fault::ConnectionsCut => 0,
+            Fault::WorkersRolled | Fault::ConnectionsCut | Fault::LeadersMoved => 0,
         }
     }
 
@@ -152,6 +175,10 @@ impl Fault {
                 server.execute(&format!("alter database \"{database}\" set default_transaction_read_only = on"));
                 end_sessions(scene, &database);
             }
+            Fault::DiskFull { .. } => scene.installation().database().execute(DISK_FULL),
+            Fault::RegistryHeld { .. } => scene.registry.hold(),
+            Fault::RegistryAnswers { status, .. } => scene.registry.answer("/", *status, ""),
+            Fault::LeadersMoved => scene.stack.move_leaders(),
             Fault::WireStalled { way, .. } => scene.wire.stall(*way),
             Fault::WireCut { .. } => scene.wire.cut(),
         }
@@ -170,12 +197,25 @@ impl Fault {
                 server.execute(&format!("alter database \"{database}\" reset default_transaction_read_only"));
                 end_sessions(scene, &database);
             }
+            Fault::DiskFull { .. } => scene.installation().database().execute(DISK_HAS_ROOM),
+            Fault::RegistryHeld { .. } | Fault::RegistryAnswers { .. } => scene.registry.let_go(),
             Fault::WireStalled { .. } | Fault::WireCut { .. } => scene.wire.let_go(),
-            Fault::WorkerKilled { .. } | Fault::AllWorkersKilled | Fault::WorkersRolled | Fault::ConnectionsCut => {}
+            Fault::WorkerKilled { .. }
+            | Fault::AllWorkersKilled
+            | Fault::WorkersRolled
+            | Fault::ConnectionsCut
+            | Fault::LeadersMoved => {}
         }
         scene.revive();
     }
 }
+
+/// The error that Postgres returns where a table can't grow; a disk that is full takes rights that a test does not have.
+const DISK_FULL: &str = "\
+    create function disk_full() returns trigger language plpgsql as \
+    $$ begin raise exception 'could not extend file: No space left on device' using errcode = '53100'; end $$; \
+    create trigger disk_full before insert on outbox for each row execute function disk_full()";
+const DISK_HAS_ROOM: &str = "drop trigger disk_full on outbox; drop function disk_full()";
 
 fn family(part: &str) -> &str {
     if BROKERS.contains(&part) { "a broker" } else { part }

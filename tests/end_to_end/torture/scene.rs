@@ -8,6 +8,7 @@ use nix::sys::signal::Signal;
 use super::load::merchants;
 use crate::load::rng::Rng;
 use crate::support::database::Database;
+use crate::support::proxy::Proxy;
 use crate::support::stack::OwnStack;
 use crate::support::wire::Wire;
 use crate::support::{Installation, Worker};
@@ -16,6 +17,8 @@ pub struct Scene<'a> {
     pub stack: &'a OwnStack,
     /// Between the workers and Postgres.
     pub wire: Wire,
+    /// Between the workers and the schema registry.
+    pub registry: Proxy,
     installation: Installation,
     workers: RefCell<Vec<Option<Worker>>>,
     /// Transactions of strangers, which hold locks.
@@ -31,11 +34,13 @@ impl<'a> Scene<'a> {
         let workers = 1 + rng.below(3);
         let addresses = stack.addresses();
         let wire = Wire::before(&addresses.postgres_url);
+        let registry = Proxy::before(&addresses.registry_url);
         let installation = Installation::with_lanes(&addresses, name, lanes, if is_cluster { 3 } else { 1 });
         assert_eq!(merchants(lanes).len(), lanes as usize);
         let scene = Scene {
             stack,
             wire,
+            registry,
             installation,
             workers: RefCell::new((0..workers).map(|_| None).collect()),
             strangers: Vec::new(),
@@ -61,7 +66,11 @@ impl<'a> Scene<'a> {
         let (_, database) = self.installation.database_settings().remove(0);
         let url = self.wire.through(&database);
         let name = format!("pod-{number}");
-        let environment = [("LOYALTY_KAFKA__CLIENT_ID", name.as_str()), ("LOYALTY_POSTGRES__URL", url.as_str())];
+        let environment = [
+            ("LOYALTY_KAFKA__CLIENT_ID", name.as_str()),
+            ("LOYALTY_POSTGRES__URL", url.as_str()),
+            ("LOYALTY_REGISTRY__URL", self.registry.url.as_str()),
+        ];
         self.workers.borrow_mut()[number] = Some(self.installation.worker_with(&environment));
     }
 
