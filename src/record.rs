@@ -13,14 +13,14 @@ pub struct InboundRecord {
     pub key: Option<Vec<u8>>,
     /// `None` is a tombstone, which no command topic may hold.
     pub value: Option<Vec<u8>>,
-    pub headers: Vec<Header>,
+    pub headers: Headers,
 }
 
 impl InboundRecord {
     /// What stands for a record whose bytes can't be read, once it was given up. Its time is before all others, in a worker and in a replay
     /// alike, so that both put it in the same place.
     pub fn unreadable(position: Position) -> InboundRecord {
-        InboundRecord { position, timestamp: Instant::EPOCH, key: None, value: None, headers: Vec::new() }
+        InboundRecord { position, timestamp: Instant::EPOCH, key: None, value: None, headers: Headers::default() }
     }
 
     pub fn is_unreadable(&self) -> bool {
@@ -32,7 +32,8 @@ impl InboundRecord {
         const OF_RECORD: usize = 200;
         const OF_HEADER: usize = 100;
         let length = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
-        let headers: usize = self.headers.iter().map(|header| OF_HEADER + header.name.len() + header.value.len()).sum();
+        let headers: usize =
+            self.headers.kept.iter().map(|header| OF_HEADER + header.name.len() + header.value.len()).sum();
         OF_RECORD + length(&self.key) + length(&self.value) + headers
     }
 }
@@ -43,6 +44,55 @@ pub struct Header {
     pub name: String,
     pub value: Vec<u8>,
 }
+
+impl Header {
+    pub fn new(name: &[u8], value: &[u8]) -> Header {
+        Header { name: String::from_utf8_lossy(name).into_owned(), value: value.to_vec() }
+    }
+}
+
+/// A command's headers, as far as they are kept: no command needs more, and each takes a hundred bytes of memory, however small it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Headers {
+    pub kept: Vec<Header>,
+    /// Others were left out.
+    pub are_cut: bool,
+    bytes: usize,
+}
+
+const MAX_HEADERS: usize = 64;
+const MAX_HEADER_BYTES: usize = 32 * 1024;
+/// What the worker itself reads is kept behind any number of others.
+const READ_BY_THE_WORKER: [&str; 2] = [TRACEPARENT, ORIGINAL_TIME];
+
+impl Headers {
+    pub fn push(&mut self, name: &[u8], value: &[u8]) {
+        let bytes = name.len() + value.len();
+        let is_read = READ_BY_THE_WORKER.iter().any(|read| read.as_bytes() == name);
+        let fits = self.kept.len() < MAX_HEADERS && self.bytes + bytes <= MAX_HEADER_BYTES;
+        if fits || is_read && bytes <= MAX_HEADER_BYTES {
+            self.bytes += bytes;
+            self.kept.push(Header::new(name, value));
+        } else {
+            self.are_cut = true;
+        }
+    }
+
+    pub fn get(&self, name: &str) -> Option<&Header> {
+        self.kept.iter().find(|header| header.name == name)
+    }
+}
+
+impl FromIterator<Header> for Headers {
+    fn from_iter<I: IntoIterator<Item = Header>>(all: I) -> Headers {
+        let mut headers = Headers::default();
+        all.into_iter().for_each(|header| headers.push(header.name.as_bytes(), &header.value));
+        headers
+    }
+}
+
+/// W3C's header of a trace.
+pub const TRACEPARENT: &str = "traceparent";
 
 /// The header that says when a record came first: dead letters have it, and records that were sent again, whose business time it is.
 /// RFC 3339.

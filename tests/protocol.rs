@@ -1,6 +1,6 @@
-//! The lane's protocol as a small model, explored whole: two owners that both may take themselves for the right one, three batches, the two
-//! fences, the outbox, the publication, a crash before and after every step, a COMMIT and an EndTxn of which nobody knows whether they were
-//! done, and a database that is set back.
+//! The lane's protocol as a small model, explored completely: two owners that both may take themselves for the right one, three batches, the two
+//! fences, the outbox, the publication, a crash before and after every step, a COMMIT and an EndTxn whose outcome is
+//! unknown, and a database that is set back.
 //!
 //! The invariants are named after docs/guarantees.md, the steps after the places where the tests of the real worker kill it. Each guard can be
 //! taken out, and then some invariant breaks: so each is needed, and the model sees it.

@@ -6,7 +6,7 @@ use loyalty_worker::codec::{Encoder, NeedsSchema, RegistryClient, RegistryError,
 use loyalty_worker::config::{Encoding, RegistrySettings};
 use loyalty_worker::domain::command::{Content, DeadLetterClass};
 use loyalty_worker::domain::{CommandTopic, Instant, Position};
-use loyalty_worker::record::{InboundRecord, TopicNames};
+use loyalty_worker::record::{Headers, InboundRecord, TopicNames};
 
 fn registry() -> RegistryClient {
     let url = std::env::var("REGISTRY_URL")
@@ -27,7 +27,7 @@ fn record(schema_id: u32) -> InboundRecord {
         timestamp: Instant::EPOCH,
         key: None,
         value: Some(framing::confluent(schema_id, Vec::new(), |out| out.extend_from_slice(&datum))),
-        headers: Vec::new(),
+        headers: Headers::default(),
     }
 }
 

@@ -6,6 +6,8 @@ mod fixtures;
 mod membership;
 #[path = "store/parked.rs"]
 mod parked;
+#[path = "store/session.rs"]
+mod session;
 
 use std::sync::Arc;
 

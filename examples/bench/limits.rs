@@ -13,7 +13,7 @@ use loyalty_worker::domain::{CommandTopic, Frontier, Instant as Time, Position};
 use loyalty_worker::kafka::commands::CommandConsumer;
 use loyalty_worker::kafka::lane_queues::{Fetched, LaneQueues};
 use loyalty_worker::kafka::publisher::{PublishJob, PublishReport, Publisher};
-use loyalty_worker::record::{InboundRecord, OutboundRecords, TopicNames};
+use loyalty_worker::record::{Headers, InboundRecord, OutboundRecords, TopicNames};
 use loyalty_worker::store::{OutboxValue, Store};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
@@ -85,7 +85,7 @@ async fn in_memory(
             timestamp: Time::from_micros(now_micros()),
             key: Some(bytes.key),
             value: bytes.value,
-            headers: Vec::new(),
+            headers: Headers::default(),
         };
         let delivery = match decoder.decode(&record, "") {
             Ok(delivery) => delivery,

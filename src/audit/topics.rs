@@ -19,7 +19,7 @@ use super::since;
 use super::wire::Context;
 use crate::config::KafkaSettings;
 use crate::domain::{CommandTopic, Instant, Position};
-use crate::kafka::client::{LoggedContext, is_passing, is_unreadable};
+use crate::kafka::client::{LoggedContext, is_passing, is_unreadable, with_leader};
 use crate::record::{OutTopic, TopicNames};
 
 /// How long the broker may take to answer, or to send the next record of a partition that has one.
@@ -155,17 +155,15 @@ impl<'a> Reader<'a> {
     fn begin(&self, topic: OutTopic, lane: i32, seconds: i64) -> Result<i64, AuditError> {
         let Some(since) = self.since else { return Ok(0) };
         let millis = since.saturating_add_seconds(seconds).micros() / 1000;
-        let mut asked = TopicPartitionList::new();
-        asked.add_partition_offset(&self.topics.out(topic), lane, Offset::Offset(millis.max(0)))?;
-        let answered = self.consumer.offsets_for_times(asked, PATIENCE)?;
-        for element in answered.elements() {
-            element.error()?;
-            if let Offset::Offset(offset) = element.offset() {
-                return Ok(offset);
-            }
-        }
-        // Nothing has come since.
-        Ok(i64::MAX)
+        let name = self.topics.out(topic);
+        let found = with_leader(&self.consumer, &name, || {
+            let mut asked = TopicPartitionList::new();
+            asked.add_partition_offset(&name, lane, Offset::Offset(millis.max(0)))?;
+            let answered = self.consumer.offsets_for_times(asked, PATIENCE)?;
+            answered.elements().first().map_or(Ok(None), |element| element.error().map(|()| Some(element.offset())))
+        })?;
+        // Else nothing has come since.
+        Ok(if let Some(Offset::Offset(offset)) = found { offset } else { i64::MAX })
     }
 
     fn read_records<T: DeserializeOwned, F>(
@@ -299,7 +297,7 @@ fn read_partition(
     asked: Range<i64>,
     mut each: impl FnMut(&BorrowedMessage<'_>) -> Result<(), AuditError>,
 ) -> Result<Extent, AuditError> {
-    let (low, end) = consumer.fetch_watermarks(topic, partition, PATIENCE)?;
+    let (low, end) = with_leader(consumer, topic, || consumer.fetch_watermarks(topic, partition, PATIENCE))?;
     let (start, stop) = (low.max(asked.start), end.min(asked.end));
     let extent = Extent { low, start, end };
     if start >= stop {
@@ -328,7 +326,7 @@ fn read_partition(
             }
             Some(Err(KafkaError::PartitionEOF(_))) => break,
             Some(Err(error)) if is_passing(&error) => {}
-            // Nobody can read it; what answers it is in the dead letters.
+            // Its bytes can't be read; its answer is in the dead letters.
             Some(Err(error)) if error.rdkafka_error_code().is_some_and(is_unreadable) => {
                 next += 1;
                 if next >= stop {

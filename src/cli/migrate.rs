@@ -22,7 +22,7 @@ pub struct Options {
     /// `apply`, `dead-letters list` and `show`
     #[arg(long, value_name = "ROLE")]
     grant_read_to: Option<String>,
-    /// How long to try again what fails: each migration is whole or not there
+    /// How long to retry what fails; a migration is applied completely or not at all
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     timeout: u64,
 }

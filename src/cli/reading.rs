@@ -10,7 +10,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::CliError;
 use crate::config::Settings;
-use crate::kafka::client::{LoggedContext, is_passing, plain_consumer};
+use crate::kafka::client::{LoggedContext, is_passing, plain_consumer, with_leader};
 
 /// How long the brokers may take to answer.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -46,8 +46,8 @@ impl TopicReader {
         let mut assignment = TopicPartitionList::new();
         for topic in topics {
             for partition in partitions(&consumer, topic)? {
-                let (low, high) =
-                    consumer.fetch_watermarks(topic, partition, PATIENCE).map_err(|error| failed(topic, &error))?;
+                let watermarks = || consumer.fetch_watermarks(topic, partition, PATIENCE);
+                let (low, high) = with_leader(&consumer, topic, watermarks).map_err(|error| failed(topic, &error))?;
                 let offset = match start {
                     Start::Beginning => low,
                     Start::BeforeEnd(back) => (high - back).max(low),

@@ -140,7 +140,7 @@ async fn adopt(settings: &Settings, names: &TopicNames, from: From) -> Result<()
 fn of_kafka(failure: KafkaFailure) -> CliError {
     match failure.kind {
         FailureKind::Unavailable => CliError::failed(failure),
-        FailureKind::Settings | FailureKind::Unexpected => CliError::Final(failure.to_string()),
+        FailureKind::Settings | FailureKind::Denied | FailureKind::Unexpected => CliError::Final(failure.to_string()),
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 
 use super::{FailureKind, KafkaFailure};
 use crate::config::KafkaSettings;
@@ -66,6 +66,17 @@ pub fn is_unreadable(code: RDKafkaErrorCode) -> bool {
     )
 }
 
+/// Whether the brokers refuse a right.
+pub fn is_denied(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::TopicAuthorizationFailed
+            | RDKafkaErrorCode::GroupAuthorizationFailed
+            | RDKafkaErrorCode::ClusterAuthorizationFailed
+            | RDKafkaErrorCode::TransactionalIdAuthorizationFailed
+    )
+}
+
 /// An error in words. What librdkafka says of a property repeats its value, which may be a password.
 pub(super) fn describe(error: &KafkaError) -> String {
     match error {
@@ -79,6 +90,46 @@ pub(super) fn describe(error: &KafkaError) -> String {
 /// Without what is left of a property that librdkafka did not understand: it may be a secret.
 fn without_rest(text: &str) -> &str {
     text.split(" beginning at:").next().unwrap_or_default()
+}
+
+/// How long a partition may be without a leader before that is an error.
+const LEADER_PATIENCE: Duration = Duration::from_secs(10);
+const LEADER_RECHECK: Duration = Duration::from_millis(50);
+
+/// Asks the leader of a topic's partition, and asks again while the client does not know who that is: the topic was just made or got more
+/// partitions, or a broker just came back. What the client remembers of that moment it would go on saying for minutes, so it is made to look
+/// again.
+pub fn with_leader<T>(
+    consumer: &BaseConsumer<LoggedContext>,
+    topic: &str,
+    ask: impl Fn() -> KafkaResult<T>,
+) -> KafkaResult<T> {
+    let asked = Instant::now();
+    loop {
+        match ask() {
+            Err(error) if is_without_leader(&error) && asked.elapsed() < LEADER_PATIENCE => {
+                std::thread::sleep(LEADER_RECHECK);
+                if let Err(error) = consumer.fetch_metadata(Some(topic), LEADER_PATIENCE) {
+                    tracing::debug!("looking for the leaders of {topic}: {error}");
+                }
+            }
+            answered => return answered,
+        }
+    }
+}
+
+/// Whether the client, or the broker that it asked, does not know who leads the partition.
+fn is_without_leader(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::UnknownPartition
+                | RDKafkaErrorCode::UnknownTopic
+                | RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::LeaderNotAvailable
+                | RDKafkaErrorCode::NotLeaderForPartition
+        )
+    )
 }
 
 /// A consumer outside the group's assignments, for commands that read ranges: read_committed, commits nothing, assigned by hand,
@@ -123,8 +174,8 @@ pub(super) fn first_contact(settings: &KafkaSettings, patience: Duration) -> Res
                     None => asked,
                 }
             };
-            let message = refusal.unwrap_or_else(silent);
-            return Err(KafkaFailure::new(FailureKind::Unavailable, doing, message));
+            let kind = if is_certain { FailureKind::Denied } else { FailureKind::Unavailable };
+            return Err(KafkaFailure::new(kind, doing, refusal.unwrap_or_else(silent)));
         }
     }
 }

@@ -5,13 +5,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
-use super::client::{LoggedContext, consumer_config};
+use super::client::{LoggedContext, consumer_config, with_leader};
 use super::describe;
 use super::lane_queues::LaneQueues;
 use super::topics::ClusterFacts;
@@ -22,9 +21,6 @@ use crate::record::TopicNames;
 
 /// How long a question to the brokers may take. After a broker's restart 7 s were measured.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long a partition may be without a leader before that is an error.
-const LEADER_PATIENCE: Duration = Duration::from_secs(10);
-const LEADER_RECHECK: Duration = Duration::from_millis(50);
 
 /// What Kafka knows of a lane's progress: the offsets of the last committed transaction, and the batch that its metadata names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -161,38 +157,9 @@ impl CommandConsumer {
     fn watermarks_of(&self, lane: i32, topic: CommandTopic) -> Result<(i64, i64), KafkaFailure> {
         let name = self.shared.names.command(topic);
         let consumer = &self.shared.consumer;
-        let asked = Instant::now();
-        loop {
-            match consumer.fetch_watermarks(&name, lane, PATIENCE) {
-                Ok(watermarks) => return Ok(watermarks),
-                // A topic that was just made, or a broker that just came back. What the client remembers of that moment it would
-                // go on saying for minutes, so it is asked to look again.
-                Err(error) if is_without_leader(&error) && asked.elapsed() < LEADER_PATIENCE => {
-                    std::thread::sleep(LEADER_RECHECK);
-                    if let Err(error) = consumer.fetch_metadata(Some(&name), PATIENCE) {
-                        tracing::debug!("looking for the leader of {name}/{lane}: {error}");
-                    }
-                }
-                Err(error) => {
-                    return Err(KafkaFailure::of(format!("reading where {name}/{lane} begins and ends"), &error));
-                }
-            }
-        }
+        with_leader(consumer, &name, || consumer.fetch_watermarks(&name, lane, PATIENCE))
+            .map_err(|error| KafkaFailure::of(format!("reading where {name}/{lane} begins and ends"), &error))
     }
-}
-
-/// Whether the client, or the broker that it asked, does not know who leads the partition.
-fn is_without_leader(error: &KafkaError) -> bool {
-    matches!(
-        error.rdkafka_error_code(),
-        Some(
-            RDKafkaErrorCode::UnknownPartition
-                | RDKafkaErrorCode::UnknownTopic
-                | RDKafkaErrorCode::UnknownTopicOrPartition
-                | RDKafkaErrorCode::LeaderNotAvailable
-                | RDKafkaErrorCode::NotLeaderForPartition
-        )
-    )
 }
 
 const POLL: Duration = Duration::from_millis(100);

@@ -1,7 +1,7 @@
 //! Where a lane's topics end, asked of the brokers by a client of its own: on the connection that fetches, the question would wait
 //! behind the fetch that waits for records.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -26,15 +26,15 @@ pub struct TopicEnds {
     outage: Arc<Mutex<Outage>>,
 }
 
-/// Since when an end is not known, and what was done about it.
+/// Since when which ends are not known, and what was done about it.
 #[derive(Debug, Default)]
 struct Outage {
-    since: Option<Instant>,
-    told: bool,
+    since: BTreeMap<(CommandTopic, i32), Instant>,
+    reported: bool,
     looked: Option<Instant>,
 }
 
-const TELL_AFTER: Duration = Duration::from_secs(3);
+const REPORT_AFTER: Duration = Duration::from_secs(3);
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 impl TopicEnds {
@@ -78,44 +78,51 @@ impl TopicEnds {
         let answer = match self.consumer.offsets_for_times(asked, PATIENCE) {
             Ok(answer) => answer,
             Err(error) => {
-                self.look_for_leaders(&CommandTopic::ALL, &error.to_string());
+                let all = CommandTopic::ALL.into_iter().flat_map(|topic| lanes.iter().map(move |lane| (topic, *lane)));
+                self.look_for_leaders(&all.collect::<Vec<_>>(), &error.to_string());
                 return Err(KafkaFailure::of(asking(), &error));
             }
         };
         let mut ends = vec![[None; CommandTopic::COUNT]; lanes.len()];
-        let mut unknown: BTreeMap<CommandTopic, String> = BTreeMap::new();
+        let (mut unknown, mut reason) = (Vec::new(), String::new());
         for topic in CommandTopic::ALL {
             let name = self.names.command(topic);
             for (lane, ends) in lanes.iter().zip(&mut ends) {
                 let element = answer.find_partition(&name, *lane);
                 match element.map(|element| (element.error(), element.offset())) {
-                    Some((Ok(()), Offset::Offset(end))) => ends[topic.index()] = Some(end),
-                    Some((Err(error), _)) => drop(unknown.insert(topic, error.to_string())),
-                    Some((Ok(()), _)) | None => drop(unknown.insert(topic, "no answer".to_owned())),
+                    Some((Ok(()), Offset::Offset(end))) => {
+                        ends[topic.index()] = Some(end);
+                        self.outage().since.remove(&(topic, *lane));
+                        continue;
+                    }
+                    Some((Err(error), _)) => reason = error.to_string(),
+                    Some((Ok(()), _)) | None => "no answer".clone_into(&mut reason),
                 }
+                unknown.push((topic, *lane));
             }
         }
-        if let Some(reason) = unknown.values().next() {
-            let topics: Vec<CommandTopic> = unknown.keys().copied().collect();
-            self.look_for_leaders(&topics, reason);
-        } else {
-            *self.outage() = Outage::default();
+        if !unknown.is_empty() {
+            self.look_for_leaders(&unknown, &reason);
         }
         Ok(ends)
     }
 
     /// This client reads nothing, so librdkafka does not look for new leaders by itself: it would go on asking a broker that is gone until
     /// its metadata are five minutes old. Asked at most once a second.
-    fn look_for_leaders(&self, topics: &[CommandTopic], reason: &str) {
+    fn look_for_leaders(&self, unknown: &[(CommandTopic, i32)], reason: &str) {
         let now = Instant::now();
+        let topics: BTreeSet<CommandTopic> = unknown.iter().map(|(topic, _)| *topic).collect();
         {
             let mut outage = self.outage();
-            let since = *outage.since.get_or_insert(now);
-            if !outage.told && now.duration_since(since) > TELL_AFTER {
-                outage.told = true;
+            for partition in unknown {
+                outage.since.entry(*partition).or_insert(now);
+            }
+            let lasts = outage.since.values().any(|since| now.duration_since(*since) > REPORT_AFTER);
+            if lasts && !outage.reported {
                 let topics: Vec<&str> = topics.iter().map(|topic| topic.suffix()).collect();
                 tracing::warn!(?topics, reason, "the brokers do not say where these topics end; lanes wait for it");
             }
+            outage.reported = lasts;
             if outage.looked.is_some_and(|looked| now.duration_since(looked) < LOOK_AGAIN) {
                 return;
             }
@@ -123,7 +130,7 @@ impl TopicEnds {
         }
         for topic in topics {
             // Where one is not answered, the others are not either.
-            if self.consumer.fetch_metadata(Some(&self.names.command(*topic)), PATIENCE).is_err() {
+            if self.consumer.fetch_metadata(Some(&self.names.command(topic)), PATIENCE).is_err() {
                 break;
             }
         }

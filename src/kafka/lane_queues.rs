@@ -4,7 +4,7 @@
 //! fill it, topic B would never be fetched, and the lane would wait for B for ever. This is FFI because the safe wrapper gives
 //! neither the topic nor the offset of an end of partition.
 
-use std::ffi::{CStr, CString, c_char, c_void};
+use std::ffi::{CStr, CString, c_void};
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,9 +17,9 @@ use rdkafka::types::RDKafkaRespErr;
 
 use super::client::is_unreadable;
 use super::commands::Shared;
-use super::{FailureKind, KafkaFailure};
+use super::{FailureKind, KafkaFailure, headers};
 use crate::domain::{CommandTopic, Frontier, Instant, Position};
-use crate::record::{Header, InboundRecord, ORIGINAL_TIME};
+use crate::record::InboundRecord;
 
 /// What a partition gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +53,6 @@ pub struct LaneQueues {
     lane: i32,
     strays_at_open: u64,
     failed: Option<IntakeError>,
-    is_closed: bool,
     buffer: Vec<*mut ffi::rd_kafka_message_t>,
     shared: Arc<Shared>,
 }
@@ -87,25 +86,7 @@ impl LaneQueues {
             .incremental_assign(&assigned)
             .map_err(|error| KafkaFailure::new(FailureKind::Unavailable, doing(), error.to_string()))?;
         let queues = queues.try_into().unwrap_or_else(|_| unreachable!("one queue was made per topic"));
-        Ok(LaneQueues {
-            queues,
-            assigned,
-            lane,
-            strays_at_open,
-            failed: None,
-            is_closed: false,
-            buffer: Vec::new(),
-            shared,
-        })
-    }
-
-    /// Stops its fetching now, before it is opened again elsewhere.
-    pub fn close(&mut self) {
-        if !std::mem::replace(&mut self.is_closed, true)
-            && let Err(error) = self.shared.consumer.incremental_unassign(&self.assigned)
-        {
-            tracing::warn!(lane = self.lane, "closing the lane's queues: {error}");
-        }
+        Ok(LaneQueues { queues, assigned, lane, strays_at_open, failed: None, buffer: Vec::new(), shared })
     }
 
     pub fn lane(&self) -> i32 {
@@ -166,7 +147,9 @@ impl LaneQueues {
 impl Drop for LaneQueues {
     fn drop(&mut self) {
         // The queues are let go after this, by their own Drop, and the client after them.
-        self.close();
+        if let Err(error) = self.shared.consumer.incremental_unassign(&self.assigned) {
+            tracing::warn!(lane = self.lane, "closing the lane's queues: {error}");
+        }
     }
 }
 
@@ -217,14 +200,6 @@ unsafe extern "C" fn turned_nonempty(_client: *mut ffi::rd_kafka_t, opaque: *mut
     wake();
 }
 
-/// So much of a record's headers is kept: no command needs as many, and each takes a hundred bytes of memory, however small it is.
-const MAX_HEADERS: usize = 64;
-const MAX_HEADER_BYTES: usize = 32 * 1024;
-/// Finding a header by its place takes longer the further back it is.
-const MAX_HEADERS_SEEN: usize = 1_000;
-/// These are kept wherever they stand.
-const KNOWN: [&str; 2] = ["traceparent", ORIGINAL_TIME];
-
 /// # Safety
 /// `native` is a message of a consumer's queue.
 unsafe fn copy(native: &ffi::rd_kafka_message_t, topic: CommandTopic) -> Result<Fetched, IntakeError> {
@@ -234,7 +209,7 @@ unsafe fn copy(native: &ffi::rd_kafka_message_t, topic: CommandTopic) -> Result<
             timestamp: unsafe { timestamp(native) },
             key: unsafe { bytes(native.key, native.key_len) },
             value: unsafe { bytes(native.payload, native.len) },
-            headers: unsafe { headers(native) },
+            headers: unsafe { headers::of_command(native) },
         })),
         RDKafkaRespErr::RD_KAFKA_RESP_ERR__PARTITION_EOF => Ok(Fetched::End { next: native.offset }),
         RDKafkaRespErr::RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET => {
@@ -261,36 +236,4 @@ unsafe fn timestamp(native: &ffi::rd_kafka_message_t) -> Instant {
 unsafe fn bytes(start: *const c_void, length: usize) -> Option<Vec<u8>> {
     // SAFETY: as for `copy`: a non-null pointer has `length` bytes behind it.
     (!start.is_null()).then(|| unsafe { std::slice::from_raw_parts(start.cast::<u8>(), length) }.to_vec())
-}
-
-unsafe fn headers(native: &ffi::rd_kafka_message_t) -> Vec<Header> {
-    let mut all = Vec::new();
-    let mut list = ptr::null_mut();
-    // SAFETY: as for `copy`; the list and what it points to belong to the message.
-    unsafe {
-        if ffi::rd_kafka_message_headers(native, &mut list) != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR {
-            return all;
-        }
-        let (mut name, mut value, mut size): (*const c_char, *const c_void, usize) = (ptr::null(), ptr::null(), 0);
-        let (mut index, mut kept) = (0, 0);
-        while ffi::rd_kafka_header_get_all(list, index, &mut name, &mut value, &mut size)
-            == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR
-        {
-            index += 1;
-            let name = CStr::from_ptr(name);
-            let takes = name.to_bytes().len() + size;
-            let is_known = KNOWN.iter().any(|known| known.as_bytes() == name.to_bytes());
-            let fits = all.len() < MAX_HEADERS && kept + takes <= MAX_HEADER_BYTES;
-            if fits || is_known && takes <= MAX_HEADER_BYTES {
-                kept += takes;
-                let name = name.to_string_lossy().into_owned();
-                all.push(Header { name, value: bytes(value, size).unwrap_or_default() });
-            }
-            // What comes behind so many is looked at no longer.
-            if index >= MAX_HEADERS_SEEN {
-                break;
-            }
-        }
-    }
-    all
 }

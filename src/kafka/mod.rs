@@ -12,6 +12,7 @@ pub mod commands;
 mod describe;
 pub mod ends;
 pub mod group;
+mod headers;
 pub mod lane_queues;
 pub mod owners;
 mod producer;
@@ -41,6 +42,8 @@ pub enum FailureKind {
     Settings,
     /// The brokers did not answer, or answered with an error: try again, with back-off. Never the same as "there is nothing".
     Unavailable,
+    /// The brokers refuse this client the right: give it, or correct the settings.
+    Denied,
     /// An answer that no cluster in order gives: stop and let the operator look.
     Unexpected,
 }
@@ -58,6 +61,7 @@ impl KafkaFailure {
     fn of(doing: impl Into<String>, error: &KafkaError) -> Self {
         let kind = match error {
             KafkaError::ClientConfig(..) | KafkaError::ClientCreation(_) | KafkaError::Nul(_) => FailureKind::Settings,
+            _ if error.rdkafka_error_code().is_some_and(client::is_denied) => FailureKind::Denied,
             _ => FailureKind::Unavailable,
         };
         KafkaFailure::new(kind, doing, client::describe(error))

@@ -12,7 +12,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, Prod
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::util::Timeout;
 
-use super::client::{LoggedContext, transactional_config};
+use super::client::{LoggedContext, is_denied, transactional_config};
 use crate::config::KafkaSettings;
 use crate::record::{OutTopic, OutboundRecord, TopicNames};
 
@@ -29,6 +29,8 @@ pub enum PublishErrorKind {
     /// Another producer has the lane's transactional id, OR the broker timed our transaction out: Kafka answers both alike. The
     /// group's assignment decides whether the lane is still ours.
     Fenced,
+    /// The brokers refuse this worker the right.
+    Denied,
     /// Recover with a new publisher, with back-off.
     Other,
 }
@@ -179,12 +181,17 @@ impl LaneProducer {
     fn failed(&self, doing: &str, error: &KafkaError) -> PublishError {
         let fatal = self.producer.client().fatal_error();
         let code = error.rdkafka_error_code();
-        let fenced = code.into_iter().chain(fatal.as_ref().map(|(code, _)| *code)).any(is_fenced);
+        let codes = || code.into_iter().chain(fatal.as_ref().map(|(code, _)| *code));
+        let kind = match () {
+            () if codes().any(is_fenced) => PublishErrorKind::Fenced,
+            () if codes().any(is_denied) => PublishErrorKind::Denied,
+            () => PublishErrorKind::Other,
+        };
         let mut message = format!("lane {}: {doing}: {error}", self.lane);
         if let Some((_, reason)) = fatal {
             message = format!("{message} ({reason})");
         }
-        PublishError { kind: if fenced { PublishErrorKind::Fenced } else { PublishErrorKind::Other }, message }
+        PublishError { kind, message }
     }
 }
 

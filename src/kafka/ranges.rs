@@ -5,11 +5,11 @@ use std::time::{Duration, Instant as Clock};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
-use rdkafka::message::{BorrowedMessage, Headers};
+use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message, Offset, TopicPartitionList};
 
-use super::client::{LoggedContext, is_passing, is_unreadable, plain_consumer};
-use super::{FailureKind, KafkaFailure};
+use super::client::{LoggedContext, is_passing, is_unreadable, plain_consumer, with_leader};
+use super::{FailureKind, KafkaFailure, headers};
 use crate::config::KafkaSettings;
 use crate::domain::Instant;
 use crate::record::Header;
@@ -56,7 +56,7 @@ impl RangeReader {
         partition: i32,
     ) -> Result<(Option<StoredRecord>, i64), KafkaFailure> {
         let consumer = plain_consumer(settings, "ends")?;
-        let watermarks = consumer.fetch_watermarks(topic, partition, PATIENCE);
+        let watermarks = with_leader(&consumer, topic, || consumer.fetch_watermarks(topic, partition, PATIENCE));
         let failed = |error| KafkaFailure::of(format!("asking where {topic}/{partition} ends"), &error);
         let (low, high) = watermarks.map_err(failed)?;
         // From ever further before the end: there stand the markers of transactions, and perhaps aborted ones.
@@ -176,16 +176,11 @@ impl RangeReader {
 }
 
 fn stored(fetched: &BorrowedMessage<'_>) -> StoredRecord {
-    let headers = fetched.headers().map(|headers| {
-        let all = headers.iter();
-        all.map(|header| Header { name: header.key.to_owned(), value: header.value.unwrap_or_default().to_vec() })
-            .collect()
-    });
     StoredRecord {
         offset: fetched.offset(),
         timestamp: Instant::from_millis(fetched.timestamp().to_millis().unwrap_or_default()),
         key: fetched.key().map(<[u8]>::to_vec),
         value: fetched.payload().map(<[u8]>::to_vec),
-        headers: headers.unwrap_or_default(),
+        headers: headers::of_message(fetched),
     }
 }

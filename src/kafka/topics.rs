@@ -9,7 +9,7 @@ use rdkafka::admin::{
 use rdkafka::client::Client;
 use rdkafka::error::RDKafkaErrorCode;
 
-use super::client::{LoggedContext, admin_config, first_contact};
+use super::client::{LoggedContext, admin_config, first_contact, is_denied};
 use super::describe;
 use super::topic_checks::{FoundTopic, problems_of};
 use super::{FailureKind, KafkaFailure};
@@ -121,18 +121,26 @@ pub async fn create(
         .await
         .map_err(|error| KafkaFailure::of(doing, &error))?;
     let mut made = TopicsCreated { created: Vec::new(), existing: Vec::new() };
+    let mut refused = Vec::new();
     for answer in answers {
         match answer {
             Ok(name) => made.created.push(name),
             Err((name, RDKafkaErrorCode::TopicAlreadyExists)) => made.existing.push(name),
-            Err((name, code)) => {
-                return Err(KafkaFailure::new(
-                    FailureKind::Unavailable,
-                    format!("creating the topic {name}"),
-                    code.to_string(),
-                ));
-            }
+            Err((name, code)) => refused.push((name, code)),
         }
+    }
+    if let Some((name, code)) = refused.first() {
+        let kind = match code {
+            RDKafkaErrorCode::RequestTimedOut
+            | RDKafkaErrorCode::NotController
+            | RDKafkaErrorCode::BrokerTransportFailure
+            | RDKafkaErrorCode::OperationTimedOut => FailureKind::Unavailable,
+            code if is_denied(*code) => FailureKind::Denied,
+            _ => FailureKind::Settings,
+        };
+        let there = made.created.len() + made.existing.len();
+        let message = format!("{code}; {there} of {} topics are there", there + refused.len());
+        return Err(KafkaFailure::new(kind, format!("creating the topic {name}"), message));
     }
     until_known(&admin, all.into_iter().map(|(name, _)| name).collect(), 1).await?;
     close(admin).await;
@@ -246,18 +254,14 @@ fn all_topics(names: &TopicNames) -> Vec<(String, TopicRole)> {
 /// Fails within seconds, with the setting and the address, where no broker answers: calls of the client itself take up to a minute, and say
 /// only that they timed out.
 pub async fn reach(settings: &KafkaSettings) -> Result<(), KafkaFailure> {
-    contact_within(settings, REACHED_WITHIN).await.map(|_| ())
+    contact(settings).await.map(|_| ())
 }
 
 const REACHED_WITHIN: Duration = Duration::from_secs(8);
 
 async fn contact(settings: &KafkaSettings) -> Result<String, KafkaFailure> {
-    contact_within(settings, REACHED_WITHIN).await
-}
-
-async fn contact_within(settings: &KafkaSettings, patience: Duration) -> Result<String, KafkaFailure> {
     let settings = settings.clone();
-    tokio::task::spawn_blocking(move || first_contact(&settings, patience))
+    tokio::task::spawn_blocking(move || first_contact(&settings, REACHED_WITHIN))
         .await
         .map_err(|error| KafkaFailure::unexpected("reaching the brokers", error.to_string()))?
 }

@@ -89,9 +89,9 @@ impl LaneConnection {
             self::decisions(client, statements, &keys_of_parked),
         );
         let due_customers = due_customers?;
-        // What is told of a member needs the merchant's configuration, and time alone names no merchant.
-        let members = due_customers.iter().map(|(_, state)| &state.customer).filter(|customer| customer.is_member());
-        let merchants: BTreeSet<MerchantId> = members.map(|customer| customer.merchant_id.clone()).collect();
+        // An expiry's event names the unit, and a member's its tier: both need the merchant's configuration, and time names no merchant.
+        let merchants: BTreeSet<MerchantId> =
+            due_customers.iter().map(|(_, state)| state.customer.merchant_id.clone()).collect();
         let merchants: Vec<MerchantId> = merchants.into_iter().filter(|it| !configs.contains_key(it)).collect();
         configs.extend(self.load_configs(&merchants).await?);
         found.extend(due_customers);

@@ -111,6 +111,12 @@ impl Store {
         self.settings.lanes
     }
 
+    /// The same check as before its first use.
+    pub async fn check_again(&self) -> Result<(), StoreError> {
+        let client = self.pool.get().await.map_err(|error| connect::pool_error(error, &self.settings))?;
+        self.check(&client).await
+    }
+
     /// What must be so before anything else is asked of it.
     async fn check(&self, client: &Client) -> Result<(), StoreError> {
         let encoding: String = client.query_one("show server_encoding", &[]).await?.try_get(0)?;
@@ -163,6 +169,8 @@ impl Store {
     pub async fn migrate(&self) -> Result<Vec<String>, StoreError> {
         // Not given back: its session holds a lock, and ends with it.
         let mut client = Object::take(self.client().await?);
+        // A migration may take long, and waits for those of others.
+        client.batch_execute("set statement_timeout = 0; set lock_timeout = 0").await?;
         migrate::migrate(&mut client).await
     }
 

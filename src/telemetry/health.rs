@@ -34,30 +34,49 @@ struct State {
 #[derive(Debug)]
 struct Lane {
     state: LaneState,
-    since: Instant,
     reason: Option<String>,
     /// What a lane that is held waits for.
     stalled: Option<&'static str>,
+    /// Since when it works; `None` while it recovers, is stalled or halted.
+    works_since: Option<Instant>,
+    /// Since when it has not worked for [`SETTLED_AFTER`] at a stretch.
+    troubled_since: Option<Instant>,
 }
 
-/// A lane that has been recovering or stalled for so long does not count as working.
+/// A lane that has been in trouble for so long does not count as working.
 const WORKS_AGAIN_WITHIN: Duration = Duration::from_secs(30);
+/// A lane that came in order may fail again in the next second: its trouble is over when it has worked for so long.
+const SETTLED_AFTER: Duration = Duration::from_secs(10);
 
 impl Lane {
-    fn is(state: LaneState, reason: Option<String>) -> Lane {
-        Lane { state, since: Instant::now(), reason, stalled: None }
+    fn new(state: LaneState) -> Lane {
+        Lane { state, reason: None, stalled: None, works_since: None, troubled_since: None }
     }
 
     fn shown(&self) -> LaneState {
         if self.state == LaneState::Held && self.stalled.is_some() { LaneState::Stalled } else { self.state }
     }
 
-    fn works(&self) -> bool {
-        match self.shown() {
-            LaneState::Held => true,
-            LaneState::Recovering | LaneState::Stalled => self.since.elapsed() < WORKS_AGAIN_WITHIN,
-            LaneState::Halted => false,
+    /// Notes what the state means, once it has changed.
+    fn note(&mut self, now: Instant) {
+        if self.shown() == LaneState::Held {
+            self.works_since.get_or_insert(now);
+        } else {
+            if self.has_settled(now) {
+                self.troubled_since = None;
+            }
+            self.works_since = None;
+            self.troubled_since.get_or_insert(now);
         }
+    }
+
+    fn has_settled(&self, now: Instant) -> bool {
+        self.works_since.is_some_and(|since| now.duration_since(since) >= SETTLED_AFTER)
+    }
+
+    fn works(&self, now: Instant) -> bool {
+        let is_troubled = self.troubled_since.is_some_and(|since| now.duration_since(since) >= WORKS_AGAIN_WITHIN);
+        self.shown() != LaneState::Halted && (!is_troubled || self.has_settled(now))
     }
 }
 
@@ -93,32 +112,36 @@ impl Health {
 
     /// The lane is in this state; the metric follows. Halting has [`Health::lane_halted`].
     pub fn lane(&self, lane: i32, state: LaneState) {
-        let mut all = self.state();
-        if all.lanes.get(&lane).is_none_or(|known| known.state != state) {
-            all.lanes.insert(lane, Lane::is(state, None));
-            metrics::lane_state(lane, state);
-        }
+        self.change(lane, |known| {
+            if known.state != state {
+                (known.state, known.reason, known.stalled) = (state, None, None);
+            }
+        });
     }
 
     /// A lane that is held waits for this, and has for seconds. `None`: it does not.
     pub fn lane_stalled(&self, lane: i32, waits_for: Option<&'static str>) {
-        let mut state = self.state();
-        if let Some(known) = state.lanes.get_mut(&lane)
-            && known.stalled.is_some() != waits_for.is_some()
-        {
-            known.stalled = waits_for;
-            if known.state == LaneState::Held {
-                known.since = Instant::now();
-                metrics::lane_state(lane, known.shown());
-            }
+        if self.state().lanes.contains_key(&lane) {
+            self.change(lane, |known| known.stalled = waits_for);
         }
     }
 
     /// The lane stands still; the reason is a sentence that says what to do. `None`: it goes on.
     pub fn lane_halted(&self, lane: i32, reason: Option<String>) {
         let state = if reason.is_some() { LaneState::Halted } else { LaneState::Held };
-        self.state().lanes.insert(lane, Lane::is(state, reason));
-        metrics::lane_state(lane, state);
+        self.change(lane, |known| (known.state, known.reason, known.stalled) = (state, reason, None));
+    }
+
+    fn change(&self, lane: i32, change: impl FnOnce(&mut Lane)) {
+        let mut state = self.state();
+        let is_new = !state.lanes.contains_key(&lane);
+        let known = state.lanes.entry(lane).or_insert_with(|| Lane::new(LaneState::Recovering));
+        let shown = known.shown();
+        change(known);
+        known.note(Instant::now());
+        if is_new || known.shown() != shown {
+            metrics::lane_state(lane, known.shown());
+        }
     }
 
     /// The lane belongs to this worker no longer.
@@ -137,7 +160,7 @@ impl Health {
     /// Whether the worker is ready, and what `/ready` says.
     pub fn ready(&self) -> (bool, Value) {
         let state = self.state();
-        let works = state.lanes.is_empty() || state.lanes.values().any(Lane::works);
+        let works = state.lanes.is_empty() || state.lanes.values().any(|lane| lane.works(Instant::now()));
         let ready = state.migrated && state.assigned && works;
         let lanes: BTreeMap<String, &str> =
             state.lanes.iter().map(|(lane, content)| (lane.to_string(), content.shown().name())).collect();
@@ -206,19 +229,28 @@ mod tests {
         health.lane(0, LaneState::Recovering);
         assert!(health.ready().0, "it may come in order yet");
         let Some(long_ago) = Instant::now().checked_sub(WORKS_AGAIN_WITHIN) else { return };
-        health.state().lanes.get_mut(&0).expect("a lane").since = long_ago;
-        health.lane(0, LaneState::Recovering);
+        let age = |age: fn(&mut Lane) -> &mut Option<Instant>| {
+            *age(health.state().lanes.get_mut(&0).expect("a lane")) = Some(long_ago);
+        };
+        age(|lane| &mut lane.troubled_since);
         assert!(!health.ready().0, "it has been trying for long");
         health.lane(0, LaneState::Held);
+        assert!(!health.ready().0, "it may fail again");
+        health.lane(0, LaneState::Recovering);
+        assert!(!health.ready().0, "and does");
+        health.lane(0, LaneState::Held);
+        age(|lane| &mut lane.works_since);
+        assert!(health.ready().0, "it has worked for long");
         health.lane_stalled(0, Some("a batch in Postgres"));
         let (ready, body) = health.ready();
         assert_eq!(
             (ready, &body["lanes"]["0"], &body["stalled"]["0"]),
             (true, &json!("stalled"), &json!("a batch in Postgres"))
         );
-        health.state().lanes.get_mut(&0).expect("a lane").since = long_ago;
+        age(|lane| &mut lane.troubled_since);
         assert!(!health.ready().0);
         health.lane_stalled(0, None);
+        age(|lane| &mut lane.works_since);
         assert!(health.ready().0);
     }
 

@@ -19,8 +19,7 @@ use crate::config::LogSettings;
 
 /// Begins to log. Called once; a later call changes nothing.
 pub fn install(settings: &LogSettings) {
-    // What apache-avro says of the shape of our own schemas, nobody can act on; what the pool says of a connection, our own errors say with
-    // its cause.
+    // apache-avro's warnings about our own schemas need no action; the pool's warnings are in our own errors, with their cause.
     let directives = format!("apache_avro=error,deadpool=off,{}", settings.filter);
     // The settings were checked when they were loaded.
     let filter = EnvFilter::builder().parse_lossy(directives);
@@ -52,7 +51,7 @@ fn timestamp() -> String {
     jiff::Timestamp::now().round(jiff::Unit::Microsecond).unwrap_or_default().to_string()
 }
 
-/// One JSON object per line: the event's fields beside its time, level, message and target. What is a list or an object is one.
+/// One JSON object per line: the event's fields, its time, level, message and target. Lists and objects stay lists and objects.
 struct JsonLines;
 
 impl<S, N> FormatEvent<S, N> for JsonLines

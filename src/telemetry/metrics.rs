@@ -156,14 +156,15 @@ pub fn step_seconds(lane: i32, took: Duration) {
     record(|recorders| recorders.lane(lane, |lane| lane.step.set(took.as_secs_f64())));
 }
 
-/// How many problems `topics check` would name now.
-pub fn topic_problems(problems: usize) {
-    record(|recorders| recorders.topic_problems.set(problems as f64));
+/// How many problems `topics check` would name now; not a number where the topics can't be checked.
+pub fn topic_problems(problems: Option<usize>) {
+    record(|recorders| recorders.topic_problems.set(problems.map_or(f64::NAN, |problems| problems as f64)));
 }
 
-/// How old the oldest record is that the lane has not applied; 0 when there is none.
-pub fn lag_age_seconds(lane: i32, age: Duration) {
-    record(|recorders| recorders.lane(lane, |lane| lane.age.set(age.as_secs_f64())));
+/// How old the oldest record is that the lane has not applied; 0 when there is none, and not a number when that is unknown.
+pub fn lag_age_seconds(lane: i32, age: Option<Duration>) {
+    let age = age.map_or(f64::NAN, |age| age.as_secs_f64());
+    record(|recorders| recorders.lane(lane, |lane| lane.age.set(age)));
 }
 
 /// Batches of the lane that are applied and not yet published.

@@ -8,7 +8,7 @@ use std::time::Instant as Clock;
 use futures_util::{StreamExt, stream};
 
 use super::Shared;
-use super::recovery::LaneFailure;
+use super::failure::LaneFailure;
 use super::shared::RegistryPatience;
 use crate::batch::{self, BatchPlan, ChangeSet, Configs, DueQuery, LaneState, MOST_PARKED};
 use crate::codec::decode::NeedsSchema;
@@ -205,9 +205,9 @@ fn given_up(shared: &Shared, record: &InboundRecord, reason: &str) -> Delivery {
         class: DeadLetterClass::Skipped,
         message: match record.is_unreadable() {
             true => {
-                format!("The operator gave this record up, whose bytes the broker holds and nobody can read: {reason}")
+                format!("The operator skipped this record, whose bytes can't be read: {reason}")
             }
-            false => format!("The operator gave this record up: {reason}"),
+            false => format!("The operator skipped this record: {reason}"),
         },
         schema_id: None,
     });

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant as Clock};
 
 use super::Shared;
 use super::apply::LaneMemory;
-use super::watch::LaneWatch;
+use super::watch::{LaneWatch, Wait};
 use crate::batch::{Inbox, Taken};
 use crate::domain::command::Delivery;
 use crate::domain::{CommandTopic, Frontier, Instant, Position};
@@ -27,7 +27,10 @@ const ASK_AGAIN: Duration = Duration::from_millis(200);
 
 pub(super) struct Intake {
     inbox: Inbox,
-    queues: LaneQueues,
+    /// `None` after they could not be opened again.
+    queues: Option<LaneQueues>,
+    /// What could not be read, behind the records that wait.
+    unreadable: Option<(CommandTopic, IntakeError)>,
     ahead: Option<TakenBatch>,
     /// The brokers did not say where the topics end: when they are asked again.
     ask_after: Option<Clock>,
@@ -57,15 +60,27 @@ impl TakenBatch {
 
 impl Intake {
     pub fn new(inbox: Inbox, queues: LaneQueues) -> Intake {
-        Intake { inbox, queues, ahead: None, ask_after: None }
+        Intake { inbox, queues: Some(queues), unreadable: None, ahead: None, ask_after: None }
     }
 
-    /// Reads what the client has fetched, without waiting. What was read before an error is kept.
+    /// Reads what the client has fetched, without waiting. What was read before an error is kept; and where it is a record that can't be
+    /// read, the error is returned once what is before it in its topic has been taken.
     pub fn read(&mut self) -> Result<(), IntakeError> {
-        for topic in CommandTopic::ALL {
-            self.read_topic(topic)?;
+        if self.unreadable.is_none() {
+            for topic in CommandTopic::ALL {
+                match self.read_topic(topic) {
+                    Err(error @ IntakeError::Unreadable { .. }) => {
+                        self.unreadable = Some((topic, error));
+                        break;
+                    }
+                    read => read?,
+                }
+            }
         }
-        Ok(())
+        match &self.unreadable {
+            Some((topic, error)) if self.ahead.is_none() && self.inbox.waiting(*topic) == 0 => Err(error.clone()),
+            Some(_) | None => Ok(()),
+        }
     }
 
     fn read_topic(&mut self, topic: CommandTopic) -> Result<(), IntakeError> {
@@ -75,7 +90,9 @@ impl Intake {
             if room == 0 || self.inbox.waiting_bytes(topic) >= READ_AHEAD_BYTES {
                 return Ok(());
             }
-            let read = self.queues.read(topic, room, &mut fetched);
+            let queues =
+                self.queues.as_mut().ok_or_else(|| IntakeError::Failed("the lane's queues are closed".to_owned()))?;
+            let read = queues.read(topic, room, &mut fetched);
             let was_empty = fetched.len() < room;
             for fetched in fetched.drain(..) {
                 match fetched {
@@ -104,8 +121,10 @@ impl Intake {
     ) -> Result<(), KafkaFailure> {
         self.inbox.push(InboundRecord::unreadable(record));
         let next = Frontier(CommandTopic::ALL.map(|topic| self.inbox.read_up_to(topic)));
-        self.queues.close();
-        self.queues = reopen(&next)?;
+        self.unreadable = None;
+        // The old ones first: they are handles of the same queues, and switch off what wakes the lane when they go.
+        self.queues = None;
+        self.queues = Some(reopen(&next)?);
         Ok(())
     }
 
@@ -115,7 +134,7 @@ impl Intake {
         self.ask_after = self.ask_after.filter(|at| *at > Clock::now());
         if self.ahead.is_none() && self.inbox.is_unsure() && self.ask_after.is_none() {
             let ends = shared.ends.clone();
-            let _step = watch.step("the brokers' word where the topics end");
+            let _wait = watch.waits_for(Wait::EndOffsets);
             let answer = tokio::task::spawn_blocking(move || ends.of_lane(lane)).await;
             match answer.map_err(|error| error.to_string()).and_then(|ends| ends.map_err(|error| error.to_string())) {
                 Ok(ends) => self.inbox.ends_are(ends),

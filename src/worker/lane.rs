@@ -7,8 +7,9 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 
 use super::Shared;
-use super::recovery::{KAFKA_FENCE_PAUSE, LANE_FENCE_PAUSE, LaneFailure, recover};
-use super::session::{self, LaneOrder, told_to_end};
+use super::failure::LaneFailure;
+use super::recovery::{KAFKA_FENCE_PAUSE, LANE_FENCE_PAUSE, recover};
+use super::session::{self, LaneOrder, stop_requested};
 use crate::domain::Position;
 use crate::retry::Backoff;
 use crate::telemetry::metrics::{self, LaneState, RecoveryCause};
@@ -33,10 +34,8 @@ pub(super) async fn own(
 ) {
     let seen = shared.watches.of_lane(lane);
     let mut ended = std::pin::pin!(ended(orders.clone()));
+    let mut given_up = std::pin::pin!(given_up(orders.clone()));
     let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
-    if cause == RecoveryCause::Panicked {
-        backoff.after_failure(lane.unsigned_abs());
-    }
     let mut halted_for: Option<String> = None;
     let mut unreadable: Option<(Position, u32)> = None;
     loop {
@@ -67,6 +66,8 @@ pub(super) async fn own(
                     loop {
                         tokio::select! {
                             worked = &mut work => break worked,
+                            // Its step may not return for long.
+                            () = &mut given_up => break Ok(()),
                             // What halted it may lie in its work: only a batch, or a while without one, shows that it is mended.
                             () = mended(&mut applied), if halted_for.is_some() => {
                                 halted_for = None;
@@ -94,40 +95,43 @@ pub(super) async fn own(
             _ => None,
         };
         let failure = failure.after_reading_in_vain(unreadable.map_or(0, |(_, times)| times), &shared.names);
-        // Of several databases one that is wrong is no reason to give up the lanes of the others.
         let failure = match failure {
-            LaneFailure::Unfit(reason) if shared.databases.all().len() > 1 => LaneFailure::Halt(reason),
+            LaneFailure::Refused(reason) => shared.refused(lane, reason).await,
             failure => failure,
         };
-        let pause = match &failure {
-            LaneFailure::Kafka(_) | LaneFailure::Postgres(_) | LaneFailure::Unreadable { .. } => {
-                backoff.after_failure(lane.unsigned_abs())
+        let pause;
+        (pause, cause) = match &failure {
+            LaneFailure::Kafka(_) | LaneFailure::Unreadable { .. } => {
+                (backoff.after_failure(lane.unsigned_abs()), RecoveryCause::Kafka)
             }
-            LaneFailure::FencedByKafka(_) => KAFKA_FENCE_PAUSE,
-            LaneFailure::LaneLost(_) => LANE_FENCE_PAUSE,
-            LaneFailure::Halt(_) | LaneFailure::Poisoned { .. } => HALT_RECHECK,
-            LaneFailure::Unfit(reason) => {
-                // The supervisor ends the worker. It is gone only when the worker is ending already.
-                let _ = unfit.send(reason.clone());
-                break;
-            }
-        };
-        cause = match &failure {
-            LaneFailure::Halt(reason) | LaneFailure::Poisoned { reason, .. } => {
+            LaneFailure::Postgres(_) => (backoff.after_failure(lane.unsigned_abs()), RecoveryCause::Store),
+            LaneFailure::FencedByKafka(_) => (KAFKA_FENCE_PAUSE, RecoveryCause::Fenced),
+            LaneFailure::LaneLost(_) => (LANE_FENCE_PAUSE, RecoveryCause::Fenced),
+            LaneFailure::Halt(reason) | LaneFailure::Poisoned { reason, .. } | LaneFailure::Refused(reason) => {
                 if halted_for.as_ref() != Some(reason) {
                     tracing::error!(lane, reason, "lane halted");
                     shared.health.lane_halted(lane, Some(reason.clone()));
                     halted_for = Some(reason.clone());
                 }
                 note_halt(&shared, lane, Some((reason, failure.record()))).await;
-                RecoveryCause::Halted
+                (HALT_RECHECK, RecoveryCause::Halted)
             }
-            LaneFailure::Kafka(_) | LaneFailure::Unreadable { .. } => RecoveryCause::Kafka,
-            LaneFailure::Postgres(_) => RecoveryCause::Store,
-            LaneFailure::FencedByKafka(_) | LaneFailure::LaneLost(_) => RecoveryCause::Fenced,
-            LaneFailure::Unfit(_) => break,
+            // Of several databases one that is wrong is no reason to give up the lanes of the others. Its rows are left alone.
+            LaneFailure::Unfit(reason) if shared.databases.all().len() > 1 => {
+                if halted_for.as_ref() != Some(reason) {
+                    tracing::error!(lane, reason, "lane halted");
+                    shared.health.lane_halted(lane, Some(reason.clone()));
+                    halted_for = Some(reason.clone());
+                }
+                (HALT_RECHECK, RecoveryCause::Halted)
+            }
+            LaneFailure::Unfit(reason) => {
+                // The supervisor ends the worker. It is gone only when the worker is ending already.
+                let _ = unfit.send(reason.clone());
+                break;
+            }
         };
-        let has_halted = matches!(failure, LaneFailure::Halt(_) | LaneFailure::Poisoned { .. });
+        let has_halted = cause == RecoveryCause::Halted;
         if !has_halted {
             halted_for = None;
             tracing::warn!(lane, error = %failure, pause_ms = pause.as_millis(), "lane recovers");
@@ -137,9 +141,11 @@ pub(super) async fn own(
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = &mut ended => break,
-            _ = told_to_end(&mut orders), if !may_finish => break,
+            _ = stop_requested(&mut orders), if !may_finish => break,
         }
     }
+    // Before its metrics are cleared: the monitor writes them as long as the lane is watched.
+    drop(seen);
     shared.health.lane_released(lane);
 }
 
@@ -152,7 +158,7 @@ async fn is_held(shared: &Shared, lane: i32) {
     note_halt(shared, lane, None).await;
 }
 
-/// For `loyalty-worker lanes`. What keeps it from being written is told by the lane itself, or is why it halts.
+/// For `loyalty-worker lanes`. What keeps it from being written is reported by the lane itself, or is why it halts.
 async fn note_halt(shared: &Shared, lane: i32, halt: Option<(&str, Option<Position>)>) {
     let (reason, record) = halt.unzip();
     let record = record.flatten().map(|record| (shared.names.command(record.topic), record.offset));
@@ -167,12 +173,15 @@ async fn note_halt(shared: &Shared, lane: i32, halt: Option<(&str, Option<Positi
 /// The row may be locked by whoever had the lane before.
 const NOTE_PATIENCE: Duration = Duration::from_secs(3);
 
-/// Resolves when a lane that is not in order is to end: at once when it is given up, and when it is to finish only after a while, since
-/// batches that are applied and not published should not wait for the next start.
+/// Resolves when a lane that is not in order is to end: at once when it is given up or the group has been left, and when it is to finish only
+/// after a while, since batches that are applied and not published should not wait for the next start.
 async fn ended(mut orders: watch::Receiver<LaneOrder>) {
-    told_to_end(&mut orders).await;
-    let given_up = async {
-        let _ = orders.wait_for(|order| matches!(order, LaneOrder::GiveUp)).await;
-    };
-    let _ = tokio::time::timeout(FINISH_PATIENCE, given_up).await;
+    stop_requested(&mut orders).await;
+    let is_over = orders.wait_for(|order| matches!(order, LaneOrder::GiveUp | LaneOrder::Leave));
+    let _ = tokio::time::timeout(FINISH_PATIENCE, is_over).await;
+}
+
+/// Also when the supervisor is gone.
+async fn given_up(mut orders: watch::Receiver<LaneOrder>) {
+    let _ = orders.wait_for(|order| *order == LaneOrder::GiveUp).await;
 }

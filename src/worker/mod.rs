@@ -1,6 +1,7 @@
 //! The worker: which lanes are ours, one task for each, and their end. Everything that changes the world is ordered in [`session`].
 
 mod apply;
+mod failure;
 mod intake;
 mod lane;
 mod monitor;

@@ -6,15 +6,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant as Clock};
 
 use super::Shared;
-use super::session::now;
-use super::watch::{LaneView, LaneWatch};
-use crate::domain::{CommandTopic, Instant};
+use super::session::elapsed_since;
+use super::watch::{LaneView, LaneWatch, STALLED_AFTER, Wait};
+use crate::domain::CommandTopic;
 use crate::kafka::topics;
 use crate::telemetry::metrics;
 
 const INTERVAL: Duration = Duration::from_secs(1);
-/// A step that takes longer makes the lane `stalled`.
-const STALLED_AFTER: Duration = Duration::from_secs(5);
 /// While the brokers do not answer for longer, what is known of the ends is unknown.
 const ENDS_GOOD_FOR: Duration = Duration::from_secs(10);
 /// How often the topics are checked as `topics check` does.
@@ -44,7 +42,7 @@ async fn look_at_lanes(shared: &Arc<Shared>) {
         for (watch, ends) in watches.iter().zip(ends) {
             let lane =
                 remembered.entry(watch.lane).or_insert_with(|| Remembered { ends_at: Clock::now(), stalled: false });
-            look_at(shared, watch, &ends, lane).await;
+            shared.watches.while_owned(watch, || look_at(shared, watch, &ends, lane));
         }
     }
 }
@@ -63,7 +61,7 @@ async fn ends(shared: &Arc<Shared>, watches: &[Arc<LaneWatch>]) -> Vec<[Option<i
     }
 }
 
-async fn look_at(
+fn look_at(
     shared: &Arc<Shared>,
     watch: &LaneWatch,
     ends: &[Option<i64>; CommandTopic::COUNT],
@@ -75,42 +73,46 @@ async fn look_at(
     }
     let unknown_for = remembered.ends_at.elapsed();
     let view = watch.view(ends);
+    // One answer that is late changes nothing.
+    let is_unknown = !view.is_placed || unknown_for > ENDS_GOOD_FOR;
     for topic in CommandTopic::ALL {
-        match view.lag[topic.index()] {
-            Some(lag) => metrics::lag_records(lane, topic, Some(lag)),
-            // One answer that is late changes nothing.
-            None if unknown_for > ENDS_GOOD_FOR => metrics::lag_records(lane, topic, None),
-            None => {}
+        let lag = view.lag[topic.index()];
+        if lag.is_some() || is_unknown {
+            metrics::lag_records(lane, topic, lag);
         }
     }
     metrics::ends_unknown_seconds(lane, if unknown_for < 2 * INTERVAL { Duration::ZERO } else { unknown_for });
-    metrics::lag_age_seconds(lane, age(&view));
+    // What was fetched, or was seen to be there, has an age whatever else there may be.
+    let age = age(&view);
+    metrics::lag_age_seconds(lane, (!is_unknown || age > Duration::ZERO).then_some(age));
     metrics::unpublished_age_seconds(lane, view.unpublished_for.unwrap_or_default());
     metrics::step_seconds(lane, view.waits.map_or(Duration::ZERO, |(_, took)| took));
-    let stalled = view.waits.filter(|(_, took)| *took > STALLED_AFTER);
+    // Without them the lane asks again and again, and each time waits for a moment only.
+    let for_ends = (unknown_for > ENDS_GOOD_FOR).then_some((Wait::EndOffsets, unknown_for));
+    let stalled = view.waits.filter(|(_, took)| *took > STALLED_AFTER).or(for_ends);
     if let Some((what, took)) = stalled.filter(|_| !remembered.stalled) {
-        let blockers = match view.backend {
-            Some(backend) if what.contains("Postgres") => blockers(shared, lane, backend).await,
-            Some(_) | None => Vec::new(),
-        };
-        let seconds = took.as_secs();
-        tracing::warn!(lane, waits_for = what, seconds, ?blockers, "the lane stands still");
+        // Postgres may take long to answer, and the other lanes are looked at meanwhile.
+        tokio::spawn(report_stall(Arc::clone(shared), lane, what, took, view.backend));
     }
     if stalled.is_none() && remembered.stalled {
         tracing::info!(lane, "the lane goes on");
     }
     remembered.stalled = stalled.is_some();
-    shared.health.lane_stalled(lane, stalled.map(|(what, _)| what));
+    shared.health.lane_stalled(lane, stalled.map(|(what, _)| what.name()));
+}
+
+async fn report_stall(shared: Arc<Shared>, lane: i32, what: Wait, took: Duration, backend: Option<i32>) {
+    let blockers = match backend {
+        Some(backend) if what.is_for_postgres() => blockers(&shared, lane, backend).await,
+        Some(_) | None => Vec::new(),
+    };
+    tracing::warn!(lane, waits_for = what.name(), seconds = took.as_secs(), ?blockers, "the lane stands still");
 }
 
 /// The age of the oldest record that is not applied: by its timestamp where it was fetched, and else by when its end was first seen.
 fn age(view: &LaneView) -> Duration {
     let by_timestamp = view.oldest.map_or(Duration::ZERO, elapsed_since);
     by_timestamp.max(view.behind_for)
-}
-
-fn elapsed_since(then: Instant) -> Duration {
-    Duration::from_micros(u64::try_from(now().micros() - then.micros()).unwrap_or(0))
 }
 
 /// The sessions of Postgres that hold what the lane's connection waits for. Their statements are not logged: they may hold personal data.
@@ -123,9 +125,9 @@ async fn blockers(shared: &Arc<Shared>, lane: i32, backend: i32) -> Vec<String> 
     }
 }
 
-/// Topics may be changed while the worker runs: a partition that is added is no lane, and nobody would read it.
+/// Topics may be changed while the worker runs: a partition that is added is no lane, so no worker would read it.
 async fn check_topics(shared: &Arc<Shared>) {
-    let mut told: Vec<String> = Vec::new();
+    let (mut reported, mut is_known): (Vec<String>, bool) = (Vec::new(), true);
     loop {
         tokio::time::sleep(TOPICS_INTERVAL).await;
         match topics::check(&shared.settings.kafka, &shared.names).await {
@@ -138,13 +140,19 @@ async fn check_topics(shared: &Arc<Shared>) {
                         facts.lanes, shared.facts.lanes
                     ));
                 }
-                for problem in found.iter().filter(|problem| !told.contains(problem)) {
+                for problem in found.iter().filter(|problem| !reported.contains(problem)) {
                     tracing::error!(problem, "a topic is not as it must be");
                 }
-                metrics::topic_problems(found.len());
-                told = found;
+                metrics::topic_problems(Some(found.len()));
+                is_known = true;
+                reported = found;
             }
-            Err(error) => tracing::debug!(%error, "the topics could not be checked"),
+            Err(error) => {
+                if std::mem::replace(&mut is_known, false) {
+                    tracing::warn!(%error, "the topics can't be checked");
+                }
+                metrics::topic_problems(None);
+            }
         }
     }
 }

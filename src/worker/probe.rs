@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::Shared;
 use super::apply::{ApplyError, LaneMemory, encode};
-use super::recovery::LaneFailure;
+use super::failure::LaneFailure;
 use super::shared::RegistryPatience;
 use crate::batch::{LaneState, Taken};
 use crate::codec::encode::{EncodeInput, JournalBatch};

@@ -9,20 +9,20 @@ use tokio::sync::{Notify, watch};
 
 use super::Shared;
 use super::apply::LaneMemory;
+use super::failure::LaneFailure;
 use super::intake::Intake;
 use super::shared::RegistryPatience;
-use super::watch::LaneWatch;
+use super::watch::{LaneWatch, Wait};
 use crate::batch::{Inbox, LaneState};
 use crate::codec::RegistryError;
 use crate::codec::outgoing::{OutgoingReader, ReadError};
 use crate::codec::wire::Journal;
-use crate::domain::{CommandTopic, Frontier, Instant, Position};
-use crate::kafka::KafkaFailure;
+use crate::domain::{CommandTopic, Frontier, Instant};
 use crate::kafka::commands::Committed;
-use crate::kafka::publisher::{PublishErrorKind, PublishJob, PublishReport, Publisher};
+use crate::kafka::publisher::{PublishJob, PublishReport, Publisher};
 use crate::kafka::ranges::RangeReader;
-use crate::record::{OutTopic, TopicNames};
-use crate::store::{LaneConnection, LaneIdentity, OutboxRow, StoreError, StoreErrorKind, other_lanes};
+use crate::record::OutTopic;
+use crate::store::{LaneConnection, OutboxRow};
 
 /// A lane that is ours and in order: everything applied before is published, and its topics are read from its frontier.
 pub(super) struct Session {
@@ -55,120 +55,39 @@ pub(super) struct InFlight {
     pub records: [usize; OutTopic::ALL.len()],
 }
 
-/// Why a lane can't go on.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum LaneFailure {
-    /// Kafka did not answer, or a transaction failed: try again.
-    #[error("{0}")]
-    Kafka(String),
-    /// Postgres did not answer, or whether it committed is not known: try again.
-    #[error("{0}")]
-    Postgres(String),
-    /// Kafka says that another producer has this lane's id. It may also be our own transaction that took too long: the assignment decides.
-    #[error("Kafka fenced the lane's producer: {0}")]
-    FencedByKafka(String),
-    /// The lane row has another epoch or batch: somebody else writes this lane.
-    #[error("another owner has taken the lane: {0}")]
-    LaneLost(String),
-    /// Nothing is done until a person has looked.
-    #[error("{0}")]
-    Halt(String),
-    /// The same for one record, which `skip` may give up.
-    #[error("{reason}")]
-    Poisoned { record: Position, reason: String },
-    /// What the broker holds at a position can't be read. Once is a failure of Kafka's; again and again it is the record.
-    #[error("the record {record:?} can't be read: {reason}")]
-    Unreadable { record: Position, reason: String },
-    /// This worker can't have any lane: its rights, its settings or its version are wrong. It ends, so that another worker gets its lanes.
-    #[error("{0}")]
-    Unfit(String),
-}
-
-/// So many recoveries in turn that fail at one record.
-const READ_IN_VAIN: u32 = 3;
-
-impl LaneFailure {
-    pub fn poisoned(names: &TopicNames, record: Position, error: &impl std::fmt::Display) -> LaneFailure {
-        let Position { topic, partition, offset } = record;
-        let name = format!("{}/{partition}/{offset}", names.command(topic));
-        let reason = format!(
-            "lane {partition} can't apply the record {name}: {error}. Correct the worker and start it again, or give the record up: \
-             `loyalty-worker skip {name} --reason ...` makes a dead letter of it"
-        );
-        LaneFailure::Poisoned { record, reason }
-    }
-
-    /// A record that could not be read so often as this is at fault itself.
-    pub fn after_reading_in_vain(self, times: u32, names: &TopicNames) -> LaneFailure {
-        match self {
-            LaneFailure::Unreadable { record, reason } if times >= READ_IN_VAIN => {
-                let reason = format!(
-                    "its bytes can't be read ({reason}). A batch may unpack to at most kafka.properties receive.message.max.bytes; restore \
-                     the topic or raise that"
-                );
-                LaneFailure::poisoned(names, record, &reason)
-            }
-            failure => failure,
-        }
-    }
-
-    /// The record that halts the lane.
-    pub fn record(&self) -> Option<Position> {
-        match self {
-            LaneFailure::Poisoned { record, .. } => Some(*record),
-            _ => None,
-        }
-    }
-}
-
-impl From<StoreError> for LaneFailure {
-    fn from(error: StoreError) -> Self {
-        match error.kind {
-            StoreErrorKind::Transient => LaneFailure::Postgres(error.to_string()),
-            StoreErrorKind::LaneLost => LaneFailure::LaneLost(error.to_string()),
-            StoreErrorKind::Data | StoreErrorKind::Corrupt => LaneFailure::Halt(error.to_string()),
-            StoreErrorKind::Fatal => LaneFailure::Unfit(error.to_string()),
-        }
-    }
-}
-
-impl From<KafkaFailure> for LaneFailure {
-    fn from(failure: KafkaFailure) -> Self {
-        LaneFailure::Kafka(failure.to_string())
-    }
-}
-
 /// Makes the lane ours. The order matters: whose the lane is comes first, by reading alone, since a worker of another installation must
 /// touch neither fence. Kafka's fence comes before any progress is read, since it settles the last transaction.
 pub(super) async fn recover(shared: &Arc<Shared>, lane: i32, watch: &Arc<LaneWatch>) -> Result<Session, LaneFailure> {
-    let step = watch.step("a connection to Postgres");
+    let wait = watch.waits_for(Wait::Connection);
     let store = shared.databases.of_lane(lane)?;
-    let identity = store.lane(lane).await?.ok_or_else(|| no_row(lane))?.0;
-    check_identity(shared, &identity)?;
+    let (identity, state) = store.lane(lane).await?.ok_or_else(|| no_row(lane))?;
+    shared.check_identity(&identity)?;
     let mut connection = store.lane_connection().await?;
     watch.connected(connection.backend());
-    drop(step);
-    let step = watch.step("Kafka's fence, init_transactions");
+    watch.progressed(state.frontier);
+    drop(wait);
+    let wait = watch.waits_for(Wait::Fence);
     let (reports_in, mut reports) = mpsc::unbounded_channel();
     let publisher = start_publisher(shared, lane, reports_in).await?;
     watch.publishes(publisher.busy());
-    drop(step);
-    let step = watch.step("the group's committed offsets");
+    drop(wait);
+    let wait = watch.waits_for(Wait::CommittedOffsets);
     let committed = committed(shared, lane).await?;
-    drop(step);
-    let step = watch.step("the lane's row in Postgres");
+    drop(wait);
+    let wait = watch.waits_for(Wait::LaneRow);
     let (identity, state) = connection.take_over(lane, &shared.owner).await?.ok_or_else(|| no_row(lane))?;
     // It may have grown since it was read.
-    check_identity(shared, &identity)?;
-    drop(step);
+    shared.check_identity(&identity)?;
     watch.progressed(state.frontier);
-    let step = watch.step("the publication of what was applied before");
     let unpublished = connection.unpublished(lane).await?;
+    drop(wait);
+    let wait = watch.waits_for(Wait::EarlierBatches);
     let committed = published_by_journal(shared, lane, committed, state.batch, &unpublished).await?;
     let to_publish = check_progress(&committed, &state, unpublished)?;
     check_positions(shared, lane, &state.frontier).await?;
 
     let published = state.batch;
+    watch.unpublished_since(to_publish.first().map(|_| Clock::now()));
     for row in to_publish {
         publisher.submit(PublishJob { batch: row.batch, frontier: row.after, records: row.records });
         let mut looks = tokio::time::interval(Duration::from_secs(1));
@@ -179,18 +98,15 @@ pub(super) async fn recover(shared: &Arc<Shared>, lane: i32, watch: &Arc<LaneWat
             }
         }
     }
-    connection.forget_published(lane, published).await?;
     watch.unpublished_since(None);
-    drop(step);
+    drop(wait);
 
-    let _step = watch.step("the lane's memory in Postgres");
+    let _wait = watch.waits_for(Wait::LaneMemory);
+    connection.forget_published(lane, published).await?;
     let memory = LaneMemory::load(shared, &mut connection, lane).await?;
     let wake = Arc::new(Notify::new());
     let waker = wake.clone();
-    let queues = shared
-        .consumer
-        .open_lane(lane, &state.frontier, move || waker.notify_one())
-        .map_err(|error| LaneFailure::Kafka(error.to_string()))?;
+    let queues = shared.consumer.open_lane(lane, &state.frontier, move || waker.notify_one())?;
     let inbox = Inbox::new(state.frontier, shared.settings.worker.silent_topic_patience);
     Ok(Session {
         connection,
@@ -245,18 +161,14 @@ async fn start_publisher(
         Publisher::start(&shared.settings.kafka, &shared.names, &shared.consumer, lane, reports, &wanted)
     };
     let started = tokio::task::spawn_blocking(start).await;
-    started
-        .map_err(|error| LaneFailure::Kafka(error.to_string()))?
-        .map_err(|error| LaneFailure::Kafka(error.to_string()))
+    Ok(started.map_err(|error| LaneFailure::Kafka(error.to_string()))??)
 }
 
 /// What Kafka says is published.
 pub(super) async fn committed(shared: &Arc<Shared>, lane: i32) -> Result<Committed, LaneFailure> {
     let consumer = shared.consumer.clone();
-    tokio::task::spawn_blocking(move || consumer.committed(lane))
-        .await
-        .map_err(|error| LaneFailure::Kafka(error.to_string()))?
-        .map_err(|error| LaneFailure::Kafka(error.to_string()))
+    let committed = tokio::task::spawn_blocking(move || consumer.committed(lane)).await;
+    Ok(committed.map_err(|error| LaneFailure::Kafka(error.to_string()))??)
 }
 
 /// A group's offsets expire when nobody has used it for a week. The journal says the same: each batch is published with its line there.
@@ -296,45 +208,6 @@ pub(super) async fn published_by_journal(
 
 fn at(batch: i64) -> Committed {
     Committed::At { batch, frontier: [None; CommandTopic::COUNT] }
-}
-
-/// Positions mean something only in the cluster, the topics and the group that they were taken in. A worker that is connected to another
-/// installation's database is not fit for any of its lanes; a topic that was made anew halts the lane for every worker.
-pub(super) fn check_identity(shared: &Shared, identity: &LaneIdentity) -> Result<(), LaneFailure> {
-    let facts = &shared.facts;
-    let halt = |what: String| Err(LaneFailure::Halt(format!("lane {}: {what}", identity.lane)));
-    let unfit = |what: String| Err(LaneFailure::Unfit(format!("lane {}: {what}", identity.lane)));
-    if identity.cluster_id != facts.cluster_id {
-        return unfit(format!(
-            "Postgres belongs to Kafka cluster {}, but this is cluster {}: connect the worker to its own cluster or database",
-            identity.cluster_id, facts.cluster_id
-        ));
-    }
-    if identity.consumer_group != shared.settings.kafka.group {
-        return unfit(format!(
-            "Postgres belongs to consumer group {}, but kafka.group is {}: correct the setting",
-            identity.consumer_group, shared.settings.kafka.group
-        ));
-    }
-    if identity.lanes != facts.lanes {
-        return unfit(other_lanes(identity.lanes, facts.lanes).message);
-    }
-    for topic in CommandTopic::ALL {
-        let name = shared.names.command(topic);
-        if identity.topics[topic.index()] != name {
-            return unfit(format!(
-                "Postgres knows the topic {} where kafka.topic_prefix makes it {name}: correct the setting",
-                identity.topics[topic.index()]
-            ));
-        }
-        if identity.topic_ids[topic.index()] != facts.topic_ids[topic.index()] {
-            return halt(format!(
-                "the topic {name} was deleted and made again: its offsets mean other records now. Restore the topic, or start a \
-                 new installation with another topic prefix, group and database"
-            ));
-        }
-    }
-    Ok(())
 }
 
 /// Compares what is published with what is applied, and gives the rows that still have to be published.
@@ -380,8 +253,7 @@ async fn check_positions(shared: &Arc<Shared>, lane: i32, frontier: &Frontier) -
     let consumer = shared.consumer.clone();
     let watermarks = tokio::task::spawn_blocking(move || consumer.watermarks(lane))
         .await
-        .map_err(|error| LaneFailure::Kafka(error.to_string()))?
-        .map_err(|error| LaneFailure::Kafka(error.to_string()))?;
+        .map_err(|error| LaneFailure::Kafka(error.to_string()))??;
     for (topic, next) in frontier.iter() {
         let (low, high) = watermarks[topic.index()];
         if !(low..=high).contains(&next) {
@@ -400,16 +272,9 @@ async fn await_published(reports: &mut UnboundedReceiver<PublishReport>, batch: 
         match reports.recv().await {
             Some(PublishReport::Published(published)) if published.batch >= batch => return Ok(()),
             Some(PublishReport::Published(_)) => {}
-            Some(PublishReport::Failed(error)) => return Err(publish_failure(error.kind, error.to_string())),
+            Some(PublishReport::Failed(error)) => return Err(error.into()),
             None => return Err(LaneFailure::Kafka("the publisher ended".to_owned())),
         }
-    }
-}
-
-pub(super) fn publish_failure(kind: PublishErrorKind, message: String) -> LaneFailure {
-    match kind {
-        PublishErrorKind::Fenced => LaneFailure::FencedByKafka(message),
-        PublishErrorKind::Other => LaneFailure::Kafka(message),
     }
 }
 

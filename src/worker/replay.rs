@@ -8,7 +8,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::apply::{ApplyError, LaneMemory};
-use super::recovery::{LaneFailure, check_identity, committed, no_row, published_by_journal};
+use super::failure::LaneFailure;
+use super::recovery::{committed, no_row, published_by_journal};
 use super::shared::{DUE_LIMIT, LANES, RegistryPatience, Shared, WorkerError};
 use crate::batch::LaneState;
 use crate::batch::inbox::merge;
@@ -56,7 +57,7 @@ async fn recover_lane(shared: &Arc<Shared>, lane: i32) -> Result<Replayed, LaneF
     let committed = committed(shared, lane).await?;
     let store = shared.databases.of_lane(lane)?;
     let (identity, found) = store.lane(lane).await?.ok_or_else(|| no_row(lane))?;
-    check_identity(shared, &identity)?;
+    shared.check_identity(&identity)?;
     let mut connection = store.lane_connection().await?;
     let unpublished = connection.unpublished(lane).await?;
     let published = match published_by_journal(shared, lane, committed, found.batch, &unpublished).await? {
@@ -297,7 +298,7 @@ impl<'a> Sources<'a> {
                 timestamp: record.timestamp,
                 key: record.key,
                 value: record.value,
-                headers: record.headers,
+                headers: record.headers.into_iter().collect(),
             });
             ranges[topic.index()] = records.collect();
             after.set(topic, range.to);

@@ -8,9 +8,11 @@ use tokio::sync::watch;
 
 use super::Shared;
 use super::apply::{ApplyError, Decided, encode};
+use super::failure::LaneFailure;
 use super::intake::{TakenBatch, oldest_of};
 use super::probe;
-use super::recovery::{InFlight, LaneFailure, Session, check_publisher, publish_failure};
+use super::recovery::{InFlight, Session, check_publisher};
+use super::watch::Wait;
 use crate::batch::{LaneState, Taken};
 use crate::codec::encode::{EncodeInput, JournalBatch};
 use crate::codec::outcomes_hash::outcomes_hash;
@@ -32,6 +34,8 @@ pub(super) enum LaneOrder {
     Pause,
     /// Publish what is applied, then end.
     Finish,
+    /// The same, but the group has been left, so that another worker may have the lane: it is not taken again.
+    Leave,
     /// The lane is not ours any more: end at once.
     GiveUp,
 }
@@ -40,7 +44,8 @@ pub(super) enum LaneOrder {
 const CLOCK_TOLERANCE_S: i64 = 60 * 60;
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Works until the lane is given up, finished or fails.
+/// Works until the lane is finished or fails. Where the lane is given up its owner drops this: what is left half-way goes with the connection, and
+/// a commit on its way is settled by the next owner.
 pub(super) async fn work(
     shared: &Arc<Shared>,
     session: &mut Session,
@@ -64,22 +69,16 @@ pub(super) async fn work(
         let order = *orders.borrow_and_update();
         let mut look_again = None;
         match order {
-            LaneOrder::GiveUp => return Ok(()),
-            LaneOrder::Finish if session.unpublished() == 0 => return session.forget_published().await,
-            LaneOrder::Finish | LaneOrder::Pause => {}
+            LaneOrder::Finish | LaneOrder::Leave if session.unpublished() == 0 => {
+                return session.forget_published().await;
+            }
+            LaneOrder::Finish | LaneOrder::Leave | LaneOrder::Pause | LaneOrder::GiveUp => {}
             LaneOrder::Work => {
                 session.read(shared)?;
                 let most = shared.settings.worker.max_unpublished_batches as i64;
                 if may_begin(session.unpublished(), most, || session.intake.has_whole_batch(shared)) {
                     if let Some((taken, deliveries)) = session.take(shared, orders).await? {
-                        let mut given_up = orders.clone();
-                        tokio::select! {
-                            biased;
-                            applied = session.apply(shared, taken, deliveries, orders) => applied?,
-                            // Postgres may not answer for long. What is left half-way goes with the connection; a commit on its way is
-                            // settled by the next owner.
-                            _ = given_up.wait_for(|order| *order == LaneOrder::GiveUp) => return Ok(()),
-                        }
+                        session.apply(shared, taken, deliveries, orders).await?;
                         continue;
                     }
                     session.forget_published().await?;
@@ -97,9 +96,9 @@ pub(super) async fn work(
     }
 }
 
-/// Resolves when the lane is to end. False: the supervisor is gone, which ends the lane as well, and nobody will say so any more.
-pub(super) async fn told_to_end(orders: &mut watch::Receiver<LaneOrder>) -> bool {
-    orders.wait_for(|order| matches!(order, LaneOrder::GiveUp | LaneOrder::Finish)).await.is_ok()
+/// Resolves when the lane is to end. False: the supervisor is gone, which ends the lane as well.
+pub(super) async fn stop_requested(orders: &mut watch::Receiver<LaneOrder>) -> bool {
+    orders.wait_for(|order| matches!(order, LaneOrder::GiveUp | LaneOrder::Finish | LaneOrder::Leave)).await.is_ok()
 }
 
 /// A batch that is not whole could be published only after the one before, so it waits for that and grows meanwhile: the brokers have fewer
@@ -131,8 +130,7 @@ impl Session {
             }
             let waker = self.wake.clone();
             self.intake
-                .pass_unreadable(record, |next| shared.consumer.open_lane(lane, next, move || waker.notify_one()))
-                .map_err(|error| LaneFailure::Kafka(error.to_string()))?;
+                .pass_unreadable(record, |next| shared.consumer.open_lane(lane, next, move || waker.notify_one()))?;
         }
     }
 
@@ -164,7 +162,7 @@ impl Session {
         // A registry may be away for hours: the lane goes on telling how it is, and listening.
         let understood = {
             let Session { memory, registry_patience, publisher, reports, watch, .. } = self;
-            let _step = watch.step("the schema registry");
+            let _wait = watch.waits_for(Wait::Registry);
             watch.fetched(oldest_of(&taken.records));
             let mut decode = std::pin::pin!(memory.decode(shared, &taken.records, registry_patience));
             loop {
@@ -198,7 +196,7 @@ impl Session {
     ) -> Result<(), LaneFailure> {
         fail_point::reached("after-poll");
         let lane = self.memory.lane;
-        let step = self.watch.step("a batch in Postgres");
+        let wait = self.watch.waits_for(Wait::Batch);
         self.watch.fetched(oldest_of(&taken.records));
         check_clock(lane, &taken.records)?;
         let applied = loop {
@@ -218,13 +216,13 @@ impl Session {
                 return tokio::select! {
                     failure = probe::find_poison(shared, lane, &self.state, &taken, &error) => Err(failure),
                     // Whoever has the lane next meets the record again. What is applied is still published, and nothing more is taken.
-                    true = told_to_end(orders) => Ok(()),
+                    true = stop_requested(orders) => Ok(()),
                 };
             }
             Err(ApplyError::Store(error)) => return Err(error.into()),
             Err(error) => return Err(LaneFailure::Halt(error.to_string())),
         };
-        drop(step);
+        drop(wait);
         self.state = next;
         self.watch.progressed(self.state.frontier);
         self.watch.fetched(self.intake.oldest());
@@ -328,13 +326,14 @@ impl Session {
                 self.watch.unpublished_since(self.in_flight.front().map(|first| first.applied_at));
                 Ok(())
             }
-            PublishReport::Failed(error) => Err(publish_failure(error.kind, error.to_string())),
+            PublishReport::Failed(error) => Err(error.into()),
         }
     }
 
     /// Deletes published outbox rows when no batch comes that would do it along the way.
     async fn forget_published(&mut self) -> Result<(), LaneFailure> {
         if self.forgotten < self.published {
+            let _wait = self.watch.waits_for(Wait::OutboxDelete);
             self.connection.forget_published(self.memory.lane, self.published).await?;
             self.forgotten = self.published;
         }
@@ -362,7 +361,7 @@ pub(super) fn now() -> Instant {
 }
 
 /// Zero when the broker's clock is ahead of ours.
-fn elapsed_since(then: Instant) -> Duration {
+pub(super) fn elapsed_since(then: Instant) -> Duration {
     Duration::from_micros(u64::try_from(now().micros() - then.micros()).unwrap_or(0))
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::recovery::{LaneFailure, check_identity};
+use super::failure::LaneFailure;
 use super::watch::Watches;
 use crate::batch::ChangeSet;
 use crate::codec::decode::Decoder;
@@ -17,7 +17,7 @@ use crate::kafka::ends::TopicEnds;
 use crate::kafka::topics::{self, ClusterFacts};
 use crate::record::TopicNames;
 use crate::retry::Backoff;
-use crate::store::Databases;
+use crate::store::{Databases, LaneIdentity, StoreErrorKind, other_lanes};
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics;
 
@@ -114,13 +114,62 @@ impl Shared {
             watches: Arc::default(),
         });
         for identity in shared.databases.known_lanes().await? {
-            match check_identity(&shared, &identity) {
+            match shared.check_identity(&identity) {
                 // It concerns one lane, and halts that when it is taken.
                 Ok(()) | Err(LaneFailure::Halt(_)) => {}
                 Err(other) => return Err(WorkerError::NotReady(other.to_string())),
             }
         }
         Ok(shared)
+    }
+
+    /// What a refusal of Postgres means: a worker that lacks rights or tables is fit for no lane; else it concerns this lane alone, which would
+    /// take one worker after the other with it.
+    pub(super) async fn refused(&self, lane: i32, reason: String) -> LaneFailure {
+        let checked = async { self.databases.of_lane(lane)?.check_again().await }.await;
+        match checked {
+            Err(error) if error.kind == StoreErrorKind::Fatal => LaneFailure::Unfit(format!("{reason}; {error}")),
+            Ok(()) | Err(_) => LaneFailure::Halt(reason),
+        }
+    }
+
+    /// Positions mean something only in the cluster, the topics and the group that they were taken in. A worker that is connected to another
+    /// installation's database is not fit for any of its lanes; a topic that was made anew halts the lane for every worker.
+    pub(super) fn check_identity(&self, identity: &LaneIdentity) -> Result<(), LaneFailure> {
+        let facts = &self.facts;
+        let halt = |what: String| Err(LaneFailure::Halt(format!("lane {}: {what}", identity.lane)));
+        let unfit = |what: String| Err(LaneFailure::Unfit(format!("lane {}: {what}", identity.lane)));
+        if identity.cluster_id != facts.cluster_id {
+            return unfit(format!(
+                "Postgres belongs to Kafka cluster {}, but this is cluster {}: connect the worker to its own cluster or database",
+                identity.cluster_id, facts.cluster_id
+            ));
+        }
+        if identity.consumer_group != self.settings.kafka.group {
+            return unfit(format!(
+                "Postgres belongs to consumer group {}, but kafka.group is {}: correct the setting",
+                identity.consumer_group, self.settings.kafka.group
+            ));
+        }
+        if identity.lanes != facts.lanes {
+            return unfit(other_lanes(identity.lanes, facts.lanes).message);
+        }
+        for topic in CommandTopic::ALL {
+            let name = self.names.command(topic);
+            if identity.topics[topic.index()] != name {
+                return unfit(format!(
+                    "Postgres knows the topic {} where kafka.topic_prefix makes it {name}: correct the setting",
+                    identity.topics[topic.index()]
+                ));
+            }
+            if identity.topic_ids[topic.index()] != facts.topic_ids[topic.index()] {
+                return halt(format!(
+                    "the topic {name} was deleted and made again: its offsets mean other records now. Restore the topic, or start a \
+                     new installation with another topic prefix, group and database"
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// The ranges of a batch as the journal has them.

@@ -15,6 +15,7 @@ use super::shared::{Shared, WorkerError};
 use crate::config::Settings;
 use crate::kafka::group::{Group, GroupEvent};
 use crate::kafka::ticks::TickWriter;
+use crate::retry::Backoff;
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics::{self, RecoveryCause};
 
@@ -22,9 +23,11 @@ use crate::telemetry::metrics::{self, RecoveryCause};
 const GROUP_SILENCE: Duration = Duration::from_secs(20);
 const HEALTH_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long healthy lanes take to publish what is applied. The group is left then, also where a lane still hangs, so that the healthy ones
-/// have a new owner at once; the fences keep a lane that still works apart from its next owner.
-const HEALTHY_LANES_FINISH: Duration = Duration::from_secs(3);
+/// How long lanes take to publish what is applied: a lane that was just fenced pauses and recovers first. The group is left then, also where a
+/// lane still works, so that the others have a new owner; the fences keep a lane that still works apart from its next owner.
+const HEALTHY_LANES_FINISH: Duration = Duration::from_secs(6);
+/// While lanes end, they are looked at so often.
+const FINISH_STEP: Duration = Duration::from_millis(200);
 /// After an order to give up a lane has nothing to wait for but its own steps.
 const GIVEN_UP_WITHIN: Duration = Duration::from_secs(2);
 
@@ -37,6 +40,8 @@ struct OwnedLane {
 struct Supervisor {
     shared: Arc<Shared>,
     lanes: BTreeMap<i32, OwnedLane>,
+    /// How often a lane's task has failed since it was assigned.
+    failures: BTreeMap<i32, Backoff>,
     /// Ticks that could not be written and were counted.
     tick_failures: u64,
     /// Lanes that were given up and have not ended yet: a new owner's task waits for the old one.
@@ -59,11 +64,12 @@ pub async fn run(settings: Settings, health: Health, shutdown: impl Future<Outpu
     let mut supervisor = Supervisor {
         shared: shared.clone(),
         lanes: BTreeMap::new(),
+        failures: BTreeMap::new(),
         tick_failures: 0,
         ending: BTreeMap::new(),
         unfit: unfit_in,
     };
-    let monitor = tokio::spawn(monitor::run(shared.clone()));
+    let mut monitor = tokio::spawn(monitor::run(shared.clone()));
     let mut tick_due = tokio::time::interval(shared.settings.worker.tick_interval);
     let mut health_due = tokio::time::interval(HEALTH_INTERVAL);
     let ended = loop {
@@ -82,6 +88,10 @@ pub async fn run(settings: Settings, health: Health, shutdown: impl Future<Outpu
                     shared.health.loop_turned();
                 }
             }
+            monitored = &mut monitor => {
+                let reason = monitored.err().map_or_else(String::new, |error| format!(": {error}"));
+                break Err(WorkerError::NotReady(format!("the lanes' monitor has ended, which is a defect{reason}")));
+            }
             Some(reason) = unfit.recv() => {
                 tracing::error!(reason, "this worker can't have lanes: it ends, and others take them");
                 break Err(WorkerError::NotReady(reason));
@@ -90,7 +100,7 @@ pub async fn run(settings: Settings, health: Health, shutdown: impl Future<Outpu
         }
     };
     let deadline = Instant::now() + shared.settings.worker.shutdown_timeout;
-    let hung = supervisor.finish(HEALTHY_LANES_FINISH.min(shared.settings.worker.shutdown_timeout)).await;
+    let hung = supervisor.finish(deadline).await;
     // Leaving the group blocks for the time of a request.
     let left = tokio::task::spawn_blocking(move || group.leave()).await;
     if let Err(error) = left {
@@ -102,16 +112,32 @@ pub async fn run(settings: Settings, health: Health, shutdown: impl Future<Outpu
     ended
 }
 
-/// Lanes that did not finish at once may go on until the deadline. What they have not published then waits for their next owner.
+/// Lanes that did not finish with the others may go on until the deadline, but are not taken again. What they have not published then waits for
+/// their next owner.
 async fn end_hung(hung: BTreeMap<i32, OwnedLane>, deadline: Instant) {
-    for (lane, mut owned) in hung {
-        if tokio::time::timeout_at(deadline.into(), &mut owned.task).await.is_err() {
-            tracing::warn!(lane, "the lane does not end: it is left to its next owner");
-            owned.orders.send_replace(LaneOrder::GiveUp);
-            let _ = tokio::time::timeout(GIVEN_UP_WITHIN, &mut owned.task).await;
-            owned.task.abort();
+    for owned in hung.values() {
+        owned.orders.send_replace(LaneOrder::Leave);
+    }
+    let mut hung = finished_until(hung, deadline).await;
+    for (lane, owned) in &hung {
+        tracing::warn!(lane, "the lane does not end: it is left to its next owner");
+        owned.orders.send_replace(LaneOrder::GiveUp);
+    }
+    hung = finished_until(hung, Instant::now() + GIVEN_UP_WITHIN).await;
+    hung.values().for_each(|owned| owned.task.abort());
+}
+
+/// Waits for lanes to end, and returns those that have not by then.
+async fn finished_until(mut lanes: BTreeMap<i32, OwnedLane>, deadline: Instant) -> BTreeMap<i32, OwnedLane> {
+    let mut hung = BTreeMap::new();
+    while let Some((lane, mut owned)) = lanes.pop_first() {
+        match tokio::time::timeout_at(deadline.into(), &mut owned.task).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(lane, %error, "the lane's task failed"),
+            Err(_) => drop(hung.insert(lane, owned)),
         }
     }
+    hung
 }
 
 impl Supervisor {
@@ -122,13 +148,14 @@ impl Supervisor {
         self.order_all(LaneOrder::Work);
         for &lane in lanes {
             if !self.lanes.contains_key(&lane) {
-                let owned = self.start(lane, RecoveryCause::Assigned);
+                self.failures.remove(&lane);
+                let owned = self.start(lane, RecoveryCause::Assigned, Duration::ZERO);
                 self.lanes.insert(lane, owned);
             }
         }
     }
 
-    fn start(&mut self, lane: i32, cause: RecoveryCause) -> OwnedLane {
+    fn start(&mut self, lane: i32, cause: RecoveryCause, pause: Duration) -> OwnedLane {
         let (orders, receiver) = watch::channel(LaneOrder::Work);
         let shared = self.shared.clone();
         let previous = self.ending.remove(&lane);
@@ -138,6 +165,7 @@ impl Supervisor {
                 // Its end matters, not how it ended.
                 let _ = previous.await;
             }
+            tokio::time::sleep(pause).await;
             lane::own(shared, lane, receiver, unfit, cause).await;
         });
         OwnedLane { orders, task }
@@ -160,13 +188,15 @@ impl Supervisor {
         }
     }
 
-    /// A lane ends only when it is told to. One that ended otherwise has met a defect: it starts again from its recovery.
+    /// A lane ends only by an order. One that ended otherwise has a defect: it starts again from its recovery.
     fn restart_failed(&mut self) {
         let failed: Vec<i32> =
             self.lanes.iter().filter(|(_, owned)| owned.task.is_finished()).map(|(lane, _)| *lane).collect();
         for lane in failed {
             tracing::error!(lane, "the lane's task ended by itself; it is started again");
-            let owned = self.start(lane, RecoveryCause::Panicked);
+            let first = Backoff::new(Duration::from_millis(100), Duration::from_secs(30));
+            let pause = self.failures.entry(lane).or_insert(first).after_failure(lane.unsigned_abs());
+            let owned = self.start(lane, RecoveryCause::Panicked, pause);
             self.lanes.insert(lane, owned);
         }
     }
@@ -182,18 +212,19 @@ impl Supervisor {
         }
     }
 
-    /// Orders all lanes to finish, and returns those that have not ended in time.
-    async fn finish(self, within: Duration) -> BTreeMap<i32, OwnedLane> {
+    /// Orders all lanes to finish, and returns those that have not ended when the group is to be left: once the deadline has passed, or when
+    /// other lanes have ended that another worker is to have.
+    async fn finish(self, deadline: Instant) -> BTreeMap<i32, OwnedLane> {
         self.order_all(LaneOrder::Finish);
-        let deadline = Instant::now() + within;
-        let mut hung = BTreeMap::new();
-        for (lane, mut owned) in self.lanes {
-            match tokio::time::timeout_at(deadline.into(), &mut owned.task).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::error!(lane, %error, "the lane's task failed"),
-                Err(_) => drop(hung.insert(lane, owned)),
+        let soon = Instant::now() + HEALTHY_LANES_FINISH;
+        let (all, mut lanes) = (self.lanes.len(), self.lanes);
+        loop {
+            let now = Instant::now();
+            let others_wait = lanes.len() < all && (now >= soon || self.shared.watches.all_stalled(lanes.keys()));
+            if lanes.is_empty() || now >= deadline || others_wait {
+                return lanes;
             }
+            lanes = finished_until(lanes, deadline.min(now + FINISH_STEP)).await;
         }
-        hung
     }
 }

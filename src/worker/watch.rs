@@ -8,6 +8,56 @@ use std::time::{Duration, Instant as Clock};
 use crate::domain::{CommandTopic, Frontier, Instant};
 use crate::kafka::publisher::Busy;
 
+/// A lane that has waited for one thing for longer is stalled.
+pub(super) const STALLED_AFTER: Duration = Duration::from_secs(5);
+
+/// What a lane waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wait {
+    Connection,
+    Fence,
+    CommittedOffsets,
+    LaneRow,
+    EarlierBatches,
+    LaneMemory,
+    Batch,
+    OutboxDelete,
+    EndOffsets,
+    Registry,
+    Publication,
+}
+
+impl Wait {
+    /// For logs and `/ready`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Wait::Connection => "a connection to Postgres",
+            Wait::Fence => "Kafka's init_transactions",
+            Wait::CommittedOffsets => "the group's committed offsets in Kafka",
+            Wait::LaneRow => "the lane's row in Postgres",
+            Wait::EarlierBatches => "Kafka, which publishes earlier batches",
+            Wait::LaneMemory => "the lane's configuration in Postgres",
+            Wait::Batch => "a batch in Postgres",
+            Wait::OutboxDelete => "the outbox in Postgres",
+            Wait::EndOffsets => "the topics' end offsets in Kafka",
+            Wait::Registry => "the schema registry",
+            Wait::Publication => "a call to Kafka that publishes",
+        }
+    }
+
+    pub fn is_for_postgres(self) -> bool {
+        match self {
+            Wait::Connection | Wait::LaneRow | Wait::LaneMemory | Wait::Batch | Wait::OutboxDelete => true,
+            Wait::Fence
+            | Wait::CommittedOffsets
+            | Wait::EarlierBatches
+            | Wait::EndOffsets
+            | Wait::Registry
+            | Wait::Publication => false,
+        }
+    }
+}
+
 /// The lanes that this worker has.
 #[derive(Debug, Default)]
 pub(crate) struct Watches(Mutex<BTreeMap<i32, Arc<LaneWatch>>>);
@@ -22,6 +72,20 @@ impl Watches {
 
     pub fn all(&self) -> Vec<Arc<LaneWatch>> {
         self.lanes().values().cloned().collect()
+    }
+
+    /// Whether each of these lanes is stalled.
+    pub fn all_stalled<'l>(&self, mut lanes: impl Iterator<Item = &'l i32>) -> bool {
+        let watches = self.lanes();
+        lanes.all(|lane| watches.get(lane).is_some_and(|watch| watch.is_stalled()))
+    }
+
+    /// Does something unless the lane has ended, or has another owner's watch: what it writes of the lane can't outlive it.
+    pub fn while_owned(&self, watch: &Arc<LaneWatch>, act: impl FnOnce()) {
+        let lanes = self.lanes();
+        if lanes.get(&watch.lane).is_some_and(|current| Arc::ptr_eq(current, watch)) {
+            act();
+        }
     }
 
     fn lanes(&self) -> MutexGuard<'_, BTreeMap<i32, Arc<LaneWatch>>> {
@@ -60,7 +124,7 @@ pub(crate) struct LaneWatch {
 
 #[derive(Debug, Default)]
 struct Seen {
-    step: Option<(&'static str, Clock)>,
+    step: Option<(Wait, Clock)>,
     /// The process id of the server's side of the lane's connection to Postgres.
     backend: Option<i32>,
     frontier: Option<Frontier>,
@@ -72,14 +136,24 @@ struct Seen {
     behind: Behind,
 }
 
+impl Seen {
+    fn waits(&self, now: Clock) -> Option<(Wait, Duration)> {
+        let step = self.step.map(|(what, since)| (what, now.saturating_duration_since(since)));
+        let publishing = self.publisher.as_ref().and_then(Busy::busy_for).map(|busy| (Wait::Publication, busy));
+        [step, publishing].into_iter().flatten().max_by_key(|(_, took)| *took)
+    }
+}
+
 /// What was seen of a lane at one moment.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct LaneView {
     /// What the lane waits for, and for how long.
-    pub waits: Option<(&'static str, Duration)>,
+    pub waits: Option<(Wait, Duration)>,
     pub backend: Option<i32>,
     pub oldest: Option<Instant>,
     pub unpublished_for: Option<Duration>,
+    /// Whether the lane's position is known: its row was read.
+    pub is_placed: bool,
     /// How far the lane is behind each topic's end; `None` where the end or the lane's position is not known.
     pub lag: [Option<i64>; CommandTopic::COUNT],
     /// For how long the lane has been behind an end that was seen, whether or not its records could be fetched.
@@ -87,10 +161,14 @@ pub(super) struct LaneView {
 }
 
 impl LaneWatch {
-    /// Notes what the lane waits for, until the guard is dropped.
-    pub(super) fn step(self: &Arc<Self>, what: &'static str) -> StepGuard {
-        self.seen().step = Some((what, Clock::now()));
-        StepGuard(Arc::clone(self))
+    /// Notes what the lane waits for, until the guard is dropped. Within it another wait may be noted, and ends before it.
+    pub(super) fn waits_for(self: &Arc<Self>, what: Wait) -> WaitGuard {
+        let outer = self.seen().step.replace((what, Clock::now()));
+        WaitGuard { watch: Arc::clone(self), outer }
+    }
+
+    fn is_stalled(&self) -> bool {
+        self.seen().waits(Clock::now()).is_some_and(|(_, took)| took > STALLED_AFTER)
     }
 
     pub fn connected(&self, backend: i32) {
@@ -136,14 +214,12 @@ impl LaneWatch {
         });
         let frontier = seen.frontier;
         let behind_for = frontier.map_or(Duration::ZERO, |frontier| seen.behind.longest(&frontier, ends, now));
-        let step = seen.step.map(|(what, since)| (what, now.saturating_duration_since(since)));
-        let publishing =
-            seen.publisher.as_ref().and_then(Busy::busy_for).map(|busy| ("a call to Kafka that publishes", busy));
         LaneView {
-            waits: [step, publishing].into_iter().flatten().max_by_key(|(_, took)| *took),
+            waits: seen.waits(now),
             backend: seen.backend,
             oldest: seen.oldest,
             unpublished_for: seen.unpublished_since.map(|since| now.saturating_duration_since(since)),
+            is_placed: frontier.is_some(),
             lag,
             behind_for,
         }
@@ -155,11 +231,14 @@ impl LaneWatch {
 }
 
 #[must_use]
-pub(super) struct StepGuard(Arc<LaneWatch>);
+pub(super) struct WaitGuard {
+    watch: Arc<LaneWatch>,
+    outer: Option<(Wait, Clock)>,
+}
 
-impl Drop for StepGuard {
+impl Drop for WaitGuard {
     fn drop(&mut self) {
-        self.0.seen().step = None;
+        self.watch.seen().step = self.outer;
     }
 }
 
@@ -219,16 +298,24 @@ mod tests {
             [None; CommandTopic::COUNT],
             "its position is not known"
         );
-        let step = watch.step("a batch in Postgres");
-        assert_eq!(
-            watches.all()[0].view(&[None; CommandTopic::COUNT]).waits.map(|(what, _)| what),
-            Some("a batch in Postgres")
-        );
-        drop(step);
+        let waits_for = || watches.all()[0].view(&[None; CommandTopic::COUNT]).waits.map(|(what, _)| what);
+        let batch = watch.waits_for(Wait::Batch);
+        let ends = watch.waits_for(Wait::EndOffsets);
+        assert_eq!(waits_for(), Some(Wait::EndOffsets));
+        drop(ends);
+        assert_eq!(waits_for(), Some(Wait::Batch), "it goes on waiting for Postgres");
+        drop(batch);
         assert!(watch.view(&[None; CommandTopic::COUNT]).waits.is_none());
         watch.progressed(Frontier([1; CommandTopic::COUNT]));
         assert_eq!(watch.view(&[Some(4); CommandTopic::COUNT]).lag, [Some(3); CommandTopic::COUNT]);
+        let current = Arc::clone(&watch);
+        let acts = || {
+            let mut has_acted = false;
+            watches.while_owned(&current, || has_acted = true);
+            has_acted
+        };
+        assert!(acts());
         drop(watch);
-        assert!(watches.all().is_empty());
+        assert!(watches.all().is_empty() && !acts());
     }
 }

@@ -6,7 +6,27 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::support::commands::Shop;
+use crate::support::database::Database;
 use crate::support::{Installation, LANES, Worker, eventually};
+
+/// A worker that has both lanes, and a shop with a customer in each.
+fn serving(installation: &Installation, settings: &[(&str, &str)]) -> (Worker, [Shop; LANES as usize]) {
+    let worker = installation.worker_with(settings);
+    worker.await_all_lanes();
+    let shops = [0, 1].map(|lane| {
+        let mut shop = Shop::of_lane(installation, lane);
+        shop.open("ada");
+        shop
+    });
+    (worker, shops)
+}
+
+/// A session of another client that holds the lane's row until it rolls back.
+fn lock_of_lane_0(installation: &Installation) -> Database {
+    let session = installation.database();
+    session.execute("begin; select from lane where lane = 0 for update");
+    session
+}
 
 fn assert_serves(shop: &mut Shop, key: &str) {
     let credit = shop.credit(key, "ada", 5);
@@ -27,10 +47,7 @@ fn assert_ends(mut worker: Worker, parts: &[&str]) -> String {
 #[test]
 fn a_second_installation_on_the_same_database_touches_nothing() {
     let installation = Installation::new("second-installation");
-    let worker = installation.worker();
-    worker.await_all_lanes();
-    let mut shop = Shop::of_lane(&installation, 0);
-    shop.open("ada");
+    let (worker, [mut shop, _]) = serving(&installation, &[]);
     let database = installation.database();
     let epochs = "select string_agg(epoch::text, ',' order by lane) from lane";
     let before: String = database.one(epochs);
@@ -50,10 +67,7 @@ fn a_second_installation_on_the_same_database_touches_nothing() {
 #[test]
 fn an_owner_is_told_who_took_its_lane() {
     let installation = Installation::new("taken");
-    let worker = installation.worker();
-    worker.await_all_lanes();
-    let mut shop = Shop::of_lane(&installation, 0);
-    shop.open("ada");
+    let (worker, [mut shop, _]) = serving(&installation, &[]);
     installation
         .database()
         .execute("update lane set epoch = epoch + 1, owner = 'somebody on host there' where lane = 0");
@@ -147,10 +161,7 @@ const SESSION: Duration = Duration::from_secs(60);
 fn a_worker_that_crashed_takes_its_lanes_again_without_waiting_for_a_session() {
     let installation = Installation::new("same-name");
     let named = [LONG_SESSION, ("LOYALTY_KAFKA__INSTANCE_ID", "pod-0")];
-    let worker = installation.worker_with(&named);
-    worker.await_all_lanes();
-    let mut shop = Shop::of_lane(&installation, 0);
-    shop.open("ada");
+    let (worker, [mut shop, _]) = serving(&installation, &named);
     worker.kill();
     let killed = Instant::now();
     let again = installation.worker_with(&named);
@@ -194,17 +205,11 @@ fn eventually_ends(one: Worker, other: Worker) -> (Worker, Worker) {
     if one.has_ended() { (one, other) } else { (other, one) }
 }
 
-/// Somebody's transaction holds the lane's row.
 #[test]
 fn a_lane_that_waits_for_a_lock_is_seen_and_holds_up_no_other() {
     let installation = Installation::new("locked");
-    let worker = installation.worker();
-    worker.await_all_lanes();
-    let (mut locked, mut other) = (Shop::of_lane(&installation, 0), Shop::of_lane(&installation, 1));
-    locked.open("ada");
-    other.open("ada");
-    let stranger = installation.database();
-    stranger.execute("begin; select from lane where lane = 0 for update");
+    let (worker, [mut locked, mut other]) = serving(&installation, &[]);
+    let stranger = lock_of_lane_0(&installation);
     let pid: i32 = stranger.one("select pg_backend_pid()");
     let waits = locked.send("credit", &locked.credit("waits", "ada", 5));
     worker.await_lane_state(0, "stalled");
@@ -218,7 +223,7 @@ fn a_lane_that_waits_for_a_lock_is_seen_and_holds_up_no_other() {
         let step = worker.metric(r#"loyalty_lane_step_seconds{lane="0"}"#);
         (age > 5.0 && step > 5.0).then_some(())
     });
-    assert_serves(&mut other, "beside-it");
+    assert_serves(&mut other, "next-to-it");
     // Its time-out makes it recover, which waits for the same row.
     worker.await_log("lane recovers", 1);
     worker.await_lane_state(0, "recovering");
@@ -233,13 +238,8 @@ fn a_lane_that_waits_for_a_lock_is_seen_and_holds_up_no_other() {
 fn a_worker_that_is_to_stop_while_one_lane_hangs_leaves_the_others_at_once() {
     let installation = Installation::new("hung-stop");
     let patience = [LONG_SESSION, ("LOYALTY_WORKER__SHUTDOWN_TIMEOUT_MS", "15000")];
-    let worker = installation.worker_with(&patience);
-    worker.await_all_lanes();
-    let (mut locked, mut other) = (Shop::of_lane(&installation, 0), Shop::of_lane(&installation, 1));
-    locked.open("ada");
-    other.open("ada");
-    let stranger = installation.database();
-    stranger.execute("begin; select from lane where lane = 0 for update");
+    let (worker, [mut locked, mut other]) = serving(&installation, &patience);
+    let stranger = lock_of_lane_0(&installation);
     let waits = locked.send("credit", &locked.credit("waits", "ada", 5));
     worker.await_lane_state(0, "stalled");
     worker.signal(nix::sys::signal::Signal::SIGTERM);

@@ -16,10 +16,10 @@ grant insert, delete on outbox to :"role";
 grant insert, update on customer to :"role";
 -- What has waited is decided.
 grant insert, delete on parked to :"role";
--- The ledger, the memory of what was decided, versions and skips are only added to.
-grant insert on entry, decision, earned_order, settings_version, unit_version, object_version, skipped_record to :"role";
--- `skip --undo`.
-grant delete on skipped_record to :"role";
+-- The ledger, the memory of what was decided and versions are only added to.
+grant insert on entry, decision, earned_order, settings_version, unit_version, object_version to :"role";
+-- `skip`, and `skip --undo`.
+grant insert, delete on skipped_record to :"role";
 -- What `dead-letters replay` has sent; a record that is sent once more is counted.
 grant insert, update (replayed_at, times, new_partition, new_offset) on replayed_record to :"role";
 -- The audit computes keys. Everybody may, unless that was taken from them.
