@@ -112,7 +112,7 @@ impl RegistrySettings {
 impl std::fmt::Debug for RegistrySettings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RegistrySettings")
-            .field("url", &without_credentials(&self.url))
+            .field("url", &without_password(&self.url))
             .field("tls_ca_file", &self.tls_ca_file)
             .finish()
     }
@@ -240,25 +240,29 @@ pub fn shown(path: Option<&Path>, environment: impl Iterator<Item = (String, Str
     Ok(text)
 }
 
-/// An address without its password.
-fn without_password(url: &str) -> String {
-    let authority = url.split_once("://").map_or(0, |(scheme, _)| scheme.len() + 3);
-    let end = url[authority..].find('/').map_or(url.len(), |end| authority + end);
-    let Some(at) = url[authority..end].rfind('@').map(|at| authority + at) else { return url.to_owned() };
-    match url[authority..at].find(':') {
-        Some(colon) => format!("{}:***{}", &url[..authority + colon], &url[at..]),
-        None => url.to_owned(),
+/// An address with its password masked, and secret parameters of its query too. Where a password has characters that an address may not
+/// have, more than the password may be masked, and never less.
+pub fn without_password(url: &str) -> String {
+    let start = url.find("://").map_or(0, |scheme| scheme + 3);
+    let at = url.rfind('@').filter(|at| *at >= start);
+    let (login, rest) = at.map_or((None, &url[start..]), |at| (Some(&url[start..at]), &url[at..]));
+    let login = login.map_or_else(String::new, |login| match login.split_once(':') {
+        // Not a login, but an `@` in the query.
+        _ if login.split(':').next().is_some_and(|user| user.contains('?')) => "***".to_owned(),
+        Some((user, _)) => format!("{user}:***"),
+        None => login.to_owned(),
+    });
+    let mut shown = format!("{}{login}", &url[..start]);
+    let (address, query) = rest.split_once('?').map_or((rest, None), |(address, query)| (address, Some(query)));
+    shown.push_str(address);
+    for (place, parameter) in query.into_iter().flat_map(|query| query.split('&')).enumerate() {
+        shown.push(if place == 0 { '?' } else { '&' });
+        match parameter.split_once('=') {
+            Some((name, _)) if value::is_secret(name) => shown.push_str(&format!("{name}=***")),
+            _ => shown.push_str(parameter),
+        }
     }
-}
-
-/// An address without the user and password that may stand in it.
-pub fn without_credentials(url: &str) -> String {
-    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-    let authority_end = rest.find('/').unwrap_or(rest.len());
-    match rest[..authority_end].rfind('@') {
-        Some(at) => format!("{scheme}://***@{}", &rest[at + 1..]),
-        None => url.to_owned(),
-    }
+    shown
 }
 
 /// Of this machine or container.

@@ -196,6 +196,7 @@ pub fn merge(ranges: [Vec<InboundRecord>; CommandTopic::COUNT]) -> Vec<InboundRe
 mod tests {
     use super::*;
     use crate::domain::Position;
+    use crate::record::Headers;
     use CommandTopic::{Clock as Ticks, Credit, CustomerUpsert, MerchantConfig, Redeem};
 
     const PATIENCE: Duration = Duration::from_secs(5);
@@ -207,7 +208,7 @@ mod tests {
             timestamp: Instant::from_millis(millis),
             key: None,
             value: None,
-            headers: Vec::new(),
+            headers: Headers::default(),
         }
     }
 

@@ -71,10 +71,9 @@ fn plan_command(plan: &mut BatchPlan, command: &Command, configs: &Configs) {
     plan.orders.extend(command.earned_order());
 }
 
-/// In every form: which one the merchant's settings choose is not known before they are loaded.
 fn plan_identifier(plan: &mut BatchPlan, merchant: &MerchantId, kind: IdentifierKind, value: Option<&String>) {
-    let forms = value.into_iter().flat_map(|value| fields::possible_forms(kind, value));
-    plan.identifiers.extend(forms.map(|value| Identifier { merchant_id: merchant.clone(), kind, value }));
+    let stored = value.and_then(|value| fields::stored_form(kind, value));
+    plan.identifiers.extend(stored.map(|value| Identifier { merchant_id: merchant.clone(), kind, value }));
 }
 
 /// Decides everything: the deliveries in their order, then what is due. `configs` lose nothing and gain what was loaded or made. The

@@ -178,7 +178,7 @@ fn table(lanes: &[Lane]) -> String {
         );
     }
     for (number, reason) in lanes.iter().filter_map(|lane| Some((lane.number, lane.halted.as_ref()?))) {
-        let _ = writeln!(text, "\nlane {number} is halted: {reason}");
+        let _ = writeln!(text, "\nlane {number} is halted: {}", output::escaped(reason));
     }
     text
 }

@@ -109,7 +109,8 @@ enum Command {
 }
 
 impl Command {
-    /// Those that ask the brokers, and are over when no broker answers. `run` and `topics` have their own patience.
+    /// Those that always need the brokers, and fail when no broker answers. `run` and `topics` have their own patience; `skip` and `config
+    /// apply` need the brokers only at times.
     fn talks_to_kafka(&self) -> bool {
         match self {
             Command::Send(_)
@@ -117,8 +118,7 @@ impl Command {
             | Command::Lanes(_)
             | Command::Audit(_)
             | Command::Recover(_)
-            | Command::DeadLetters(_)
-            | Command::Config(config::Command::Apply(_)) => true,
+            | Command::DeadLetters(_) => true,
             Command::Run(_)
             | Command::Migrate(_)
             | Command::Topics(_)

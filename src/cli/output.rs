@@ -41,7 +41,7 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
     escape(text, |_| false)
 }
 
-/// The last resort for whole outputs: their own line ends and tabs stay.
+/// For an output of several lines: its own line ends and tabs stay.
 pub(super) fn visible(text: &str) -> Cow<'_, str> {
     escape(text, |c| matches!(c, '\n' | '\t'))
 }

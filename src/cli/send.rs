@@ -81,7 +81,7 @@ pub fn run(options: &Options, settings: &Settings) -> Result<(), CliError> {
         None => None,
     };
     let mut input = BufReader::with_capacity(64 * 1024, input);
-    let mut number = 0;
+    let (mut number, mut commands) = (0, 0);
     let mut pace = options.rate.map(Pace::of);
     loop {
         let most = pace.as_mut().map_or(IN_FLIGHT, Pace::wait);
@@ -89,6 +89,7 @@ pub fn run(options: &Options, settings: &Settings) -> Result<(), CliError> {
         if chunk.is_empty() {
             break;
         }
+        commands += chunk.len();
         let sent = in_order(&chunk).into_iter().flat_map(|lines| send_together(&sender, lines));
         for (line, sent) in chunk.iter().zip(sent) {
             let (partition, offset) = sent.map_err(CliError::failed)?;
@@ -109,8 +110,9 @@ pub fn run(options: &Options, settings: &Settings) -> Result<(), CliError> {
             }
         }
     }
-    if number == 0 {
-        return Err(CliError::Usage("the input is empty: nothing was sent".to_owned()));
+    if commands == 0 {
+        let what = if number == 0 { "is empty" } else { "has only empty lines and comments" };
+        return Err(CliError::Usage(format!("the input {what}: nothing was sent")));
     }
     match answers {
         Some(answers) => answers.print(options.json, options.fail_on_rejection),

@@ -9,6 +9,7 @@ use super::{CliError, blocking, output};
 use crate::config::{Settings, host_name};
 use crate::domain::{CommandTopic, Position};
 use crate::kafka::ranges::{RangeReader, StoredRecord};
+use crate::kafka::topics;
 use crate::record::TopicNames;
 use crate::store::{Databases, Store};
 
@@ -106,6 +107,7 @@ async fn check_ahead(store: &Store, position: Position) -> Result<(), CliError> 
 
 /// Shows the record, and goes on only with a yes.
 async fn confirm(settings: &Settings, name: &str, position: Position) -> Result<(), CliError> {
+    topics::reach(&settings.kafka).await.map_err(CliError::failed)?;
     let (kafka, name) = (settings.kafka.clone(), name.to_owned());
     let Position { partition, offset, .. } = position;
     let found = blocking(move || {
@@ -176,7 +178,7 @@ async fn undo(settings: &Settings, names: &TopicNames, position: Position) -> Re
         .map_err(CliError::failed)?;
     if taken_back {
         return output::line(format_args!(
-            "{position:?} is not given up any more; its lane is recovered within seconds."
+            "{position:?} is not given up any more; its worker takes the lane again, in about 15 seconds."
         ));
     }
     Err(CliError::Failed(format!(

@@ -17,9 +17,10 @@ use crate::domain::config::{
     KeyForm, MerchantStatus, MoneyValue, OnMatch, PhoneFormat, Preset, Rounding, UnitKind, UnknownCustomer,
 };
 use crate::domain::customer::IdentifierKind;
-use crate::domain::fields::content_form;
+use crate::domain::fields::{parse_customer_id, stored_form};
+use crate::domain::membership::{card_code, parse_card_code};
 use crate::domain::objects::{Card, CardReward, CardStatus, Object, Programme, Tier};
-use crate::domain::{CommandTopic, Gender, Instant, Metric};
+use crate::domain::{CommandTopic, Gender, Instant, Metric, compared};
 
 /// The hash of a command as its domain types hold it. A malformed one is only known by its envelope: see [`of_json`].
 pub(super) fn of_command(envelope: &Envelope, body: &Body) -> ContentHash {
@@ -35,6 +36,19 @@ pub(super) fn of_json(topic: CommandTopic, value: &Value) -> ContentHash {
     content.text(topic.suffix());
     content.json(value, &mut Vec::new());
     content.finish()
+}
+
+/// A text in the form in which it is compared; as it is where it has none.
+fn content_form(kind: IdentifierKind, value: &str) -> String {
+    stored_form(kind, value).unwrap_or_else(|| compared(value))
+}
+
+fn id_form(value: &str) -> String {
+    parse_customer_id(value).map_or_else(|| value.trim().to_owned(), |id| id.to_string())
+}
+
+fn code_form(value: &str) -> String {
+    parse_card_code(value).map_or_else(|| value.trim().to_owned(), |(id, place)| card_code(id, place))
 }
 
 /// Collected first and digested once: many small updates cost more than the digest.
@@ -53,7 +67,8 @@ impl Content {
             self.string("customer.kind", ref_name(*kind));
             match kind {
                 RefKind::Identifier(kind) => self.string("customer.value", &content_form(*kind, value)),
-                RefKind::CustomerId | RefKind::CardCode => self.string("customer.value", value.trim()),
+                RefKind::CustomerId => self.string("customer.value", &id_form(value)),
+                RefKind::CardCode => self.string("customer.value", &code_form(value)),
             }
         }
         self.optional_instant("occurred_at", *occurred_at);
@@ -122,7 +137,12 @@ impl Content {
                 self.optional_string("tier_id", tier_id);
                 self.optional_string("card_id", card_id);
                 self.optional_flag("send_card_links", send_card_links.then_some(true));
-                self.optional_string("referral_code", referral_code);
+                if let Some(code) = referral_code {
+                    self.string(
+                        "referral_code",
+                        &if parse_customer_id(code).is_some() { id_form(code) } else { code_form(code) },
+                    );
+                }
             }
             Body::CreditAmount(CreditAmount {
                 unit,

@@ -14,7 +14,8 @@ use crate::domain::customer::IdentifierKind;
 use crate::domain::fields::NO_SUCH_CHARACTERS;
 use crate::domain::objects::{Card, CardReward, Object, Programme, Tier};
 use crate::domain::{
-    IdempotencyKey, Instant, MerchantId, Metric, NO_CHARACTER, UnitId, compared, is_deceptive, is_deceptive_in_prose,
+    IdempotencyKey, Instant, MerchantId, Metric, NO_CHARACTER, UnitId, compared, is_deceptive, is_deceptive_in_id,
+    is_deceptive_in_prose,
 };
 
 const MAX_ATTRIBUTES: usize = 50;
@@ -262,8 +263,9 @@ pub(super) fn merchant_config(
         wire::ConfigBody::Programme(wire::Programme { programme_id, name, unit_id: unit, tier_ids, active }) => {
             let name = required_text("command.name", name, problems);
             let unit_id = unit_id("command.unit_id", unit, problems);
-            let tiers = tier_ids.into_iter().map(|tier| required_text("command.tier_ids", tier, problems));
-            let tier_ids = tiers.collect();
+            let tiers = tier_ids.into_iter().enumerate();
+            let tier = |(place, tier)| required_text(&format!("command.tier_ids[{place}]"), tier, problems);
+            let tier_ids = tiers.map(tier).collect();
             let id = required_text("command.programme_id", programme_id, problems);
             object(id, Object::Programme(Programme { name, unit_id, tier_ids, is_active: active }))
         }
@@ -285,9 +287,10 @@ fn text(field: &str, value: String, problems: &mut Problems) -> Option<String> {
     Some(value)
 }
 
-/// An order is compared in one form.
+/// An order is compared in one form. What no id may hold is left in it, also at its ends, and the rules refuse it.
 fn order(field: &str, value: Option<String>, problems: &mut Problems) -> Option<String> {
-    optional_text(field, value, problems).map(|value| compared(&value))
+    let value = optional_text(field, value, problems)?;
+    Some(if value.contains(is_deceptive_in_id) { value } else { compared(&value) })
 }
 
 /// What is wrong is named, so that what stands for it is never judged.

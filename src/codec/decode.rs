@@ -19,7 +19,7 @@ use super::schemas::{self, OwnSchema};
 use super::{content_hash, convert, from_json, json, wire};
 use crate::domain::command::{Body, Command, Content, ContentHash, DeadLetter, DeadLetterClass, Delivery, Malformed};
 use crate::domain::{CommandTopic, Instant, Seed, is_deceptive_in_id};
-use crate::record::{InboundRecord, ORIGINAL_TIME, lane_of};
+use crate::record::{InboundRecord, ORIGINAL_TIME, TRACEPARENT, lane_of};
 
 /// A value beyond this is not decoded: nothing that a command says needs as much, and what it causes must fit into one record each.
 pub const MAX_VALUE_BYTES: usize = 256 * 1024;
@@ -117,8 +117,8 @@ impl Decoder {
 
     /// Asks the registry for a schema, unless it is known by now. Afterwards the records that needed it decode, one way or another.
     ///
-    /// A question goes on when nobody waits for it any more: who comes back, or comes for the same schema from another lane, waits for its
-    /// answer. Questions for other schemas do not wait for it.
+    /// A request goes on when its caller has stopped waiting: a caller that returns, or another lane that needs the same schema, waits for
+    /// that request's answer. Requests for other schemas run in parallel.
     pub async fn learn(&self, id: u32) -> Result<(), RegistryUnavailable> {
         let since = Clock::now();
         let turn = self.turn(id).lock_owned().await;
@@ -139,7 +139,7 @@ impl Decoder {
         registry::blocking("for a schema", ask).await.map_err(|error| RegistryUnavailable(error.to_string()))
     }
 
-    /// The turn of those who ask for a schema. Turns that nobody holds any more are forgotten.
+    /// The lock under which a schema is requested. Locks that are not held any more are removed.
     fn turn(&self, id: u32) -> Arc<tokio::sync::Mutex<()>> {
         let mut turns = self.inner.turns.lock().unwrap_or_else(PoisonError::into_inner);
         turns.retain(|_, turn| Arc::strong_count(turn) > 1);
@@ -330,8 +330,8 @@ impl Decoder {
         if merchant.trim().is_empty() || merchant.len() > MAX_MERCHANT_BYTES || merchant.contains(is_deceptive_in_id) {
             return Err(dead_letter(
                 DeadLetterClass::MissingMerchant,
-                "The command has no envelope.merchant_id of 1 to 64 bytes without control or invisible characters, so nobody can be \
-                 answered.",
+                "The command has no envelope.merchant_id of 1 to 64 bytes without control or invisible characters, so it \
+                 can't be answered.",
             ));
         }
         if record.key.as_deref() != Some(merchant.as_bytes()) {
@@ -393,7 +393,7 @@ fn lenient_envelope(value: &Value) -> wire::Envelope {
 }
 
 fn traceparent(record: &InboundRecord) -> Option<Arc<str>> {
-    let header = record.headers.iter().find(|header| header.name == "traceparent")?;
+    let header = record.headers.get(TRACEPARENT)?;
     let text = std::str::from_utf8(&header.value).ok()?;
     let is_plain = TRACEPARENT_BYTES.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
     // Version, trace and parent. The version ff and ids of zeros are what W3C calls invalid.
@@ -408,13 +408,19 @@ fn traceparent(record: &InboundRecord) -> Option<Arc<str>> {
     let has_version = parts.first().is_some_and(|version| {
         version.len() == 2 && *version != "ff" && version.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
     });
-    let is_plain = is_plain && has_version && is_id(1, 32) && is_id(2, 16);
+    // What a later version writes behind its flags is its own.
+    let flags = parts.get(3).copied().unwrap_or_default();
+    let (known, rest) = flags.split_at_checked(2).unwrap_or_default();
+    let has_flags = known.len() == 2
+        && known.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+        && (rest.is_empty() || parts[0] != "00" && rest.starts_with('-'));
+    let is_plain = is_plain && has_version && is_id(1, 32) && is_id(2, 16) && has_flags;
     is_plain.then(|| text.into())
 }
 
 /// When the record came first, if it was sent again and says so. Whatever is not an instant that a command may name is no such thing.
 pub(super) fn original_time(record: &InboundRecord) -> Option<Instant> {
-    let header = record.headers.iter().find(|header| header.name == ORIGINAL_TIME)?;
+    let header = record.headers.get(ORIGINAL_TIME)?;
     Instant::from_rfc3339(std::str::from_utf8(&header.value).ok()?)
 }
 

@@ -22,9 +22,7 @@ use crate::record::{InboundRecord, OutTopic, OutboundHeader, OutboundRecord, Out
 /// No record may be larger: its topic takes twice as much (see `kafka::topic_checks`), and a batch that can't be published would stop its
 /// lane. What the rules bound stays below, also as JSON, where a control character takes six bytes.
 pub const MAX_RECORD_BYTES: usize = 1024 * 1024;
-/// A dead letter keeps the sender's headers up to so much.
-const MAX_KEPT_HEADERS: usize = 32 * 1024;
-/// And its key; longer than any merchant's.
+/// A dead letter keeps the sender's key up to so much, which is longer than any merchant's.
 const MAX_KEPT_KEY: usize = 1024;
 
 /// Knows the registry's ids of our outgoing schemas, and how each record is to be written.
@@ -293,12 +291,10 @@ impl Out {
 fn dead_letter(out: &mut Out, record: &InboundRecord, reason: &DeadLetter, group: &str, topics: &Topics) {
     let InboundRecord { position, timestamp, key, value, headers } = record;
     let mut omitted = Vec::new();
-    let kept_headers: usize = headers.iter().map(|header| header.name.len() + header.value.len()).sum();
-    let mut all: Vec<OutboundHeader<'_>> = Vec::with_capacity(headers.len() + 9);
-    if kept_headers > MAX_KEPT_HEADERS {
+    let mut all: Vec<OutboundHeader<'_>> = Vec::with_capacity(headers.kept.len() + 9);
+    all.extend(headers.kept.iter().map(|header| OutboundHeader::new(&header.name, &header.value)));
+    if headers.are_cut {
         omitted.push("headers");
-    } else {
-        all.extend(headers.iter().map(|header| OutboundHeader::new(&header.name, &header.value)));
     }
     let key = key.as_deref().unwrap_or_default();
     let key = if key.len() > MAX_KEPT_KEY {

@@ -3,7 +3,7 @@
 //! | first bytes | encoding |
 //! |---|---|
 //! | `00`, four bytes of schema id | Avro in Confluent's wire format |
-//! | `7B` (`{`), perhaps after spaces and line ends | JSON |
+//! | `7B` (`{`), perhaps after a byte order mark, spaces and line ends | JSON |
 //! | `C3 01`, eight bytes of fingerprint | Avro single-object encoding, of a schema that this worker was built with |
 
 /// What stands before every value that a registry's schema describes.
@@ -27,6 +27,7 @@ pub fn split(value: &[u8]) -> Result<Framed<'_>, &'static str> {
             Err("The value begins as Avro in Confluent's wire format, but ends before the four bytes of the schema id.")
         }
         [b'{', ..] => Ok(Framed::Json(value)),
+        [0xEF, 0xBB, 0xBF, text @ ..] if text.trim_ascii_start().starts_with(b"{") => Ok(Framed::Json(text)),
         [b' ' | b'\t' | b'\r' | b'\n', ..] if value.trim_ascii_start().starts_with(b"{") => Ok(Framed::Json(value)),
         [0xC3, 0x01, a, b, c, d, e, f, g, h, datum @ ..] => {
             Ok(Framed::SingleObject { fingerprint: [*a, *b, *c, *d, *e, *f, *g, *h], datum })

@@ -71,7 +71,8 @@ impl Walk<'_> {
                 Some(long) => put_long(&mut self.out, long),
                 None => self.bad(schema, "must be an integer of 64 bits"),
             },
-            (Schema::TimestampMicros, Value::String(text)) => match Instant::from_rfc3339(text) {
+            // Whether a command may name it is judged as of Avro's.
+            (Schema::TimestampMicros, Value::String(text)) => match Instant::written_as_rfc3339(text) {
                 Some(at) => put_long(&mut self.out, at.micros()),
                 None => self.bad(schema, INSTANT),
             },
@@ -81,13 +82,7 @@ impl Walk<'_> {
                     None => self.bad(schema, format!("must be one of {}", known.symbols.join(", "))),
                 }
             }
-            (Schema::Array(array), Value::Array(items)) => {
-                self.count(items.len());
-                for (index, item) in items.iter().enumerate() {
-                    self.below("", &format!("[{index}]"), |walk| walk.value(&array.items, item));
-                }
-                put_length(&mut self.out, 0);
-            }
+            (Schema::Array(array), Value::Array(items)) => self.list(&array.items, items),
             (Schema::Map(map), Value::Object(entries)) => {
                 self.count(entries.len());
                 for (key, entry) in entries {
@@ -100,6 +95,27 @@ impl Walk<'_> {
             (Schema::Union(union), value) => self.union(union, value),
             (_, _) => self.bad(schema, expected(self.own.follow(schema))),
         }
+    }
+
+    /// A word or a number that is a problem is left out: what stood in its place could be a problem of another kind. An object stays, so that
+    /// those behind it keep their numbers.
+    fn list(&mut self, schema: &'static Schema, items: &[Value]) {
+        let keeps_bad = matches!(self.own.follow(schema), Schema::Record(_) | Schema::Union(_));
+        let before = std::mem::take(&mut self.out);
+        let mut kept = 0;
+        for (index, item) in items.iter().enumerate() {
+            let (length, problems) = (self.out.len(), self.problems.count());
+            self.below("", &format!("[{index}]"), |walk| walk.value(schema, item));
+            if keeps_bad || self.problems.count() == problems {
+                kept += 1;
+            } else {
+                self.out.truncate(length);
+            }
+        }
+        let items = std::mem::replace(&mut self.out, before);
+        self.count(kept);
+        self.out.extend_from_slice(&items);
+        put_length(&mut self.out, 0);
     }
 
     fn record(&mut self, record: &'static RecordSchema, fields: &Map<String, Value>, is_variant: bool) {

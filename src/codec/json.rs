@@ -4,10 +4,9 @@
 //! no field takes, so that the command is answered with the field's name.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 use crate::domain::NO_CHARACTER;
@@ -19,7 +18,7 @@ pub struct Parsed {
     pub repeated: Vec<String>,
 }
 
-/// So many are named.
+/// So many are named; the command is refused with the first one.
 const MAX_REPEATED: usize = 100;
 
 /// Reads JSON. The error is a sentence without anything of the text in it.
@@ -34,11 +33,11 @@ pub fn parse(text: &[u8]) -> Result<Parsed, String> {
 }
 
 fn read(text: &[u8]) -> Result<Parsed, serde_json::Error> {
-    let repeated = RefCell::default();
+    let mut names = Names::default();
     let mut deserializer = serde_json::Deserializer::from_slice(text);
-    let value = Unique { path: String::new(), repeated: &repeated }.deserialize(&mut deserializer)?;
+    let value = Unique(&mut names).deserialize(&mut deserializer)?;
     deserializer.end()?;
-    Ok(Parsed { value, repeated: repeated.into_inner() })
+    Ok(Parsed { value, repeated: names.repeated })
 }
 
 /// Where reading stopped, and why, in words of the reader's that hold nothing of the text.
@@ -109,25 +108,34 @@ fn string(text: &str) -> Option<(Cow<'_, str>, &str)> {
         }
     }
     let end = at + 1;
-    let whole = match replaced {
+    let string = match replaced {
         Some(out) => Cow::Owned(out + text.get(copied..end)?),
         None => Cow::Borrowed(text.get(..end)?),
     };
-    Some((whole, text.get(end..)?))
+    Some((string, text.get(end..)?))
+}
+
+/// Where reading is, and the names found more than once.
+#[derive(Default)]
+struct Names {
+    path: String,
+    repeated: Vec<String>,
+}
+
+impl Names {
+    /// Goes one step down; the path's length before it leads back.
+    fn enter(&mut self, separator: &str, step: &str) -> usize {
+        let length = self.path.len();
+        if length > 0 {
+            self.path.push_str(separator);
+        }
+        self.path.push_str(step);
+        length
+    }
 }
 
 /// Reads a value, and notes each name that its object has already.
-struct Unique<'a> {
-    path: String,
-    repeated: &'a RefCell<Vec<String>>,
-}
-
-impl Unique<'_> {
-    fn below(&self, separator: &str, step: &str) -> Self {
-        let separator = if self.path.is_empty() { "" } else { separator };
-        Unique { path: format!("{}{separator}{step}", self.path), repeated: self.repeated }
-    }
-}
+struct Unique<'a>(&'a mut Names);
 
 impl<'de> DeserializeSeed<'de> for Unique<'_> {
     type Value = Value;
@@ -174,25 +182,27 @@ impl<'de> Visitor<'de> for Unique<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
-        while let Some(item) = items.next_element_seed(self.below("", &format!("[{}]", list.len())))? {
-            list.push(item);
+        loop {
+            let length = self.0.enter("", &format!("[{}]", list.len()));
+            let item = items.next_element_seed(Unique(self.0))?;
+            self.0.path.truncate(length);
+            match item {
+                Some(item) => list.push(item),
+                None => return Ok(list.into()),
+            }
         }
-        Ok(list.into())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let mut object = Map::new();
         while let Some(name) = entries.next_key::<String>()? {
-            let below = self.below(".", &name);
-            let mut repeated = self.repeated.borrow_mut();
-            if object.contains_key(&name) && !repeated.contains(&below.path) {
-                if repeated.len() == MAX_REPEATED {
-                    return Err(A::Error::custom("names too many fields more than once"));
-                }
-                repeated.push(below.path.clone());
+            let length = self.0.enter(".", &name);
+            let Names { path, repeated } = &mut *self.0;
+            if object.contains_key(&name) && repeated.len() < MAX_REPEATED && !repeated.contains(path) {
+                repeated.push(path.clone());
             }
-            drop(repeated);
-            object.insert(name, entries.next_value_seed(below)?);
+            object.insert(name, entries.next_value_seed(Unique(self.0))?);
+            self.0.path.truncate(length);
         }
         Ok(object.into())
     }
@@ -209,6 +219,9 @@ mod tests {
         let parsed = parse(br#"{"a":1,"b":{"c":[{"d":1,"d":2,"d":3}]},"a":2}"#).expect("JSON");
         assert_eq!(parsed.repeated, ["b.c[0].d", "a"]);
         assert_eq!(parse(br#"{"a":{"a":1}}"#).expect("JSON").repeated, [""; 0]);
+        let many: String = (0..200).map(|n| format!(r#","n{n}":1,"n{n}":2"#)).collect();
+        let parsed = parse(format!("{{\"a\":1{many}}}").as_bytes()).expect("JSON");
+        assert_eq!(parsed.repeated.len(), MAX_REPEATED);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::schemas;
-use crate::config::{RegistrySettings, without_credentials};
+use crate::config::{RegistrySettings, without_password};
 use crate::record::TopicNames;
 use crate::tls::{self, TlsError};
 
@@ -109,6 +109,8 @@ impl RegistryClient {
             }
             // It understood the question and refuses it, now and later.
             400 | 422 => Err(RegistryError::NotFound { id }),
+            // Something answers, but is no registry: its address is wrong, or the registry behind it is not up yet.
+            404 | 405 => Err(RegistryError::NoRegistry { address: self.address(), status }),
             status => Err(self.silent(&question, format!("status {status}"))),
         }
     }
@@ -116,7 +118,7 @@ impl RegistryClient {
 
 impl RegistryClient {
     fn address(&self) -> String {
-        without_credentials(&self.url)
+        without_password(&self.url)
     }
 
     fn silent(&self, question: &str, reason: String) -> RegistryError {

@@ -169,9 +169,10 @@ impl Written {
     }
 }
 
-/// What a property's name says of its value: that it is nobody else's business.
-fn is_secret(property: &str) -> bool {
-    ["password", "secret", "token", "key.pem", "jaas", "sasl.oauthbearer.config"]
+/// Whether a property's name says that its value is secret.
+pub(super) fn is_secret(property: &str) -> bool {
+    let property = property.to_ascii_lowercase();
+    ["password", "passphrase", "secret", "token", "key.pem", "jaas", "sasl.oauthbearer.config"]
         .iter()
         .any(|word| property.contains(word))
 }

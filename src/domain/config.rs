@@ -332,8 +332,8 @@ impl MerchantConfig {
         self.units.get(unit)?.iter().rev().find(|version| version.effective_from <= at)
     }
 
-    /// The unit as it was told before an instant at which something was due. What was told since does not count, since it depends on the
-    /// next command or tick when that is settled.
+    /// The unit as it was configured before an instant at which lots expired. A later version does not count: whether it is there yet
+    /// when the expiry is settled depends on the next command or tick.
     pub fn unit_known_before(&self, unit: &UnitId, due: Instant) -> Option<&Arc<UnitVersion>> {
         let was_known = |version: &&Arc<UnitVersion>| version.recorded_at < due && version.effective_from <= due;
         self.units.get(unit)?.iter().rev().find(was_known)

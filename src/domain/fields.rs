@@ -41,8 +41,12 @@ impl FieldCheck {
 
     pub fn bad(&mut self, field: impl Into<String>, problem: impl Into<String>) {
         let field = field.into();
+        // A part of what was found, or a list with such an item.
         let is_of = |found: &FieldProblem| {
-            field.strip_prefix(found.field.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+            let part = field.strip_prefix(found.field.as_str());
+            let item = found.field.strip_prefix(field.as_str());
+            part.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+                || item.is_some_and(|rest| rest.starts_with('['))
         };
         if self.problems.len() < MOST_PROBLEMS && !self.problems[..self.found_before].iter().any(is_of) {
             self.problems.push(FieldProblem { field, problem: problem.into() });
@@ -78,11 +82,6 @@ impl FieldCheck {
         if value.contains(is_deceptive_in_prose) {
             self.bad(field, NO_SUCH_CHARACTERS);
         }
-    }
-
-    /// What is listed again and again.
-    pub fn label(&mut self, field: &str, value: &str, most: usize) {
-        self.text(field, Some(value), most);
     }
 
     /// A URL that names each customer's card.
@@ -141,10 +140,10 @@ impl FieldCheck {
         tag
     }
 
-    /// A currency of ISO 4217.
-    pub fn currency(&mut self, field: &str, value: Option<&str>) {
-        if value.is_some_and(|value| iso_currency::Currency::from_code(value).is_none()) {
-            self.bad(field, "must be an ISO 4217 currency such as EUR");
+    /// A currency of ISO 4217 in use, or the one that was put before: a currency may go out of use.
+    pub fn currency(&mut self, field: &str, value: Option<&str>, before: Option<&str>) {
+        if value.is_some_and(|value| before != Some(value) && !is_currency(value)) {
+            self.bad(field, "must be an ISO 4217 currency in use, such as EUR");
         }
     }
 
@@ -192,6 +191,13 @@ impl FieldCheck {
     }
 }
 
+/// Neither metals, units of account and codes for tests, nor what was withdrawn. ISO lists VES and VED side by side.
+fn is_currency(code: &str) -> bool {
+    let Some(currency) = iso_currency::Currency::from_code(code) else { return false };
+    let is_superseded = currency.is_superseded().is_some() && code != "VES";
+    !is_superseded && !currency.has_flag(iso_currency::Flag::Special)
+}
+
 /// An identifier in the form in which it is stored and compared; `None` when it has none.
 pub fn normalise(kind: IdentifierKind, value: &str, phones: PhoneFormat) -> Option<String> {
     if value.contains(is_deceptive_in_id) {
@@ -210,17 +216,10 @@ pub fn normalise(kind: IdentifierKind, value: &str, phones: PhoneFormat) -> Opti
     }
 }
 
-/// An identifier in a form that does not depend on a merchant's settings, for comparing what two commands say.
-pub fn content_form(kind: IdentifierKind, value: &str) -> String {
-    normalise(kind, value, PhoneFormat::E164).unwrap_or_else(|| compared(value))
-}
-
-/// Every form that a value may be stored in, whatever a merchant's settings are.
-pub fn possible_forms(kind: IdentifierKind, value: &str) -> impl Iterator<Item = String> {
-    let first = normalise(kind, value, PhoneFormat::E164);
-    let other = if kind == IdentifierKind::Phone { any_phone(value) } else { None };
-    let other = other.filter(|other| first.as_ref() != Some(other));
-    first.into_iter().chain(other)
+/// The form in which an identifier is stored, whatever a merchant's settings are: they choose what is taken, not how it is stored. `None`
+/// for what no settings take.
+pub fn stored_form(kind: IdentifierKind, value: &str) -> Option<String> {
+    normalise(kind, value, PhoneFormat::Any)
 }
 
 /// A customer id as results show it.
@@ -228,11 +227,12 @@ pub fn parse_customer_id(value: &str) -> Option<CustomerId> {
     uuid::Uuid::try_parse(value.trim()).ok().map(CustomerId)
 }
 
-/// E.164 after its separators are gone: a plus and 7 to 15 digits, the first not 0. A zero in brackets is no digit of the international
-/// number, and whether it was meant to be dialled nobody knows.
+/// E.164 after its separators are gone: a plus and 7 to 15 digits, the first not 0. A zero that begins a bracket is the national prefix and
+/// no digit of the international number, and may or may not be meant; only the numbers of Italy, San Marino and the Vatican have it.
 fn normalise_phone(value: &str) -> Option<String> {
     let spaceless: String = value.chars().filter(|c| !matches!(c, ' ' | '-' | '.' | '/')).collect();
-    if spaceless.contains("(0)") {
+    let keeps_zero = ["+39", "+378", "+379"].iter().any(|country| spaceless.starts_with(country));
+    if spaceless.contains("(0)") || spaceless.contains("(0") && !keeps_zero {
         return None;
     }
     let compact: String = spaceless.chars().filter(|c| !matches!(c, '(' | ')')).collect();
@@ -242,9 +242,9 @@ fn normalise_phone(value: &str) -> Option<String> {
     well_formed.then_some(compact)
 }
 
-/// As it is, but for spaces around it.
+/// As E.164 where it is that, so that one number is one customer under any settings; and as it is, but for spaces around it, where it is not.
 fn any_phone(value: &str) -> Option<String> {
-    let phone = compared(value);
+    let phone = normalise_phone(value).unwrap_or_else(|| compared(value));
     let well_formed = (1..=20).contains(&phone.chars().count()) && !phone.contains(is_deceptive_in_id);
     well_formed.then_some(phone)
 }
@@ -275,7 +275,7 @@ fn identifier_form(kind: IdentifierKind, phones: PhoneFormat) -> &'static str {
             "must have 1 to 20 characters, none of them a control or invisible character"
         }
         IdentifierKind::Phone => {
-            "must be an international number: + and 7 to 15 digits; spaces, - . / ( ) are ignored, a (0) must be left out"
+            "must be an international number: + and 7 to 15 digits; spaces, - . / ( ) are ignored, a zero in brackets must be left out"
         }
         IdentifierKind::Email => "must be an address like name@example.com of at most 255 characters",
     }
@@ -297,13 +297,16 @@ mod tests {
     #[test]
     fn what_was_found_before_is_named_once() {
         let found = |field: &str| FieldProblem { field: field.to_owned(), problem: "must be a text".to_owned() };
-        let mut check = FieldCheck::after(&[found("command.unit"), found("command.value")]);
-        for field in ["command.unit", "command.value.currency", "command.unit_id", "command.amount"] {
+        let before = ["command.unit", "command.value", "command.tier_ids[1]", "command.social.web"];
+        let mut check = FieldCheck::after(&before.map(found));
+        let named_already = ["command.unit", "command.value.currency", "command.tier_ids"];
+        let new = ["command.unit_id", "command.amount", "command.social", "command"];
+        for field in named_already.into_iter().chain(new) {
             check.bad(field, "is wrong");
         }
         let fields: Vec<String> =
             check.done().expect_err("bad fields").fields.into_iter().map(|bad| bad.field).collect();
-        assert_eq!(fields, ["command.unit", "command.value", "command.unit_id", "command.amount"]);
+        assert_eq!(fields, [before, new].concat());
     }
 
     #[test]
@@ -319,6 +322,9 @@ mod tests {
             (IdentifierKind::Email, "@example.com", None),
             (IdentifierKind::Email, "a da@example.com", None),
             (IdentifierKind::Phone, "+49 (0) 209 223344", None),
+            (IdentifierKind::Phone, "+49 (0209) 223344", None),
+            (IdentifierKind::Phone, "+39 (06) 6982", Some("+39066982")),
+            (IdentifierKind::Phone, "+39 (0) 6 6982", None),
             (IdentifierKind::Phone, "+1 (800) 555-0100", Some("+18005550100")),
             (IdentifierKind::Email, "Zoe\u{308}@example.com", Some("zo\u{eb}@example.com")),
             (IdentifierKind::Email, "<ada@example.com>", None),
@@ -341,12 +347,20 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_looked_for_in_every_form_that_it_may_be_stored_in() {
-        let forms = |kind, value| possible_forms(kind, value).collect::<Vec<_>>();
-        assert_eq!(forms(IdentifierKind::Phone, "+491512345678"), ["+491512345678"]);
-        assert_eq!(forms(IdentifierKind::Phone, "+49 151 2345678"), ["+491512345678", "+49 151 2345678"]);
-        assert_eq!(forms(IdentifierKind::Phone, "0151"), ["0151"]);
-        assert_eq!(forms(IdentifierKind::Email, "A@b.cd"), ["a@b.cd"]);
+    fn a_number_is_stored_in_one_form_under_any_settings() {
+        let cases = [
+            ("+491512345678", Some("+491512345678")),
+            ("+49 151 2345678", Some("+491512345678")),
+            ("+49 (0151) 2345678", Some("+49 (0151) 2345678")),
+            ("0151", Some("0151")),
+            ("", None),
+        ];
+        for (sent, stored) in cases {
+            assert_eq!(stored_form(IdentifierKind::Phone, sent).as_deref(), stored, "{sent}");
+            let of_e164 = normalise(IdentifierKind::Phone, sent, PhoneFormat::E164);
+            assert!(of_e164.is_none_or(|form| Some(form.as_str()) == stored), "{sent}");
+        }
+        assert_eq!(stored_form(IdentifierKind::Email, "A@b.cd").as_deref(), Some("a@b.cd"));
     }
 
     #[test]
@@ -363,6 +377,18 @@ mod tests {
             assert_eq!(check.language("l", Some(sent)).as_deref(), stored, "{sent:?}");
             assert_eq!(check.done().is_err(), stored.is_none());
         }
+    }
+
+    #[test]
+    fn a_currency_is_in_use() {
+        for (code, is_one) in
+            [("EUR", true), ("VES", true), ("VED", true), ("HRK", false), ("XXX", false), ("eur", false)]
+        {
+            assert_eq!(is_currency(code), is_one, "{code}");
+        }
+        let mut check = FieldCheck::default();
+        check.currency("c", Some("HRK"), Some("HRK"));
+        assert!(check.done().is_ok());
     }
 
     #[test]

@@ -367,12 +367,9 @@ impl<'a> Case<'a> {
         book.customer(id).filter(|customer| customer.merchant_id == self.command.envelope.merchant_id)
     }
 
-    /// Who has an identifier, in the form of the merchant's settings or in that of other settings under which it may have been stored.
+    /// The customer that has an identifier.
     pub fn holder(&self, book: &Book, kind: IdentifierKind, value: &str) -> Option<CustomerId> {
-        let merchant_id = &self.command.envelope.merchant_id;
-        let of_form = |value: String| book.holder(&Identifier { merchant_id: merchant_id.clone(), kind, value });
-        let by_settings = self.identifier(kind, value)?;
-        book.holder(&by_settings).or_else(|| fields::possible_forms(kind, value).find_map(of_form))
+        book.holder(&self.identifier(kind, value)?)
     }
 
     /// An identifier as it is kept, if it is well formed.

@@ -201,20 +201,22 @@ pub(super) fn judge_unit(book: &mut Book, case: &Case<'_>, unit: &UnitDefinition
     check.range("command.min_held", unit.min_held, 0, MAX_AMOUNT);
     check.range("command.min_amount", unit.min_amount, 1, MAX_AMOUNT);
     check.prose("command.description", unit.description.as_deref(), 500);
-    check.currency("command.currency", unit.currency.as_deref());
-    if unit.currency.is_some() != (unit.kind == UnitKind::Money) {
+    let before = latest.as_ref().and_then(|latest| latest.currency.as_deref());
+    check.currency("command.currency", unit.currency.as_deref(), before);
+    if unit.currency.is_some() != (unit.kind == UnitKind::Money) && !check.names("command.kind") {
         check.bad("command.currency", "must be set for a unit of kind money, and for no other");
     }
     check.id("command.brand_id", unit.brand_id.as_deref(), 255);
     if let Some(value) = &unit.value {
         check.range("command.value.numerator", value.numerator, 1, MAX_AMOUNT);
         check.range("command.value.denominator", value.denominator, 1, MAX_AMOUNT);
-        check.currency("command.value.currency", Some(&value.currency));
+        let before = latest.as_ref().and_then(|latest| latest.value.as_ref()).map(|value| value.currency.as_str());
+        check.currency("command.value.currency", Some(&value.currency), before);
     }
     check.range("command.step", unit.step, 1, MAX_AMOUNT);
     let fits = (1..=MAX_AMOUNT).contains(&unit.step) && (1..=MAX_AMOUNT).contains(&unit.min_amount);
-    let least = unit.min_amount.checked_add(unit.step - 1).map(|sum| sum / unit.step.max(1) * unit.step);
-    if fits && least.is_none_or(|least| least > MAX_AMOUNT) {
+    // Both are at most MAX_AMOUNT, so that nothing overflows.
+    if fits && (unit.min_amount + unit.step - 1) / unit.step * unit.step > MAX_AMOUNT {
         check.bad(
             "command.step",
             format!(

@@ -41,8 +41,8 @@ pub(super) fn judge_object(
     check_no_reference(case, &mut check);
     check_schedule(case, effective_from, waiting.iter().map(|version| version.effective_from), &mut check);
     let id_field = format!("command.{}_id", kind.name());
-    check.label(&id_field, id, MOST_ID_CHARS);
-    check.label("command.name", object.name(), MOST_LABEL_CHARS);
+    check.id(&id_field, Some(id.as_str()), MOST_ID_CHARS);
+    check.text("command.name", Some(object.name()), MOST_LABEL_CHARS);
     let most = if kind == ObjectKind::Card { MOST_CARDS } else { MOST_OF_A_KIND };
     if latest.is_none() && config.is_some_and(|config| config.objects_of(kind).count() >= most) {
         check.bad(id_field, format!("would be one more than the {most} that a merchant may have"));
@@ -95,7 +95,9 @@ fn check_tier(tier: &Tier, check: &mut FieldCheck) {
 
 fn check_card(card: &Card, check: &mut FieldCheck) {
     check.range("command.stamps_required", i64::from(card.stamps_required), 1, MOST_STAMPS);
-    let required = i64::from(card.stamps_required).clamp(1, MOST_STAMPS);
+    // What is wrong bounds nothing.
+    let is_known = !check.names("command.stamps_required");
+    let required = if is_known { i64::from(card.stamps_required) } else { MOST_STAMPS };
     check.range("command.initial_stamps", i64::from(card.initial_stamps), 0, required);
     if card.rewards.len() > MOST_STAMPS as usize {
         check.bad("command.rewards", format!("must have at most {MOST_STAMPS} entries"));
@@ -104,8 +106,8 @@ fn check_card(card: &Card, check: &mut FieldCheck) {
     let (mut ids, mut last) = (BTreeSet::new(), 0);
     for (place, reward) in card.rewards.iter().enumerate() {
         let field = |name: &str| format!("command.rewards[{place}].{name}");
-        check.label(&field("reward_id"), &reward.reward_id, MOST_ID_CHARS);
-        check.label(&field("name"), &reward.name, MOST_LABEL_CHARS);
+        check.id(&field("reward_id"), Some(reward.reward_id.as_str()), MOST_ID_CHARS);
+        check.text(&field("name"), Some(reward.name.as_str()), MOST_LABEL_CHARS);
         check.range(&field("stamps"), i64::from(reward.stamps), 1, required);
         if !ids.insert(&reward.reward_id) {
             check.bad(field("reward_id"), "is there twice");
@@ -118,7 +120,7 @@ fn check_card(card: &Card, check: &mut FieldCheck) {
 }
 
 fn check_programme(programme: &Programme, check: &mut FieldCheck) {
-    check.text("command.unit_id", Some(programme.unit_id.as_str()), 255);
+    check.id("command.unit_id", Some(programme.unit_id.as_str()), 255);
     if programme.tier_ids.len() > MOST_OF_A_KIND {
         check.bad("command.tier_ids", format!("must have at most {MOST_OF_A_KIND} entries"));
         return;

@@ -41,6 +41,11 @@ impl Instant {
     /// An instant as RFC 3339 writes it, and in no other way: a date, `T`, a time to the second with any fraction, and `Z` or an offset of
     /// hours and minutes. A fraction beyond the microsecond is cut. `None` outside the range too.
     pub fn from_rfc3339(text: &str) -> Option<Instant> {
+        Instant::written_as_rfc3339(text).filter(|instant| instant.is_representable())
+    }
+
+    /// The same, also where a command may not name it.
+    pub fn written_as_rfc3339(text: &str) -> Option<Instant> {
         let bytes = text.as_bytes();
         let is_shape = |shape: &[u8], at: usize| {
             bytes.get(at..at + shape.len()).is_some_and(|part| {
@@ -80,13 +85,17 @@ impl Instant {
             .filter(|_| digits > 0)
             .map_or(Some(0), |part| part.parse::<i64>().ok().map(|number| number * 10_i64.pow(6 - digits as u32)))?;
         let since_epoch = i64::try_from(local.duration_since(UTC_EPOCH).as_micros()).ok()?;
-        let instant = Instant(since_epoch + micros - offset_minutes * 60 * 1_000_000);
-        instant.is_representable().then_some(instant)
+        Some(Instant(since_epoch + micros - offset_minutes * 60 * 1_000_000))
     }
 
     /// The last local date on which what ends here can still be used: ends are exclusive.
     pub fn last_local_date(self, zone: &TimeZone) -> Option<Date> {
-        Some(Timestamp::from_microsecond(self.0 - 1).ok()?.to_zoned(zone.clone()).date())
+        let last = self.0.checked_sub(1)?;
+        match Timestamp::from_microsecond(last) {
+            Ok(at) => Some(at.to_zoned(zone.clone()).date()),
+            // The last two days that the calendar has, where no zone's date is computed: UTC's.
+            Err(_) => UTC_EPOCH.checked_add(SignedDuration::from_micros(last)).ok().map(DateTime::date),
+        }
     }
 
     /// The first instant after the local day that lies `days` after this instant's local day. Where the day has no midnight (a gap of
@@ -168,5 +177,7 @@ mod tests {
         let berlin = TimeZone::get("Europe/Berlin").expect("a zone");
         let end = Instant::from_rfc3339("2026-01-31T23:00:00Z").expect("an instant");
         assert_eq!(end.last_local_date(&berlin).map(|date| date.to_string()).as_deref(), Some("2026-01-31"));
+        let last = Instant::LATEST.last_local_date(&berlin);
+        assert_eq!(last.map(|date| date.to_string()).as_deref(), Some("9999-12-31"));
     }
 }

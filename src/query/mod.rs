@@ -11,7 +11,7 @@ pub use trial_balance::{TrialBalance, trial_balance};
 use crate::domain::command::{CustomerRef, RefKind};
 use crate::domain::config::MerchantConfig;
 use crate::domain::customer::{Customer, Identifier};
-use crate::domain::fields::{parse_customer_id, possible_forms};
+use crate::domain::fields::{parse_customer_id, stored_form};
 use crate::domain::membership::parse_card_code;
 use crate::domain::{Account, CustomerId, Entry, MerchantId};
 use crate::store::config_rows::{read_settings_version, read_unit_version};
@@ -45,7 +45,7 @@ pub async fn customer(
         RefKind::CardCode => (parse_card_code(&reference.value).map(|(id, _)| id), Vec::new()),
         RefKind::Identifier(kind) => {
             let key = |value| identity_key(&Identifier { merchant_id: merchant.clone(), kind, value });
-            (None, possible_forms(kind, &reference.value).map(key).collect::<Vec<_>>())
+            (None, stored_form(kind, &reference.value).map(key).into_iter().collect::<Vec<_>>())
         }
     };
     let id = id.map(|CustomerId(id)| id);

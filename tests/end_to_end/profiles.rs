@@ -186,6 +186,40 @@ fn everything_that_is_wrong_with_a_command_is_named_at_once() {
     installation.assert_audit_holds();
 }
 
+/// What stands for a field that could not be read is never judged.
+#[test]
+fn a_wrong_field_makes_no_other_field_wrong() {
+    let installation = Installation::new("one-wrong");
+    let worker = installation.worker();
+    let mut shop = Shop::of_lane(&installation, 0);
+    shop.open("ada");
+    let mut keys = 0..;
+    let mut named = |topic: &str, command: Value| -> Vec<String> {
+        let key = format!("wrong-{:?}", keys.next());
+        let rejection = shop.ask(topic, &shop.command(&key, None, command))["rejection"].clone();
+        assert_eq!(rejection["code"], "invalid_fields", "{rejection}");
+        let fields = rejection["fields"].as_array().expect("fields").iter();
+        fields.map(|bad| bad["field"].as_str().expect("a path").to_owned()).collect()
+    };
+    let unit = json!({ "type": "unit", "unit_id": "cash", "name": "Cash", "kind": "gold", "currency": "EUR", "step": i64::MIN });
+    assert_eq!(named("merchant-config", unit), ["command.kind", "command.step"]);
+    let rewards =
+        json!([{ "reward_id": "a", "name": "A", "stamps": 7 }, { "reward_id": 1, "name": "B", "stamps": "x" }]);
+    let card = json!({
+        "type": "card", "card_id": "coffee", "name": "Coffee", "stamps_required": "ten", "initial_stamps": 5, "rewards": rewards,
+    });
+    let of_rewards = ["command.rewards[1].reward_id", "command.rewards[1].stamps"];
+    assert_eq!(named("merchant-config", card), ["command.stamps_required", of_rewards[0], of_rewards[1]]);
+    let settings = json!({ "type": "settings", "name": "Shop", "clear": ["nothing"], "match_by": ["fax", "fax"] });
+    let mut of_settings = named("merchant-config", settings);
+    of_settings.sort_unstable();
+    assert_eq!(of_settings, ["command.clear[0]", "command.match_by[0]", "command.match_by[1]"]);
+    let upsert = json!({ "first_name": "Ada", "mode": "replace" });
+    assert_eq!(named("customer-upsert", upsert), ["command.mode"]);
+    worker.finish();
+    installation.assert_audit_holds();
+}
+
 /// How a sender writes an identifier makes no other command, and a merchant's other form of phones makes no other customer.
 #[test]
 fn an_identifier_is_the_same_however_it_is_written() {

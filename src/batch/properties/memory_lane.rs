@@ -150,9 +150,8 @@ impl Rows {
                 snapshot.customers.insert(*id, Box::new(state.clone()));
             }
         }
-        let due = snapshot.due.iter().map(|id| &self.customers[id].customer);
-        let members = due.filter(|customer| customer.is_member());
-        for merchant in plan.merchants.iter().chain(members.map(|customer| &customer.merchant_id)) {
+        let due = snapshot.due.iter().map(|id| &self.customers[id].customer.merchant_id);
+        for merchant in plan.merchants.iter().chain(due) {
             // Empty for one that does not exist.
             snapshot.configs.insert(merchant.clone(), self.configs.get(merchant).cloned().unwrap_or_default());
         }

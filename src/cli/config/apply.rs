@@ -19,6 +19,7 @@ use crate::domain::config::MerchantConfig;
 use crate::domain::objects::ObjectKind;
 use crate::domain::{CommandTopic, Instant, MerchantId, Position, UnitId};
 use crate::kafka::sender::CommandSender;
+use crate::kafka::topics;
 use crate::query;
 use crate::record::TopicNames;
 use crate::store::{Databases, StoreError};
@@ -143,17 +144,21 @@ fn show(found: &Difference) -> Result<(), CliError> {
     }
     let left = &found.left_alone;
     if !left.is_empty() {
-        output::line(format_args!("Left alone, since the file does not name it: {}", left.join(", ")))?;
+        output::line(format_args!(
+            "Left alone, since the file does not name it: {}",
+            output::escaped(&left.join(", "))
+        ))?;
     }
     let scheduled = &found.scheduled;
     if !scheduled.is_empty() {
-        output::line(format_args!("Still to come, as it was scheduled: {}", scheduled.join(", ")))?;
+        output::line(format_args!("Still to come, as it was scheduled: {}", output::escaped(&scheduled.join(", "))))?;
     }
     Ok(())
 }
 
 fn send(changes: &[Change], merchant: &MerchantId, patience: Duration, settings: &Settings) -> Result<(), CliError> {
     let names = TopicNames::new(settings.kafka.topic_prefix.as_str());
+    Handle::current().block_on(topics::reach(&settings.kafka)).map_err(CliError::failed)?;
     let sender = CommandSender::new(&settings.kafka, &names).map_err(CliError::failed)?;
     let mut answers = Answers::open(settings, &names, patience)?;
     let topic = CommandTopic::MerchantConfig;

@@ -17,7 +17,7 @@ use crate::domain::config::MerchantConfig;
 use crate::domain::judge::{Judged, Moment, decide};
 use crate::domain::objects::ObjectKind;
 use crate::domain::{Book, CommandTopic, Instant, MerchantId, Position, Rejection, UnitId, lookup_key};
-use crate::record::InboundRecord;
+use crate::record::{Headers, InboundRecord};
 
 /// Who sends, in the envelope.
 const SOURCE: &str = "config-apply";
@@ -248,7 +248,7 @@ impl Trial<'_> {
             timestamp: self.now,
             key: Some(self.merchant.as_str().as_bytes().to_vec()),
             value: Some(value(self.merchant, &format!("trial-{}", self.tried), &command, None)),
-            headers: Vec::new(),
+            headers: Headers::default(),
         };
         let Ok(delivery) = self.decoder.decode(&record, "") else { unreachable!("JSON names no schema") };
         let moment = Moment {

@@ -209,7 +209,7 @@ fn encode(encoder: &Encoder, changes: &ChangeSet, records: &[InboundRecord]) -> 
 fn original() -> InboundRecord {
     InboundRecord {
         position: position(10),
-        headers: vec![Header { name: "theirs".into(), value: vec![1] }],
+        headers: [Header { name: "theirs".into(), value: vec![1] }].into_iter().collect(),
         ..record(CommandTopic::Credit, "original")
     }
 }
@@ -280,8 +280,8 @@ fn a_batch_in_its_order() {
     assert_eq!(event.type_name, "points.redeemed");
     assert_eq!(event.entry.unwrap().title.as_deref(), Some("Lunch"));
     assert_eq!(event.cause.unwrap().topic, "loyalty.credit");
-    let told = event.unit.unwrap();
-    assert_eq!((&*told.name, told.scale, told.currency.as_deref()), ("Cash", 2, Some("EUR")));
+    let unit = event.unit.unwrap();
+    assert_eq!((&*unit.name, unit.scale, unit.currency.as_deref()), ("Cash", 2, Some("EUR")));
     let json = reader.read_json(value(4)).unwrap();
     assert_eq!(json["config"]["effective_from"], "1900-01-01T00:00:00Z");
     let content: serde_json::Value = serde_json::from_str(json["config"]["content"].as_str().unwrap()).unwrap();
@@ -413,8 +413,8 @@ fn a_key_that_fills_a_record_is_told_by_its_beginning() {
 #[test]
 fn a_dead_letter_of_a_record_that_was_sent_again_says_when_it_came_first() {
     let (encoder, _) = encoder_and_reader(Encoding::Avro);
-    let headers_of_again = vec![Header { name: "loyalty.original-time".into(), value: b"2020-02-29T12:00:00Z".into() }];
-    let again = InboundRecord { headers: headers_of_again, ..original() };
+    let headers_of_again = [Header { name: "loyalty.original-time".into(), value: b"2020-02-29T12:00:00Z".into() }];
+    let again = InboundRecord { headers: headers_of_again.into_iter().collect(), ..original() };
     let encoded = encode(&encoder, &changes(), &[again]).unwrap();
     let records: Vec<_> = encoded.iter().collect();
     let found = headers(&records[7]);
@@ -428,7 +428,7 @@ fn a_dead_letter_that_no_broker_would_take_back_is_cut() {
     let big = InboundRecord {
         key: Some(vec![b'k'; 2000]),
         value: Some(vec![0; MAX_RECORD_BYTES + 1]),
-        headers: vec![Header { name: "h".into(), value: vec![0; 40_000] }],
+        headers: [Header { name: "h".into(), value: vec![0; 40_000] }].into_iter().collect(),
         ..original()
     };
     let encoded = encode(&encoder, &changes(), &[big]).unwrap();

@@ -1,6 +1,8 @@
 //! The same command is the same, however it was written.
 
 use super::*;
+use crate::domain::fields::parse_customer_id;
+use crate::domain::membership::card_code;
 use serde_json::json;
 
 #[track_caller]
@@ -76,6 +78,34 @@ fn an_upsert_with_everything() {
     });
     let json = json_record(CommandTopic::CustomerUpsert, json, json!({}));
     assert_same(&avro(CommandTopic::CustomerUpsert, &wire), &json);
+}
+
+#[test]
+fn an_instant_that_no_command_may_name_is_the_same_in_both() {
+    let mut wire = credit();
+    let wire::CreditBody::CreditAmount(amount) = &mut wire.command;
+    amount.expires_at = Some(Instant::EARLIEST.micros() - 1_000_000);
+    let mut json: serde_json::Value = serde_json::from_str(CREDIT_JSON).unwrap();
+    json["command"]["expires_at"] = "1899-12-31T23:59:59Z".into();
+    let json = record(CommandTopic::Credit, json.to_string().into_bytes());
+    assert_eq!(command(&avro(CommandTopic::Credit, &wire)).content_hash, command(&json).content_hash);
+}
+
+#[test]
+fn ids_and_codes_are_the_same_content_however_they_are_typed() {
+    let of = |kind: &str, value: &str| {
+        let credit: serde_json::Value = serde_json::from_str(CREDIT_JSON).unwrap();
+        let mut envelope = credit["envelope"].clone();
+        envelope["customer"] = json!({"kind": kind, "value": value});
+        let sent =
+            json_record(CommandTopic::CustomerUpsert, json!({"referral_code": value}), json!({"envelope": envelope}));
+        command(&sent).content_hash
+    };
+    let id = "01903d4a-1b2c-8d3e-8f4a-5b6c7d8e9f00";
+    assert_eq!(of("customer_id", id), of("customer_id", &format!(" {}", id.to_uppercase())));
+    let code = card_code(parse_customer_id(id).unwrap(), 0);
+    assert_eq!(of("card_code", &code), of("card_code", &format!("{}-{}", code[..4].to_lowercase(), &code[4..])));
+    assert_ne!(of("card_code", &code), of("card_code", "of no card"));
 }
 
 #[test]

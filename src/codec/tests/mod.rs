@@ -13,7 +13,7 @@ use super::{framing, schemas, wire};
 use crate::config::RegistrySettings;
 use crate::domain::command::{Body, Command, Content, DeadLetterClass, Malformed};
 use crate::domain::{CommandTopic, Instant, Position};
-use crate::record::{InboundRecord, lane_of};
+use crate::record::{Headers, InboundRecord, lane_of};
 
 pub const LANES: i32 = 8;
 pub const MERCHANT: &str = "m-1";
@@ -37,7 +37,7 @@ pub fn record(topic: CommandTopic, value: impl Into<Vec<u8>>) -> InboundRecord {
         timestamp: Instant::from_millis(1_700_000_000_000),
         key: Some(MERCHANT.into()),
         value: Some(value.into()),
-        headers: Vec::new(),
+        headers: Headers::default(),
     }
 }
 

@@ -160,12 +160,14 @@ ledgers! {
         upsert phone=0151/23 as=bob                                     -> created, customer bob
         credit \"phone:0151 / 23\" points 1                             -> unknown_unit
         upsert phone=123456789012345678901                              -> invalid_fields, fields command.phone
-        # As it is, though it could be written otherwise.
+        # One number is one customer, however it is written and whatever the settings are.
         upsert \"phone=+49 151 7654321\" as=spaced                     -> created
-        upsert \"phone=+49 151 7654321\" first=Eve                     -> updated, customer spaced
-        upsert phone=+491517654321                                      -> created
+        profile spaced                                                  -> phone +491517654321
+        upsert \"phone=+49 (151) 7654321\" first=Eve                   -> updated, customer spaced
+        upsert phone=+491517654321                                      -> unchanged, customer spaced
         upsert phone=+491511234567 as=eve                               -> created
         settings phones=e164
+        upsert phone=+491517654321                                      -> unchanged, customer spaced
         upsert \"phone=+49 151 1234567\"                                -> unchanged, customer eve
         upsert \"phone=0151 / 23\"                                      -> invalid_fields
     ";

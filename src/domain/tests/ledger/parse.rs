@@ -409,7 +409,7 @@ fn money_value(text: &str) -> MoneyValue {
 pub(super) fn identifier(merchant: &str, text: &str) -> Identifier {
     let (kind, value) = text.split_once(':').expect("kind:value");
     let kind = identifier_kind(kind);
-    let value = fields::possible_forms(kind, value).next().expect("a well-formed identifier");
+    let value = fields::stored_form(kind, value).expect("a well-formed identifier");
     Identifier { merchant_id: MerchantId::new(merchant), kind, value }
 }
 
