@@ -101,7 +101,7 @@ impl CommandConsumer {
             let element = answer
                 .find_partition(&name, lane)
                 .ok_or_else(|| KafkaFailure::unexpected(doing(), format!("no answer for {name}")))?;
-            element.error().map_err(|error| KafkaFailure::of(doing(), &error))?;
+            element.error().map_err(|error| KafkaFailure::of(format!("{} in {name}", doing()), &error))?;
             if let rdkafka::Offset::Offset(next) = element.offset() {
                 frontier[topic.index()] = Some(next);
             }

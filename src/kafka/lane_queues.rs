@@ -15,11 +15,11 @@ use rdkafka::consumer::Consumer;
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::RDKafkaRespErr;
 
-use super::client::is_unreadable;
+use super::client::{is_denied, is_unreadable};
 use super::commands::Shared;
 use super::{FailureKind, KafkaFailure, headers};
 use crate::domain::{CommandTopic, Frontier, Instant, Position};
-use crate::record::InboundRecord;
+use crate::record::{InboundRecord, TopicNames};
 
 /// What a partition gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,9 +41,8 @@ pub enum IntakeError {
     /// What the broker holds from this offset on can't be read: tried again, it mostly can't either.
     #[error("{}/{offset}: {reason}", topic.suffix())]
     Unreadable { topic: CommandTopic, offset: i64, reason: String },
-    /// Transient: recover.
-    #[error("{0}")]
-    Failed(String),
+    #[error(transparent)]
+    Failed(#[from] KafkaFailure),
 }
 
 /// An open lane. Dropping it stops its fetching.
@@ -109,7 +108,8 @@ impl LaneQueues {
     /// Moves up to `max` native messages into `buffer`.
     fn fill(&mut self, topic: CommandTopic, max: usize) -> Result<(), IntakeError> {
         if self.shared.strays.load(Ordering::SeqCst) != self.strays_at_open {
-            return Err(IntakeError::Failed("a record came by the consumer's queue and not by its partition's".into()));
+            let message = "a record came by the consumer's queue and not by its partition's";
+            return Err(KafkaFailure::new(FailureKind::Unavailable, "reading the lane's queues", message).into());
         }
         self.buffer.reserve(max);
         // SAFETY: the queue is alive, and the buffer has room for `max` pointers, of which the call writes as many as it returns.
@@ -118,7 +118,10 @@ impl LaneQueues {
                 ffi::rd_kafka_consume_batch_queue(self.queues[topic.index()].queue, 0, self.buffer.as_mut_ptr(), max);
             match usize::try_from(count) {
                 Ok(count) => self.buffer.set_len(count),
-                Err(_) => return Err(IntakeError::Failed(format!("reading the queue of {}", topic.suffix()))),
+                Err(_) => {
+                    let doing = format!("reading the queue of {}", topic.suffix());
+                    return Err(KafkaFailure::new(FailureKind::Unavailable, doing, "the client refuses it").into());
+                }
             }
         }
         Ok(())
@@ -132,7 +135,7 @@ impl LaneQueues {
             // SAFETY: each pointer is a message that we own until it is destroyed, once, here.
             unsafe {
                 if outcome.is_ok() {
-                    match copy(&*native, topic) {
+                    match copy(&*native, topic, &self.shared.names) {
                         Ok(fetched) => into.push(fetched),
                         Err(error) => outcome = Err(error),
                     }
@@ -202,7 +205,11 @@ unsafe extern "C" fn turned_nonempty(_client: *mut ffi::rd_kafka_t, opaque: *mut
 
 /// # Safety
 /// `native` is a message of a consumer's queue.
-unsafe fn copy(native: &ffi::rd_kafka_message_t, topic: CommandTopic) -> Result<Fetched, IntakeError> {
+unsafe fn copy(
+    native: &ffi::rd_kafka_message_t,
+    topic: CommandTopic,
+    names: &TopicNames,
+) -> Result<Fetched, IntakeError> {
     match native.err {
         RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR => Ok(Fetched::Record(InboundRecord {
             position: Position { topic, partition: native.partition, offset: native.offset },
@@ -222,7 +229,9 @@ unsafe fn copy(native: &ffi::rd_kafka_message_t, topic: CommandTopic) -> Result<
             if is_unreadable(native.err.into()) {
                 return Err(IntakeError::Unreadable { topic, offset: native.offset, reason });
             }
-            Err(IntakeError::Failed(format!("{}/{}: {reason}", topic.suffix(), native.partition)))
+            let kind = if is_denied(native.err.into()) { FailureKind::Denied } else { FailureKind::Unavailable };
+            let doing = format!("reading {}/{}", names.command(topic), native.partition);
+            Err(KafkaFailure::new(kind, doing, reason).into())
         }
     }
 }

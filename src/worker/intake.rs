@@ -90,8 +90,8 @@ impl Intake {
             if room == 0 || self.inbox.waiting_bytes(topic) >= READ_AHEAD_BYTES {
                 return Ok(());
             }
-            let queues =
-                self.queues.as_mut().ok_or_else(|| IntakeError::Failed("the lane's queues are closed".to_owned()))?;
+            // They could not be opened again, and the lane recovers for it.
+            let Some(queues) = self.queues.as_mut() else { return Ok(()) };
             let read = queues.read(topic, room, &mut fetched);
             let was_empty = fetched.len() < room;
             for fetched in fetched.drain(..) {

@@ -380,7 +380,8 @@ fn check_clock(lane: i32, records: &[InboundRecord]) -> Result<(), LaneFailure> 
 fn intake_failure(lane: i32, error: &IntakeError) -> LaneFailure {
     match error {
         IntakeError::OutOfRange { .. } => LaneFailure::Halt(format!("lane {lane}: {error}")),
-        IntakeError::Unreadable { .. } | IntakeError::Failed(_) => LaneFailure::Kafka(error.to_string()),
+        IntakeError::Unreadable { .. } => LaneFailure::Kafka(error.to_string()),
+        IntakeError::Failed(failure) => failure.clone().into(),
     }
 }
 

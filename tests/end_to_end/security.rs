@@ -16,6 +16,12 @@ const POSTGRES: &str = "LOYALTY_POSTGRES__URL";
 const POSTGRES_TLS: &str = "LOYALTY_POSTGRES__TLS";
 const POSTGRES_CA: &str = "LOYALTY_POSTGRES__TLS_CA_FILE";
 
+/// One stack for all tests of this file: its guard brings it down when the tests end.
+fn stack() -> &'static OwnStack {
+    static STACK: OnceLock<OwnStack> = OnceLock::new();
+    STACK.get_or_init(|| OwnStack::up_secured("secured"))
+}
+
 /// An installation whose commands say who they are. It is set up, with the rights of each part.
 struct SecuredInstallation {
     installation: Installation,
@@ -24,9 +30,7 @@ struct SecuredInstallation {
 
 impl SecuredInstallation {
     fn new(name: &str) -> SecuredInstallation {
-        // One stack for all tests of this file: its guard brings it down when the tests end.
-        static STACK: OnceLock<OwnStack> = OnceLock::new();
-        let stack = STACK.get_or_init(|| OwnStack::up_secured("secured"));
+        let stack = stack();
         let installation = Installation::bare(&stack.addresses(), name);
         installation.server().execute(&format!("alter database \"{}\" owner to owner", installation.database));
         stack.allow(&installation.prefix, &installation.name);
@@ -135,6 +139,26 @@ fn each_with_its_own_rights() {
     worker.finish();
     let audit = secured.must("operator", "reader", &["audit", "--expect-idle"]);
     assert!(audit.contains("The audit holds."), "{audit}");
+}
+
+/// As a right that an administrator takes away by mistake: the lanes are not held by a worker that can't read one of their topics.
+#[test]
+fn a_worker_that_loses_a_right_on_one_topic_ends_and_names_the_topic() {
+    let secured = SecuredInstallation::new("lost-topic");
+    let installation = &secured.installation;
+    let settings = secured.settings("worker", "worker");
+    let mut worker = installation.worker_with(&borrowed(&settings));
+    worker.await_all_lanes();
+    let credit = format!("{}credit", installation.prefix);
+    stack().forbid("worker", "Read", &credit);
+    assert_eq!(worker.await_end().code(), Some(1));
+    let last = worker.log().last().cloned().unwrap_or_default();
+    assert!(last.contains(&credit) && last.contains("uthorization"), "{last}");
+
+    stack().allow(&installation.prefix, &installation.name);
+    let again = installation.worker_with(&borrowed(&settings));
+    again.await_all_lanes();
+    again.finish();
 }
 
 #[test]

@@ -134,6 +134,13 @@ impl OwnStack {
         assert!(done.status.success(), "stack acls failed: {}", String::from_utf8_lossy(&done.stderr));
     }
 
+    /// Takes one right on a topic away from a user.
+    pub fn forbid(&self, user: &str, operation: &str, topic: &str) {
+        let done = Command::new(script_path()).arg("forbid").arg(&self.dir).args([user, operation, topic]).output();
+        let done = done.expect("deploy/local/stack");
+        assert!(done.status.success(), "stack forbid failed: {}", String::from_utf8_lossy(&done.stderr));
+    }
+
     /// SIGKILL.
     pub fn kill(&self, part: &str) {
         self.call(&["kill", part]);
