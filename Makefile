@@ -13,6 +13,9 @@ local := deploy/local
 scripts := $(filter-out %.xml %.txt %/asyncapi,$(wildcard $(local)/*)) deploy/kafka/acls
 stacks := target/stack
 worker := target/release/loyalty-worker
+quick := target/demo
+quick_build := cargo build --profile demo --no-default-features --features demo --bins
+first_build := "The first build takes about MINUTES on 2 cores."
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -21,10 +24,10 @@ prerequisites: ## check what the build needs; as root, install what is missing
 	@$(local)/prerequisites
 
 demo: prerequisites ## the worker at work beside a real stack, then all is stopped
-	@[[ -x target/release/examples/demo ]] || echo "The first build takes about a quarter of an hour on 2 cores."
-	@cargo build --release --bin loyalty-worker --example demo
+	@[[ -x $(quick)/demo ]] || echo $(first_build)
+	@$(quick_build)
 	@$(local)/stack down --wipe $(stacks)/demo
-	@$(local)/with-stack $(stacks)/demo target/release/examples/demo --worker $(worker)
+	@$(local)/with-stack $(stacks)/demo $(quick)/demo --worker $(quick)/loyalty-worker
 
 test: prerequisites ## all tests, beside a real stack
 	@$(local)/prometheus
@@ -49,9 +52,8 @@ bench-build: prerequisites
 	@mvn -B -q -f benches/kafka-streams/pom.xml package
 
 up: prerequisites ## a stack and the worker in the background, to play with
-	@[[ -x $(worker) ]] || echo "The first build takes about a quarter of an hour on 2 cores."
-	@# with an example, as the demo does: alone, it would be built anew with fewer features of its dependencies
-	@cargo build --release --bin loyalty-worker --example demo
+	@[[ -x $(quick)/loyalty-worker ]] || echo $(first_build)
+	@$(quick_build)
 	@$(local)/play-up $(stacks)/play
 
 down: ## stop what `make up` started; the data stays

@@ -78,7 +78,7 @@ async fn the_registry_takes_every_schema_as_successor_of_the_released_ones() {
     let check = move || {
         for (subject, schema) in schemas::subjects(&names) {
             let suffix = subject.trim_end_matches("-value").rsplit('.').next().unwrap();
-            for release in ["1", "2", "3"] {
+            for release in ["1"] {
                 let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/schemas/released");
                 let released = std::fs::read_to_string(format!("{folder}/{release}/{suffix}.avsc")).unwrap();
                 registry.register(&subject, &released).expect("the released one");

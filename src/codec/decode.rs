@@ -60,7 +60,7 @@ struct Inner {
 
 /// What a schema id of the registry means.
 #[derive(Clone)]
-enum Learned {
+pub(super) enum Learned {
     /// Exactly our schema of this topic: its datums are read as they are.
     Own(CommandTopic),
     /// Another one: its datums are rewritten as ours, if they can be.
@@ -72,8 +72,8 @@ enum Learned {
 }
 
 /// The command schemas of this build and of the releases before it, by their fingerprints.
-static BUILT_WITH: LazyLock<HashMap<[u8; 8], Learned>> = LazyLock::new(|| {
-    let of_topic = |topic| schemas::released(topic).into_iter().chain(std::iter::once(schemas::command(topic).text));
+pub(super) static BUILT_WITH: LazyLock<HashMap<[u8; 8], Learned>> = LazyLock::new(|| {
+    let of_topic = |topic| schemas::released(topic).iter().copied().chain(std::iter::once(schemas::command(topic).text));
     // The own one comes last, and so counts where a released one is the same.
     let texts = CommandTopic::ALL.into_iter().flat_map(of_topic);
     let named = texts.flat_map(|text| {

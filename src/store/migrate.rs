@@ -10,15 +10,7 @@ use tokio_postgres::Client;
 use super::{StoreError, StoreErrorKind};
 
 /// Name and statements, in order.
-const MIGRATIONS: [(&str, &str); 7] = [
-    ("0001_spine", include_str!("../../migrations/0001_spine.sql")),
-    ("0002_profiles", include_str!("../../migrations/0002_profiles.sql")),
-    ("0003_replays", include_str!("../../migrations/0003_replays.sql")),
-    ("0004_enrolment", include_str!("../../migrations/0004_enrolment.sql")),
-    ("0005_growth", include_str!("../../migrations/0005_growth.sql")),
-    ("0006_parking", include_str!("../../migrations/0006_parking.sql")),
-    ("0007_membership", include_str!("../../migrations/0007_membership.sql")),
-];
+const MIGRATIONS: [(&str, &str); 1] = [("0001_loyalty", include_str!("../../migrations/0001_loyalty.sql"))];
 
 /// Any number; the same for every version of the worker.
 const ADVISORY_LOCK: i64 = 0x6c6f_7961_6c74_7900;

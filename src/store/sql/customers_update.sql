@@ -10,5 +10,5 @@ set external_key = n.external_key, phone_key = n.phone_key, email_key = n.email_
     programme_id = n.programme_id, tier_id = n.tier_id, tier_since = n.tier_since, tier_is_manual = n.tier_is_manual,
     referrer_id = n.referrer_id, cards = n.cards,
     unit_ids = n.unit_ids, accounts = n.accounts, lots = n.lots
-from unnest($1::customer_row_4[]) as n
+from unnest($1::customer_row[]) as n
 where c.ctid = n.row_at and c.customer_id = n.customer_id

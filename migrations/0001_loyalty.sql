@@ -1,4 +1,4 @@
--- The spine: lanes, customers, accounts with their lots, the ledger, the memory of decided commands.
+-- Lanes, configuration, customers with their accounts and lots, the ledger, the memory of decided commands.
 --
 -- One lane is one writer, and a merchant's rows belong to one lane. So nothing here needs a foreign key, a trigger or a
 -- constraint beyond its primary key: consistency comes from the single writer, and the audit proves it.
@@ -18,8 +18,10 @@ create table lane (
     topic_ids       text[]      not null,  -- Kafka's ids: a topic that was deleted and made again has another
     positions       bigint[]    not null,  -- the frontier: the NEXT offset of each topic
     owner           text,                  -- who raised the epoch last: for people, and for the log of the owner before
+    halted          text,                  -- why the lane stands still, while it does: for people only
     halted_topic    text,                  -- with halted_offset: the record that halts the lane, which is what `skip` may give up
-    halted_offset   bigint
+    halted_offset   bigint,
+    grown_from      int                    -- how many lanes there were at first; null where there was never another number
 ) with (fillfactor = 10);
 
 -- Everything that one batch has to say to Kafka, until it is known to be said.
@@ -44,7 +46,20 @@ create table skipped_record (
     primary key (topic, "partition", "offset")
 );
 
--- A merchant's settings and units, every version for ever: commands are judged by what was in force at their business time.
+-- Records that an operator has sent again, from their dead letters. A row is written in a transaction that commits once the broker has the new
+-- record, so that none is sent again a second time unless an operator asks for it.
+create table replayed_record (
+    topic         text        not null,  -- where the record was that became a dead letter
+    "partition"   int         not null,
+    "offset"      bigint      not null,
+    replayed_at   timestamptz not null default now(),  -- the last time
+    times         int         not null default 1,
+    new_partition int,                   -- where it is since, in the same topic; null only before the broker has it
+    new_offset    bigint,
+    primary key (topic, "partition", "offset")
+);
+
+-- A merchant's settings, units and other objects, every version for ever: commands are judged by what was in force at their business time.
 create table settings_version (
     merchant_id    text collate "C" not null,
     version        bigint      not null,
@@ -55,6 +70,21 @@ create table settings_version (
     match_by       smallint[]  not null,  -- identifier kinds: 1 external_id, 2 phone, 3 email
     max_age_s      bigint      not null,
     max_future_s   bigint      not null,
+    email          text,
+    phone          text,
+    social         jsonb       not null,
+    status         smallint    not null,  -- 1 active, 2 suspended
+    on_match       smallint    not null,  -- 1 update, 2 keep, 3 fill_missing, 4 reject
+    required_fields             smallint[] not null,  -- see src/domain/profile.rs
+    phone_format                smallint   not null,  -- 1 e164, 2 any
+    allow_no_identifier         boolean    not null,
+    profile_change_needs_active boolean    not null,
+    key_form          smallint not null,  -- 1 any, 2 token
+    unknown_customer  smallint not null,  -- 1 reject, 2 enrol, 3 park
+    park_s            bigint   not null,  -- how long a command waits
+    base_tier_id      text,
+    wallet_url_apple  text,
+    wallet_url_google text,
     primary key (merchant_id, version)
 );
 create table unit_version (
@@ -68,7 +98,28 @@ create table unit_version (
     expiry_days    int,                   -- null: never
     min_held       bigint      not null,
     min_amount     bigint      not null,
+    description    text,
+    kind           smallint    not null,  -- 1 points, 2 money, 3 discount, 4 product
+    currency       text,
+    brand_id       text,
+    value_numerator   bigint,             -- null: the unit has no value in money
+    value_denominator bigint,
+    value_currency text,
+    rounding       smallint    not null,  -- 1 floor, 2 half_up, 3 half_even, 4 ceiling
+    step           bigint      not null,
+    attributes     jsonb       not null,
     primary key (merchant_id, unit_id, version)
+);
+-- Tiers, stamp cards and programmes. What they consist of is a document: it is read as one.
+create table object_version (
+    merchant_id    text collate "C" not null,
+    object         smallint    not null,  -- 1 tier, 2 card, 3 programme
+    object_id      text collate "C" not null,
+    version        bigint      not null,
+    effective_from timestamptz not null,  -- -infinity for the first
+    recorded_at    timestamptz not null,
+    content        jsonb       not null,  -- see src/store/object_rows.rs
+    primary key (merchant_id, object, object_id, version)
 );
 
 -- What is looked up by text is keyed by a digest of it: the first half of SHA-256 over the parts, with a byte 0 between them. One
@@ -112,6 +163,22 @@ create table customer (
     email        text,
     first_name   text,
     last_name    text,
+    -- Null costs nothing but its bit: a customer without these fields has a row that is no longer for them.
+    name           text,
+    registered_on  date,
+    gender         smallint,              -- 1 male, 2 female, 3 other, 4 unspecified
+    language       text,
+    brand_id       text,
+    source_version bigint,                -- the sender's, of the last upsert that named one
+    metrics        jsonb,                 -- {key: {value, scale}}; null: none
+    metadata       jsonb,                 -- {key: text}; null: none
+    incomplete     boolean     not null,  -- a credit made it, and no upsert has come since
+    programme_id   text,
+    tier_id        text,
+    tier_since     timestamptz,           -- lane time; null without a tier, as the next
+    tier_is_manual boolean,
+    referrer_id    uuid,
+    cards          jsonb,                 -- [{card_id, enrolled_at}] in their order, which is in the codes; microseconds; null: none
     unit_ids     text[] collate "C" not null,  -- of the accounts, ascending
     version      bigint      not null,    -- +1 with every change of anything here
     updated_at   timestamptz not null,
@@ -162,7 +229,7 @@ create table entry (
     cause_offset    bigint,
     cause_partition int,
     cause_topic     smallint,               -- null: time did it
-    kind            smallint    not null,   -- 1 earn_amount, 2 redeem_amount, 3 expire
+    kind            smallint    not null,   -- 1 earn_amount, 2 redeem_amount, 3 expire, 4 stamp: the unit is the card's id
     unit_id         text collate "C" not null,
     lots            bytea,                  -- three numbers for each lot: its id, the amount; null: its own lot
     order_id        text,
@@ -199,23 +266,57 @@ create table earned_order (
     transaction_id uuid not null
 );
 
--- The shapes in which the worker sends rows: a whole batch of them is one parameter, an array of these, so that each table
+-- Commands that wait for their customer: see src/domain/parking.rs. A row is deleted once its command is decided; `decision` has it then.
+create table parked (
+    seed           uuid primary key,       -- a digest of the record's place: what it makes gets its ids from it, and from its time
+    lane           int         not null,   -- of its merchant: that of its partition, until the lanes grow
+    place          bigint      not null,   -- greater than that of every record that the lane had before
+    "offset"       bigint      not null,
+    "partition"    int         not null,
+    topic          smallint    not null,   -- as in `decision`
+    record_time    timestamptz not null,
+    parked_at      timestamptz not null,   -- lane time
+    deadline       timestamptz not null,
+    config_version bigint,                 -- the settings that let it wait
+    awaited_key    uuid        not null,   -- as `customer` has it of the identifier: external_key, phone_key or email_key
+    key_hash       uuid        not null,   -- as `decision` will have it; that of a further delivery is the same
+    content_hash   uuid        not null,
+    merchant_id    text collate "C" not null,
+    command        bytea       not null    -- as JSON: see src/store/parked_rows.rs
+-- As of the outbox, rows come and go.
+) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000,
+        toast.autovacuum_vacuum_scale_factor = 0, toast.autovacuum_vacuum_threshold = 5000);
+create index parked_awaited on parked (awaited_key);
+create index parked_key on parked (key_hash);
+create index parked_due on parked (lane, deadline, place);
+
+-- The shapes in which the worker sends rows: a full batch of them is one parameter, an array of these, so that each table
 -- takes one statement (as fast as COPY, and it can be pipelined), and arrays within a row need no flattening.
--- A type that has been released is never altered: a new column gets a new type beside it, so that workers of the version before can
+-- A type that has been released is never altered: a new column gets a new type, so that workers of the version before can
 -- go on while the new schema is in place.
 create type settings_version_row as (
     merchant_id text, version bigint, effective_from timestamptz, recorded_at timestamptz, name text, time_zone text,
-    match_by smallint[], max_age_s bigint, max_future_s bigint
+    match_by smallint[], max_age_s bigint, max_future_s bigint, email text, phone text, social jsonb, status smallint,
+    on_match smallint, required_fields smallint[], phone_format smallint, allow_no_identifier boolean,
+    profile_change_needs_active boolean, key_form smallint, unknown_customer smallint, park_s bigint, base_tier_id text,
+    wallet_url_apple text, wallet_url_google text
 );
 create type unit_version_row as (
     merchant_id text, unit_id text, version bigint, effective_from timestamptz, recorded_at timestamptz, name text,
-    scale smallint, expiry_days int, min_held bigint, min_amount bigint
+    scale smallint, expiry_days int, min_held bigint, min_amount bigint, description text, kind smallint, currency text,
+    brand_id text, value_numerator bigint, value_denominator bigint, value_currency text, rounding smallint, step bigint,
+    attributes jsonb
+);
+create type object_version_row as (
+    merchant_id text, object smallint, object_id text, version bigint, effective_from timestamptz, recorded_at timestamptz, content jsonb
 );
 create type customer_row as (
     row_at tid, customer_id uuid, external_key uuid, phone_key uuid, email_key uuid, created_at timestamptz, birth_date date,
     status smallint, notify_email boolean, notify_phone boolean, merchant_id text, external_id text, phone text, email text,
-    first_name text, last_name text, unit_ids text[], version bigint, updated_at timestamptz, next_due timestamptz, accounts bytea,
-    lots bytea
+    first_name text, last_name text, name text, registered_on date, gender smallint, language text, brand_id text,
+    source_version bigint, metrics jsonb, metadata jsonb, incomplete boolean, programme_id text, tier_id text, tier_since timestamptz,
+    tier_is_manual boolean, referrer_id uuid, cards jsonb, unit_ids text[], version bigint, updated_at timestamptz,
+    next_due timestamptz, accounts bytea, lots bytea
 );
 create type customer_accounts_row as (
     row_at tid, customer_id uuid, unit_ids text[], version bigint, updated_at timestamptz, next_due timestamptz, accounts bytea,
@@ -232,3 +333,7 @@ create type decision_row as (
     entries uuid[], rejection jsonb
 );
 create type earned_order_row as (order_key uuid, transaction_id uuid);
+create type parked_row as (
+    seed uuid, lane int, place bigint, "offset" bigint, "partition" int, topic smallint, record_time timestamptz, parked_at timestamptz,
+    deadline timestamptz, config_version bigint, awaited_key uuid, key_hash uuid, content_hash uuid, merchant_id text, command bytea
+);
