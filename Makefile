@@ -14,8 +14,9 @@ scripts := $(filter-out %.xml %.txt %/asyncapi,$(wildcard $(local)/*)) deploy/ka
 stacks := target/stack
 worker := target/release/loyalty-worker
 quick := target/demo
-quick_build := cargo build --profile demo --no-default-features --features demo --bins
-first_build := "The first build takes about MINUTES on 2 cores."
+# what the stack runs is brought meanwhile
+build_quickly := $(local)/stack parts & cargo build --profile demo --no-default-features --features demo --bins && wait $$!
+first_build := "The first build takes five to six minutes on 2 cores."
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -25,7 +26,7 @@ prerequisites: ## check what the build needs; as root, install what is missing
 
 demo: prerequisites ## the worker at work beside a real stack, then all is stopped
 	@[[ -x $(quick)/demo ]] || echo $(first_build)
-	@$(quick_build)
+	@$(build_quickly)
 	@$(local)/stack down --wipe $(stacks)/demo
 	@$(local)/with-stack $(stacks)/demo $(quick)/demo --worker $(quick)/loyalty-worker
 
@@ -34,7 +35,7 @@ test: prerequisites ## all tests, beside a real stack
 	@$(local)/with-stack $(stacks)/test $(local)/run-tests
 
 torture: prerequisites ## random faults by seed, for an hour (TORTURE_SECONDS, TORTURE_SEED): half of it with three brokers
-	@TORTURE_SECONDS=$${TORTURE_SECONDS:-1800} cargo test --features fail-points --test end_to_end torture -- --nocapture --test-threads=1
+	@TORTURE_SECONDS=$${TORTURE_SECONDS:-1800} cargo test --features fail-points,demo --test end_to_end torture -- --nocapture --test-threads=1
 
 mutations: prerequisites ## break each guard on purpose and see its test go red: a quarter of an hour
 	@$(local)/with-stack $(stacks)/test tests/mutations
@@ -53,7 +54,7 @@ bench-build: prerequisites
 
 up: prerequisites ## a stack and the worker in the background, to play with
 	@[[ -x $(quick)/loyalty-worker ]] || echo $(first_build)
-	@$(quick_build)
+	@$(build_quickly)
 	@$(local)/play-up $(stacks)/play
 
 down: ## stop what `make up` started; the data stays
@@ -68,7 +69,7 @@ fmt: ## format the code
 
 lint: ## formatting, clippy, the scripts, and what is shipped beside the binary
 	@cargo fmt --check
-	@cargo clippy --all-targets --features fail-points -- -D warnings
+	@cargo clippy --all-targets --features fail-points,demo -- -D warnings
 	@for script in $(scripts) .ci/run; do bash -n $$script || exit 1; done
 	@if command -v shellcheck >/dev/null; then shellcheck -S warning $(scripts) .ci/run; fi
 	@$(local)/lint-deploy

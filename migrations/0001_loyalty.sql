@@ -75,7 +75,7 @@ create table settings_version (
     social         jsonb       not null,
     status         smallint    not null,  -- 1 active, 2 suspended
     on_match       smallint    not null,  -- 1 update, 2 keep, 3 fill_missing, 4 reject
-    required_fields             smallint[] not null,  -- see src/domain/profile.rs
+    required_fields             smallint[] not null,  -- see src/domain/customer/profile.rs
     phone_format                smallint   not null,  -- 1 e164, 2 any
     allow_no_identifier         boolean    not null,
     profile_change_needs_active boolean    not null,

@@ -111,13 +111,90 @@ fn dependencies_point_inwards() {
     assert_none(rules.iter().flat_map(|(folder, forbidden)| uses(folder, forbidden)).collect());
 }
 
+/// The domain from its foundation up: a file uses only files above it in this list.
+const FLOORS: [&str; 36] = [
+    "values/words",
+    "values/amount",
+    "values/text",
+    "values/time",
+    "values/ids",
+    "values/position",
+    "ledger/entry",
+    "ledger/account",
+    "ledger/balance",
+    "ledger/earned_order",
+    "customer/profile",
+    "customer/identifiers",
+    "customer/enrolment",
+    "customer/state",
+    "customer/changes",
+    "config/objects",
+    "config/unit",
+    "config/settings",
+    "config/merchant",
+    "command",
+    "rejection",
+    "outcome",
+    "membership",
+    "event",
+    "parking",
+    "book",
+    "settle",
+    "field_check",
+    "case",
+    "rules/card_enrolment",
+    "rules/credit_amount",
+    "rules/redeem_amount",
+    "rules/customer_upsert",
+    "rules/merchant_config",
+    "rules/object_config",
+    "decide",
+];
+
+#[test]
+fn the_domain_is_built_in_floors() {
+    let floor = |name: &str| FLOORS.iter().position(|floor| *floor == name);
+    let mut faults = Vec::new();
+    for source in sources("src/domain").iter().filter(|source| !source.is_test()) {
+        let name = source.path.trim_start_matches("src/domain/").trim_end_matches(".rs");
+        // A folder's own file and the domain's only name what they have.
+        if name == "mod" || name.ends_with("/mod") {
+            continue;
+        }
+        let Some(own) = floor(name) else {
+            faults.push(format!("{}: is on no floor of this list", source.path));
+            continue;
+        };
+        for (number, line) in source.code() {
+            if line.contains("super::") && !line.contains("use super::*") {
+                faults.push(format!(
+                    "{}:{number}: names a module from the domain's root: crate::domain::...",
+                    source.path
+                ));
+            }
+            for used in line.split("crate::domain::").skip(1) {
+                let mut steps =
+                    used.split("::").map(|step| step.trim_matches(|c: char| !c.is_alphanumeric() && c != '_'));
+                let (first, second) = (steps.next().unwrap_or_default(), steps.next().unwrap_or_default());
+                let target = floor(first).or_else(|| floor(&format!("{first}/{second}")));
+                match target {
+                    Some(target) if target < own => {}
+                    Some(_) => faults.push(format!("{}:{number}: {name} may not use {first}::{second}", source.path)),
+                    None => faults.push(format!("{}:{number}: {first}::{second} is no file of the list", source.path)),
+                }
+            }
+        }
+    }
+    assert_none(faults);
+}
+
 #[test]
 fn the_audit_shares_no_code_with_what_it_judges() {
     let judged = [
         "crate::batch",
         "crate::worker",
         "crate::codec",
-        "domain::judge",
+        "domain::decide",
         "domain::book",
         "domain::settle",
         "Account::",

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::plan::EarnedOrder;
 use crate::domain::command::{Command, ContentHash, DeadLetter};
+use crate::domain::config::objects::ObjectVersion;
 use crate::domain::config::{SettingsVersion, UnitVersion};
-use crate::domain::objects::ObjectVersion;
 use crate::domain::{
     Balance, CustomerChange, CustomerState, Decision, Entry, Event, Frontier, Instant, KeyHash, Membership, MerchantId,
     Parked, Position, Seed, TransactionId, UnitId,

@@ -6,13 +6,14 @@ use super::change_set::{ChangeSet, ChangedCustomer, NewDecision, Outcome};
 use super::plan::{BatchPlan, DueQuery};
 use super::snapshot::Snapshot;
 use crate::domain::book::{Book, CustomerRow};
+use crate::domain::case::Moment;
 use crate::domain::command::{Body, Command, Content, Delivery, RefKind};
 use crate::domain::config::MerchantConfig;
 use crate::domain::customer::{Identifier, IdentifierKind};
-use crate::domain::judge::Moment;
-use crate::domain::membership::{parse_card_code, referrer_of};
-use crate::domain::parking::{self, Decided, Parking};
-use crate::domain::{Frontier, Instant, KeyHash, Membership, MerchantId, fields, settle};
+use crate::domain::customer::{parse_card_code, referrer_of, stored_form};
+use crate::domain::decide::{self, Decided};
+use crate::domain::parking::Parking;
+use crate::domain::{Frontier, Instant, KeyHash, Membership, MerchantId, parse_customer_id, settle};
 
 /// The configuration of a lane's merchants, kept in memory between batches: one writer, so it is as the database has it.
 pub type Configs = HashMap<MerchantId, MerchantConfig>;
@@ -48,7 +49,7 @@ fn plan_command(plan: &mut BatchPlan, command: &Command, configs: &Configs) {
     plan.keys.push(KeyHash::of(&envelope.merchant_id, &envelope.idempotency_key));
     if let Some(reference) = &envelope.customer {
         match reference.kind {
-            RefKind::CustomerId => plan.customers.extend(fields::parse_customer_id(&reference.value)),
+            RefKind::CustomerId => plan.customers.extend(parse_customer_id(&reference.value)),
             RefKind::CardCode => plan.customers.extend(parse_card_code(&reference.value).map(|(id, _)| id)),
             RefKind::Identifier(kind) => plan_identifier(plan, &envelope.merchant_id, kind, Some(&reference.value)),
         }
@@ -72,7 +73,7 @@ fn plan_command(plan: &mut BatchPlan, command: &Command, configs: &Configs) {
 }
 
 fn plan_identifier(plan: &mut BatchPlan, merchant: &MerchantId, kind: IdentifierKind, value: Option<&String>) {
-    let stored = value.and_then(|value| fields::stored_form(kind, value));
+    let stored = value.and_then(|value| stored_form(kind, value));
     plan.identifiers.extend(stored.map(|value| Identifier { merchant_id: merchant.clone(), kind, value }));
 }
 
@@ -107,13 +108,13 @@ pub fn run(
         match delivery.content {
             Content::Command(command) => {
                 crate::fail_point::poison(command.envelope.idempotency_key.as_str());
-                parking::decide(&mut book, command, moment, |decided| tell(&mut changes, decided));
+                decide::decide(&mut book, command, moment, |decided| tell(&mut changes, decided));
             }
             Content::Tick => {}
             Content::DeadLetter(dead_letter) => changes.dead_letters.push((delivery.position, dead_letter)),
         }
     }
-    parking::expire(&mut book, changes.lane_time, |decided| tell(&mut changes, decided));
+    decide::expire(&mut book, changes.lane_time, |decided| tell(&mut changes, decided));
     for customer in &due {
         settle::settle_customer(&mut book, *customer, changes.lane_time);
     }

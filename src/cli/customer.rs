@@ -10,7 +10,7 @@ use super::{CliError, explain, output};
 use crate::config::Settings;
 use crate::domain::command::{CustomerRef, RefKind};
 use crate::domain::customer::IdentifierKind;
-use crate::domain::membership::card_code;
+use crate::domain::customer::card_code;
 use crate::domain::{Account, CustomerTier, Entry, Gender, MerchantId, Metric};
 use crate::query::{self, CustomerView};
 use crate::store::Databases;

@@ -2,9 +2,9 @@
 //! The domain's structs are taken apart without `..`, so that a new field can't be forgotten.
 
 use super::wire;
+use crate::domain::config::objects::{Card, CardReward, Object, Programme, Tier};
 use crate::domain::config::{Expiry, MoneyValue, Settings, UnitVersion};
 use crate::domain::customer::IdentifierKind;
-use crate::domain::objects::{Card, CardReward, Object, Programme, Tier};
 use crate::domain::{ConfigObject, UnitId};
 
 /// An object as the fields of the command that would make it.

@@ -13,13 +13,14 @@ use crate::domain::command::{
     Body, ContentHash, CreditAmount, CustomerRef, CustomerUpsert, Envelope, ObjectDefinition, RedeemAmount, RefKind,
     SettingsPatch, UnitDefinition, UpsertMode,
 };
+use crate::domain::config::objects::{Card, CardReward, CardStatus, Object, Programme, Tier};
 use crate::domain::config::{
     KeyForm, MerchantStatus, MoneyValue, OnMatch, PhoneFormat, Preset, Rounding, UnitKind, UnknownCustomer,
 };
 use crate::domain::customer::IdentifierKind;
-use crate::domain::fields::{parse_customer_id, stored_form};
-use crate::domain::membership::{card_code, parse_card_code};
-use crate::domain::objects::{Card, CardReward, CardStatus, Object, Programme, Tier};
+use crate::domain::customer::stored_form;
+use crate::domain::customer::{card_code, parse_card_code};
+use crate::domain::parse_customer_id;
 use crate::domain::{CommandTopic, Gender, Instant, Metric, compared};
 
 /// The hash of a command as its domain types hold it. A malformed one is only known by its envelope: see [`of_json`].

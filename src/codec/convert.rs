@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 
 use super::problems::Problems;
 use super::wire;
+use crate::domain::NO_SUCH_CHARACTERS;
 use crate::domain::command::{
     Body, CreditAmount, CustomerRef, CustomerUpsert, Envelope, ObjectDefinition, RedeemAmount, RefKind, SettingsPatch,
     UnitDefinition,
 };
 use crate::domain::config::MoneyValue;
+use crate::domain::config::objects::{Card, CardReward, Object, Programme, Tier};
 use crate::domain::customer::IdentifierKind;
-use crate::domain::fields::NO_SUCH_CHARACTERS;
-use crate::domain::objects::{Card, CardReward, Object, Programme, Tier};
 use crate::domain::{
     IdempotencyKey, Instant, MerchantId, Metric, NO_CHARACTER, UnitId, compared, is_deceptive, is_deceptive_in_id,
     is_deceptive_in_prose,

@@ -73,7 +73,8 @@ pub(super) enum Learned {
 
 /// The command schemas of this build and of the releases before it, by their fingerprints.
 pub(super) static BUILT_WITH: LazyLock<HashMap<[u8; 8], Learned>> = LazyLock::new(|| {
-    let of_topic = |topic| schemas::released(topic).iter().copied().chain(std::iter::once(schemas::command(topic).text));
+    let of_topic =
+        |topic| schemas::released(topic).iter().copied().chain(std::iter::once(schemas::command(topic).text));
     // The own one comes last, and so counts where a released one is the same.
     let texts = CommandTopic::ALL.into_iter().flat_map(of_topic);
     let named = texts.flat_map(|text| {

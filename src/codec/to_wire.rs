@@ -11,8 +11,8 @@ use super::wire::{
 };
 use crate::batch::Outcome;
 use crate::domain::config::UnitVersion;
+use crate::domain::config::objects::CardReward;
 use crate::domain::customer::Customer;
-use crate::domain::objects::CardReward;
 use crate::domain::{
     Account, Balance, CommandTopic, Entry, Event, Fact, Instant, MemberCard, MemberTier, Membership, Notify, Position,
     Rejection,

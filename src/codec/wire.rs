@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{self, command, config, objects};
+use crate::domain::config::objects;
+use crate::domain::{self, command, config};
 
 pub use super::wire_out::{
     AccountState, BalanceRecord, ConfigChange, CustomerState, EntryRecord, EventRecord, EventUnit, FieldProblemRecord,

@@ -6,15 +6,24 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::command::Command;
-use super::config::{MerchantConfig, SettingsVersion, UnitVersion};
-use super::customer::{Customer, CustomerChange, CustomerState, Identifier};
-use super::objects::ObjectVersion;
-use super::parking::{Parked, Parking};
-use super::{
-    Account, Balance, CustomerId, EarnedOrder, Entry, Event, EventId, Fact, IdMap, Instant, KeyHash, Membership,
-    MerchantId, Notify, Overflow, Position, Remembered, Seed, TransactionId, UnitId,
-};
+use crate::domain::command::Command;
+use crate::domain::config::merchant::MerchantConfig;
+use crate::domain::config::objects::ObjectVersion;
+use crate::domain::config::settings::SettingsVersion;
+use crate::domain::config::unit::UnitVersion;
+use crate::domain::customer::identifiers::Identifier;
+use crate::domain::customer::state::{Customer, CustomerChange, CustomerState};
+use crate::domain::event::{Event, Fact, Notify};
+use crate::domain::ledger::account::{Account, Overflow};
+use crate::domain::ledger::balance::Balance;
+use crate::domain::ledger::earned_order::EarnedOrder;
+use crate::domain::ledger::entry::Entry;
+use crate::domain::membership::Membership;
+use crate::domain::outcome::{KeyHash, Remembered};
+use crate::domain::parking::{Parked, Parking};
+use crate::domain::values::ids::{CustomerId, EventId, IdMap, MerchantId, Seed, TransactionId, UnitId};
+use crate::domain::values::position::Position;
+use crate::domain::values::time::Instant;
 
 const IN_BOOK: &str = "a customer is changed only after it was found in the book or added to it";
 

@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::config::{
-    KeyForm, MerchantStatus, MoneyValue, OnMatch, PhoneFormat, Preset, Rounding, SettingsField, UnitKind,
-    UnknownCustomer,
-};
-use super::customer::IdentifierKind;
-use super::objects::{Object, ObjectKind};
-use super::words::words;
-use super::{
-    EarnedOrder, Gender, IdempotencyKey, Instant, MerchantId, Metric, OrderId, Position, ProfileField, Seed, UnitId,
-};
+use crate::domain::config::objects::{Object, ObjectKind};
+use crate::domain::config::settings::{KeyForm, MerchantStatus, OnMatch, Preset, SettingsField, UnknownCustomer};
+use crate::domain::config::unit::{MoneyValue, Rounding, UnitKind};
+use crate::domain::customer::identifiers::{IdentifierKind, PhoneFormat};
+use crate::domain::customer::profile::{Gender, Metric, ProfileField};
+use crate::domain::customer::state::Customer;
+use crate::domain::ledger::earned_order::EarnedOrder;
+use crate::domain::values::ids::{IdempotencyKey, MerchantId, OrderId, Seed, UnitId};
+use crate::domain::values::position::Position;
+use crate::domain::values::time::Instant;
+use crate::domain::values::words::words;
 
 /// One inbound record, understood as far as that is possible.
 #[derive(Debug, Clone)]
@@ -78,7 +79,7 @@ impl DeadLetterClass {
 pub struct Command {
     pub envelope: Envelope,
     pub body: Body,
-    /// Equal for equal commands, whatever their encoding: see [`super::content_hash`].
+    /// Equal for equal commands, whatever their encoding: see `codec::content_hash`.
     pub content_hash: ContentHash,
     /// W3C trace context, passed through to what the command causes.
     pub traceparent: Option<Arc<str>>,
@@ -145,7 +146,7 @@ pub struct CustomerRef {
 pub enum RefKind {
     CustomerId,
     Identifier(IdentifierKind),
-    /// Of one of the customer's stamp cards: see [`super::membership`].
+    /// Of one of the customer's stamp cards: see [`super::customer::enrolment`].
     CardCode,
 }
 
@@ -234,6 +235,20 @@ pub struct CustomerUpsert {
 }
 
 impl CustomerUpsert {
+    /// The fields that a new customer was given, by their names: what may be empty, then the rest.
+    pub fn given(&self, customer: &Customer) -> Vec<&'static str> {
+        let optional = ProfileField::ALL.iter().map(|field| (field.name(), field.is_set(customer)));
+        let rest = [
+            ("status", self.active.is_some()),
+            ("notify_email", self.notify_email.is_some()),
+            ("notify_phone", self.notify_phone.is_some()),
+            ("source_version", self.source_version.is_some()),
+            ("referrer_id", customer.referrer_id.is_some()),
+            ("cards", !customer.cards.is_empty()),
+        ];
+        optional.chain(rest).filter_map(|(field, sent)| sent.then_some(field)).collect()
+    }
+
     /// Whether it has something to say of a field.
     pub fn sets(&self, field: ProfileField) -> bool {
         match field {

@@ -4,9 +4,15 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 
-use super::config::{Settings, UnitVersion};
-use super::objects::{CardReward, Object};
-use super::{Balance, CustomerId, Entry, EventId, IdempotencyKey, Instant, MemberCard, MerchantId, Position, UnitId};
+use crate::domain::config::objects::{CardReward, Object};
+use crate::domain::config::settings::Settings;
+use crate::domain::config::unit::UnitVersion;
+use crate::domain::ledger::balance::Balance;
+use crate::domain::ledger::entry::Entry;
+use crate::domain::membership::MemberCard;
+use crate::domain::values::ids::{CustomerId, EventId, IdempotencyKey, MerchantId, UnitId};
+use crate::domain::values::position::Position;
+use crate::domain::values::time::Instant;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use super::command::ContentHash;
-use super::ids::lookup_key;
-use super::words::words;
-use super::{CustomerId, Entry, IdempotencyKey, Instant, MerchantId, OrderId, Position, Rejection, UnitId};
+use crate::domain::command::ContentHash;
+use crate::domain::ledger::entry::Entry;
+use crate::domain::rejection::Rejection;
+use crate::domain::values::ids::{CustomerId, IdempotencyKey, MerchantId, lookup_key};
+use crate::domain::values::position::Position;
+use crate::domain::values::time::Instant;
+use crate::domain::values::words::words;
 
 words! {
     /// What became of an accepted command. In the database 0 stands for a rejection.
@@ -53,31 +56,5 @@ pub struct KeyHash(pub [u8; 16]);
 impl KeyHash {
     pub fn of(merchant_id: &MerchantId, key: &IdempotencyKey) -> KeyHash {
         KeyHash(lookup_key(&[merchant_id.as_str(), key.as_str()]))
-    }
-}
-
-/// What may earn only once: a merchant's order, per unit. Sorted by what differs most.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct EarnedOrder {
-    pub order_id: OrderId,
-    pub merchant_id: MerchantId,
-    pub unit_id: UnitId,
-}
-
-/// What an account holds, for results and events.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Balance {
-    pub unit_id: UnitId,
-    pub available: i64,
-    pub pending: i64,
-    pub held: i64,
-    pub debt: i64,
-    pub lifetime_earned: i64,
-}
-
-impl Balance {
-    /// available + pending + held - debt.
-    pub fn total(&self) -> i64 {
-        self.available + self.pending + self.held - self.debt
     }
 }

@@ -9,11 +9,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::book::{Book, Cause};
-use super::command::Command;
-use super::customer::Identifier;
-use super::judge::{self, Answer, Judged, Moment};
-use super::{IdMap, Instant, KeyHash, Position, Seed};
+use crate::domain::command::Command;
+use crate::domain::customer::identifiers::Identifier;
+use crate::domain::outcome::KeyHash;
+use crate::domain::values::ids::{IdMap, Seed};
+use crate::domain::values::position::Position;
+use crate::domain::values::time::Instant;
 
 /// Commands for one identifier; the next is `unknown_customer`. Whatever makes their customer decides all of them at once, so there is an end
 /// to it. As many further deliveries of theirs may wait beside them, so that no command loses its place to one that comes again.
@@ -46,67 +47,10 @@ pub struct Wait {
     pub config_version: Option<i64>,
 }
 
-/// A command that was decided, and what it is answered with.
-#[derive(Debug)]
-pub struct Decided {
-    pub position: Position,
-    pub seed: Seed,
-    pub command: Box<Command>,
-    /// Of one that had waited: since when.
-    pub parked_at: Option<Instant>,
-    pub answer: Answer,
-}
-
-/// Decides a command: after those whose deadline has come, and before those that wait for whom it made.
-pub fn decide(book: &mut Book, command: Box<Command>, moment: Moment, mut tell: impl FnMut(Decided)) {
-    expire(book, moment.lane_time, &mut tell);
-    match judge::decide(book, &command, moment) {
-        Judged::Answered(answer) => {
-            let Moment { position, seed, .. } = moment;
-            tell(Decided { position, seed, command, parked_at: None, answer });
-        }
-        Judged::Waits(wait) => park(book, command, moment, wait),
-    }
-    // Whoever has waited is about somebody who is there, and makes nobody.
-    while let Some(parked) = book.parking.take_met() {
-        let answer = judge::decide_parked(book, &parked, moment.lane_time);
-        tell(parked.decided(answer));
-    }
-}
-
-/// Answers all whose deadline has come by now, each as of its deadline.
-pub fn expire(book: &mut Book, now: Instant, mut tell: impl FnMut(Decided)) {
-    while let Some(parked) = book.parking.take_due(now) {
-        let answer = judge::give_up(book, &parked, parked.deadline);
-        tell(parked.decided(answer));
-    }
-}
-
-fn park(book: &mut Book, command: Box<Command>, moment: Moment, wait: Wait) {
-    let Moment { position, seed, record_time, lane_time, place } = moment;
-    let Wait { awaits, deadline, config_version } = wait;
-    let parked =
-        Parked { position, seed, record_time, place, parked_at: lane_time, deadline, config_version, awaits, command };
-    let cause = Cause {
-        seed,
-        command: Some((&*parked.command, position)),
-        occurred_at: parked.command.occurred_at(record_time),
-        recorded_at: lane_time,
-        skip_notifications: false,
-    };
-    book.announce_parked(&parked, cause);
-    book.parking.insert(parked, false);
-}
-
 impl Parked {
     pub fn key_hash(&self) -> KeyHash {
         let envelope = &self.command.envelope;
         KeyHash::of(&envelope.merchant_id, &envelope.idempotency_key)
-    }
-
-    fn decided(self, answer: Answer) -> Decided {
-        let Parked { position, seed, command, parked_at, .. } = self;
-        Decided { position, seed, command, parked_at: Some(parked_at), answer }
     }
 }
 
@@ -167,7 +111,7 @@ impl Parking {
         self.met.extend(self.by_identifier.get(identifier).into_iter().flat_map(|awaited| &awaited.places));
     }
 
-    fn insert(&mut self, parked: Parked, is_stored: bool) {
+    pub fn insert(&mut self, parked: Parked, is_stored: bool) {
         let place = parked.place;
         self.deadlines.insert((parked.deadline, place));
         let deliveries = self.deliveries.entry(parked.key_hash()).or_default();
@@ -178,12 +122,12 @@ impl Parking {
         self.waiting.insert(place, (parked, is_stored));
     }
 
-    fn take_due(&mut self, now: Instant) -> Option<Parked> {
+    pub fn take_due(&mut self, now: Instant) -> Option<Parked> {
         let (_, place) = self.deadlines.first().copied().filter(|(deadline, _)| *deadline <= now)?;
         self.remove(place)
     }
 
-    fn take_met(&mut self) -> Option<Parked> {
+    pub fn take_met(&mut self) -> Option<Parked> {
         let place = self.met.pop_first()?;
         self.remove(place)
     }

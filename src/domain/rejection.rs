@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::command::FieldProblem;
+use crate::domain::command::FieldProblem;
 
 /// Every code, its class for readers, and nothing else: the table that documents and tests are made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

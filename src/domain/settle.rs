@@ -3,8 +3,11 @@
 
 use std::sync::Arc;
 
-use super::book::{Book, Cause};
-use super::{CustomerId, Entry, EntryKind, Fact, Instant, Seed, TransactionId, UnitId};
+use crate::domain::book::{Book, Cause};
+use crate::domain::event::Fact;
+use crate::domain::ledger::entry::{Entry, EntryKind};
+use crate::domain::values::ids::{CustomerId, Seed, TransactionId, UnitId};
+use crate::domain::values::time::Instant;
 
 /// Settles everything that is due for a customer until `now`, in the order of time, then of units.
 pub fn settle_customer(book: &mut Book, customer: CustomerId, now: Instant) {

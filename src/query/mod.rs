@@ -10,9 +10,10 @@ pub use trial_balance::{TrialBalance, trial_balance};
 
 use crate::domain::command::{CustomerRef, RefKind};
 use crate::domain::config::MerchantConfig;
+use crate::domain::customer::parse_card_code;
+use crate::domain::customer::stored_form;
 use crate::domain::customer::{Customer, Identifier};
-use crate::domain::fields::{parse_customer_id, stored_form};
-use crate::domain::membership::parse_card_code;
+use crate::domain::parse_customer_id;
 use crate::domain::{Account, CustomerId, Entry, MerchantId};
 use crate::store::config_rows::{read_settings_version, read_unit_version};
 use crate::store::load::configs;

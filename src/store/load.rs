@@ -20,9 +20,9 @@ use super::sql_types::{Columns, RowAt, Timestamptz};
 use super::statements::Statements;
 use super::{LaneConnection, StoreError, StoreErrorKind};
 use crate::batch::{BatchPlan, DueQuery, EarnedOrder, LaneState, MOST_PARKED, Snapshot};
+use crate::domain::config::objects::ObjectVersion;
 use crate::domain::config::{MerchantConfig, SettingsVersion, UnitVersion};
 use crate::domain::customer::{Identifier, IdentifierKind};
-use crate::domain::objects::ObjectVersion;
 use crate::domain::{
     CustomerId, CustomerState, Decision, Entry, IdMap, KeyHash, MerchantId, Parked, Remembered, TransactionId, UnitId,
 };

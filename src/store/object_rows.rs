@@ -13,7 +13,9 @@ use tokio_postgres::types::Json;
 use super::StoreError;
 use super::rows::merchant_id;
 use super::sql_types::{AsRow, Columns, RowWriter, SqlError};
-use crate::domain::objects::{Card, CardReward, CardStatus, Object, ObjectKind, ObjectVersion, Programme, Tier};
+use crate::domain::config::objects::{
+    Card, CardReward, CardStatus, Object, ObjectKind, ObjectVersion, Programme, Tier,
+};
 use crate::domain::{MerchantId, UnitId};
 
 #[derive(Debug, Serialize, Deserialize)]

@@ -8,12 +8,12 @@ use jiff::civil::date;
 use loyalty_worker::batch::{BatchPlan, ChangedCustomer, LaneState, NewDecision, RowChanges, Snapshot};
 use loyalty_worker::config::{LaneRange, PostgresSettings};
 use loyalty_worker::domain::command::{ContentHash, FieldProblem};
+use loyalty_worker::domain::config::objects::{Card, CardReward, CardStatus, Object, ObjectVersion, Programme, Tier};
 use loyalty_worker::domain::config::{
     Expiry, KeyForm, MerchantStatus, MoneyValue, OnMatch, PhoneFormat, Rounding, Settings, SettingsVersion, UnitKind,
     UnitVersion, UnknownCustomer, Zone,
 };
 use loyalty_worker::domain::customer::{Customer, CustomerStatus, Identifier, IdentifierKind};
-use loyalty_worker::domain::objects::{Card, CardReward, CardStatus, Object, ObjectVersion, Programme, Tier};
 use loyalty_worker::domain::{
     Account, CommandTopic, CustomerChange, CustomerId, CustomerState, CustomerTier, Decision, EarnedOrder, Effect,
     Enrolment, Entry, EntryKind, Frontier, Gender, Instant, KeyHash, Lot, LotId, LotShare, MerchantId, Metric, OrderId,

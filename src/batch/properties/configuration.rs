@@ -8,11 +8,11 @@ use proptest::sample::select;
 
 use super::streams::{DAY, START, mostly, time, unit_id};
 use crate::domain::command::{Body, ObjectDefinition, SettingsPatch, UnitDefinition};
+use crate::domain::config::objects::{Card, CardReward, CardStatus, Object, Programme, Tier};
 use crate::domain::config::{
     KeyForm, MerchantStatus, OnMatch, PhoneFormat, Rounding, SettingsField, UnitKind, UnknownCustomer,
 };
 use crate::domain::customer::IdentifierKind;
-use crate::domain::objects::{Card, CardReward, CardStatus, Object, Programme, Tier};
 use crate::domain::{Instant, ProfileField, UnitId};
 
 /// What every merchant of the streams has at first.

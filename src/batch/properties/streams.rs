@@ -12,7 +12,7 @@ use crate::domain::command::{
 };
 use crate::domain::config::{OnMatch, UnknownCustomer};
 use crate::domain::customer::IdentifierKind;
-use crate::domain::membership::card_code;
+use crate::domain::customer::card_code;
 use crate::domain::tests::ledger;
 use crate::domain::{
     CommandTopic, CustomerId, IdempotencyKey, Instant, MerchantId, Position, ProfileField, Seed, UnitId,

@@ -16,7 +16,7 @@ use crate::codec::json;
 use crate::codec::{Decoder, RegistryClient};
 use crate::config::Settings;
 use crate::domain::config::MerchantConfig;
-use crate::domain::objects::ObjectKind;
+use crate::domain::config::objects::ObjectKind;
 use crate::domain::{CommandTopic, Instant, MerchantId, Position, UnitId};
 use crate::kafka::sender::CommandSender;
 use crate::kafka::topics;

@@ -12,10 +12,11 @@ use uuid::Uuid;
 use super::document::{Document, Fields, list_of, object_fields, settings_fields, settings_version, unit_fields};
 use crate::cli::CliError;
 use crate::codec::Decoder;
+use crate::domain::case::Moment;
 use crate::domain::command::{Body, Content};
 use crate::domain::config::MerchantConfig;
-use crate::domain::judge::{Judged, Moment, decide};
-use crate::domain::objects::ObjectKind;
+use crate::domain::config::objects::ObjectKind;
+use crate::domain::decide::{Judged, judge};
 use crate::domain::{Book, CommandTopic, Instant, MerchantId, Position, Rejection, UnitId, lookup_key};
 use crate::record::{Headers, InboundRecord};
 
@@ -263,7 +264,7 @@ impl Trial<'_> {
             Content::DeadLetter(letter) => return Err(CliError::Usage(format!("{place}: {}", letter.message))),
             Content::Tick => unreachable!("the clock's topic is another"),
         };
-        let Judged::Answered(answer) = decide(&mut self.book, &command, moment) else {
+        let Judged::Answered(answer) = judge(&mut self.book, &command, moment, None) else {
             unreachable!("configuration waits for nobody")
         };
         match &answer.decision.verdict {

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::codec::{config_command, wire};
+use crate::domain::config::objects::{Object, ObjectKind, ObjectVersion};
 use crate::domain::config::{MerchantConfig, Settings, UnitVersion};
-use crate::domain::objects::{Object, ObjectKind, ObjectVersion};
 use crate::domain::{Instant, MerchantId, UnitId};
 
 /// The fields of a command, by their names.

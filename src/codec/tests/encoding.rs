@@ -11,10 +11,10 @@ use crate::codec::problems::Problems;
 use crate::codec::{EncodeInput, Encoder, JournalBatch, OutgoingReader, from_json, outcomes_hash};
 use crate::config::{Encoding, RegistrySettings};
 use crate::domain::command::DeadLetter;
+use crate::domain::config::objects::CardReward;
 use crate::domain::config::{Expiry, Rounding, UnitKind, UnitVersion};
 use crate::domain::customer::Customer;
-use crate::domain::membership::{MOST_CARDS, card_code};
-use crate::domain::objects::CardReward;
+use crate::domain::customer::{MOST_CARDS, card_code};
 use crate::domain::{
     self, Account, Balance, ConfigObject, CustomerChange, CustomerId, Decision, Effect, Entry, EntryKind, Event, Fact,
     IdempotencyKey, Lot, LotId, LotShare, MemberCard, Membership, MerchantId, Rejection, RejectionCode, Seed, UnitId,

@@ -1,8 +1,8 @@
 //! The same command is the same, however it was written.
 
 use super::*;
-use crate::domain::fields::parse_customer_id;
-use crate::domain::membership::card_code;
+use crate::domain::customer::card_code;
+use crate::domain::parse_customer_id;
 use serde_json::json;
 
 #[track_caller]

@@ -94,7 +94,8 @@ fn json(text: &str) -> Value {
 /// A schema of before: without the last fields of its command.
 fn without_last(topic: CommandTopic, fields: usize) -> String {
     let mut old = schemas::command(topic).json.clone();
-    let of_command = old["fields"].as_array_mut().and_then(|fields| fields.iter_mut().find(|it| it["name"] == "command"));
+    let of_command =
+        old["fields"].as_array_mut().and_then(|fields| fields.iter_mut().find(|it| it["name"] == "command"));
     let own = of_command.and_then(|command| command["type"]["fields"].as_array_mut()).expect("a record's fields");
     own.truncate(own.len() - fields);
     old.to_string()

@@ -15,10 +15,10 @@ mod profile;
 mod schedules;
 
 use super::book::Book;
+use super::case::Moment;
 use super::command::{Content, Delivery};
 use super::customer::{CustomerState, Identifier};
-use super::judge::Moment;
-use super::parking::{self as waiting, Decided};
+use super::decide::{self as waiting, Decided};
 use super::{Account, CommandTopic, CustomerId, Frontier, Instant, settle};
 use ledger::{Applied, Keeper, Reply};
 

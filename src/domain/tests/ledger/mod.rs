@@ -19,8 +19,8 @@ mod parse;
 use std::sync::Arc;
 
 use crate::domain::command::Delivery;
+use crate::domain::customer::card_code;
 use crate::domain::customer::{Customer, CustomerStatus, Identifier};
-use crate::domain::membership::card_code;
 use crate::domain::{
     Account, Balance, CustomerId, CustomerState, Decision, Entry, Event, Gender, Membership, Metric, Position,
 };

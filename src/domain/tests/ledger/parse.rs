@@ -8,17 +8,17 @@ use crate::domain::command::{
     Body, Command, Content, ContentHash, CreditAmount, CustomerRef, CustomerUpsert, Delivery, Envelope, FieldProblem,
     Malformed, ObjectDefinition, RedeemAmount, RefKind, SettingsPatch, UnitDefinition, UpsertMode,
 };
+use crate::domain::config::objects::{Card, CardReward, CardStatus, Object, Programme, Tier};
 use crate::domain::config::{
     KeyForm, MerchantStatus, MoneyValue, OnMatch, PhoneFormat, Preset, Rounding, SettingsField, UnitKind,
     UnknownCustomer,
 };
+use crate::domain::customer::card_code;
 use crate::domain::customer::{Identifier, IdentifierKind};
-use crate::domain::ids::first_16;
-use crate::domain::membership::card_code;
-use crate::domain::objects::{Card, CardReward, CardStatus, Object, Programme, Tier};
+use crate::domain::values::ids::first_16;
 use crate::domain::{
     CommandTopic, CustomerId, Gender, IdempotencyKey, Instant, LotId, MerchantId, Metric, Position, ProfileField, Seed,
-    UnitId, fields,
+    UnitId,
 };
 
 /// One line of a ledger.
@@ -409,7 +409,7 @@ fn money_value(text: &str) -> MoneyValue {
 pub(super) fn identifier(merchant: &str, text: &str) -> Identifier {
     let (kind, value) = text.split_once(':').expect("kind:value");
     let kind = identifier_kind(kind);
-    let value = fields::stored_form(kind, value).expect("a well-formed identifier");
+    let value = crate::domain::customer::stored_form(kind, value).expect("a well-formed identifier");
     Identifier { merchant_id: MerchantId::new(merchant), kind, value }
 }
 

@@ -16,6 +16,10 @@ pub fn is_deceptive(c: char) -> bool {
     c.is_control() || is_invisible(c) || c == NO_CHARACTER
 }
 
+/// What [`is_deceptive`] refuses, in words.
+pub const NO_SUCH_CHARACTERS: &str =
+    "must not contain control characters, invisible characters or halves of surrogate pairs";
+
 /// The same for texts that may have several lines.
 pub fn is_deceptive_in_prose(c: char) -> bool {
     is_deceptive(c) && !matches!(c, '\n' | '\r' | '\t')

@@ -3,8 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use super::words::words;
-use super::{Instant, UnitId};
+use crate::domain::values::ids::UnitId;
+use crate::domain::values::time::Instant;
+use crate::domain::values::words::words;
+
+/// Of an object's id.
+pub const MOST_ID_CHARS: usize = 64;
 
 words! {
     ObjectKind {

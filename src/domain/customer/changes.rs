@@ -1,37 +1,7 @@
-//! What a customer's profile consists of, field by field: senders clear fields by their names, and merchants require them.
+//! A profile's fields, one by one: whether they are set, cleared, different.
 
-use super::Customer;
-use super::command::CustomerUpsert;
-use super::words::words;
-
-words! {
-    /// The fields that may be empty.
-    ProfileField {
-        ExternalId = 1 "external_id",
-        Phone = 2 "phone",
-        Email = 3 "email",
-        FirstName = 4 "first_name",
-        LastName = 5 "last_name",
-        Name = 6 "name",
-        BirthDate = 7 "birth_date",
-        RegisteredOn = 8 "registered_on",
-        Gender = 9 "gender",
-        Language = 10 "language",
-        BrandId = 11 "brand_id",
-        Metrics = 12 "metrics",
-        Metadata = 13 "metadata",
-        TierId = 14 "tier_id",
-    }
-}
-
-words! {
-    Gender {
-        Male = 1 "male",
-        Female = 2 "female",
-        Other = 3 "other",
-        Unspecified = 4 "unspecified",
-    }
-}
+use crate::domain::customer::profile::ProfileField;
+use crate::domain::customer::state::Customer;
 
 impl ProfileField {
     pub fn is_set(self, customer: &Customer) -> bool {
@@ -92,22 +62,8 @@ impl ProfileField {
     }
 }
 
-/// What a new customer was given, by their names: what may be empty, then the rest.
-pub(super) fn given(upsert: &CustomerUpsert, customer: &Customer) -> Vec<&'static str> {
-    let optional = ProfileField::ALL.iter().map(|field| (field.name(), field.is_set(customer)));
-    let rest = [
-        ("status", upsert.active.is_some()),
-        ("notify_email", upsert.notify_email.is_some()),
-        ("notify_phone", upsert.notify_phone.is_some()),
-        ("source_version", upsert.source_version.is_some()),
-        ("referrer_id", customer.referrer_id.is_some()),
-        ("cards", !customer.cards.is_empty()),
-    ];
-    optional.chain(rest).filter_map(|(field, sent)| sent.then_some(field)).collect()
-}
-
-/// What is another afterwards, in the same way.
-pub(super) fn differences(before: &Customer, after: &Customer) -> Vec<&'static str> {
+/// What is another afterwards, by their names: what may be empty, then the rest.
+pub fn differences(before: &Customer, after: &Customer) -> Vec<&'static str> {
     let optional = ProfileField::ALL.iter().map(|field| (field.name(), !field.is_equal(before, after)));
     let rest = [
         ("status", before.status != after.status),
@@ -118,11 +74,4 @@ pub(super) fn differences(before: &Customer, after: &Customer) -> Vec<&'static s
         ("cards", before.cards != after.cards),
     ];
     optional.chain(rest).filter_map(|(field, differs)| differs.then_some(field)).collect()
-}
-
-/// A decimal number without a float: value / 10^scale.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Metric {
-    pub value: i64,
-    pub scale: i32,
 }

@@ -2,30 +2,26 @@
 
 use std::sync::{Arc, LazyLock};
 
-use super::book::{Book, Cause};
-use super::command::{Body, Command, CustomerRef, FieldProblem, RefKind};
-use super::config::{KeyForm, MerchantConfig, MerchantStatus, Settings, UnknownCustomer};
-use super::customer::{Customer, CustomerStatus, Identifier, IdentifierKind};
-use super::fields::{self, FieldCheck};
-use super::membership::parse_card_code;
-use super::parking::{MOST_WAITING, Parked, Wait};
-use super::{
-    Balance, CommandTopic, CustomerId, CustomerTier, Decision, Effect, Entry, Instant, KeyHash, Membership, Position,
-    Rejection, RejectionCode, Remembered, Seed, UnitId, credit, customer_upsert, is_deceptive_in_id, merchant_config,
-    object_config, redeem, settle,
-};
-
-/// When and where a command is decided.
-#[derive(Debug, Clone, Copy)]
-pub struct Moment {
-    pub position: Position,
-    pub seed: Seed,
-    pub record_time: Instant,
-    /// The greatest record timestamp of the lane so far, this record's included.
-    pub lane_time: Instant,
-    /// Greater than that of every record that the lane had before.
-    pub place: i64,
-}
+use crate::domain::book::{Book, Cause};
+use crate::domain::case::unknown_customer;
+use crate::domain::case::{Case, Moment, Touched};
+use crate::domain::command::{Body, Command, RefKind};
+use crate::domain::config::settings::{KeyForm, MerchantStatus, Settings, UnknownCustomer};
+use crate::domain::customer::identifiers::Identifier;
+use crate::domain::ledger::balance::Balance;
+use crate::domain::membership::Membership;
+use crate::domain::outcome::{Decision, KeyHash, Remembered};
+use crate::domain::parking::{MOST_WAITING, Parked, Wait};
+use crate::domain::rejection::{Rejection, RejectionCode};
+use crate::domain::rules::credit_amount;
+use crate::domain::rules::customer_upsert;
+use crate::domain::rules::merchant_config;
+use crate::domain::rules::object_config;
+use crate::domain::rules::redeem_amount;
+use crate::domain::values::ids::Seed;
+use crate::domain::values::position::{CommandTopic, Position};
+use crate::domain::values::text::is_deceptive_in_id;
+use crate::domain::values::time::Instant;
 
 /// What becomes of a command that comes.
 #[derive(Debug)]
@@ -48,44 +44,70 @@ pub struct Answer {
     pub new_key: Option<KeyHash>,
 }
 
-/// A command under judgement.
-pub(super) struct Case<'a> {
-    pub command: &'a Command,
-    pub moment: Moment,
-    /// Business time.
-    pub occurred_at: Instant,
-    pub settings: Arc<Settings>,
-    /// What its reference stands for, where it has waited for that.
-    pub awaits: Option<&'a Identifier>,
-    /// What is wrong with its form.
-    problems: &'a [FieldProblem],
+/// A command that was decided, and what it is answered with.
+#[derive(Debug)]
+pub struct Decided {
+    pub position: Position,
+    pub seed: Seed,
+    pub command: Box<Command>,
+    /// Of one that had waited: since when.
+    pub parked_at: Option<Instant>,
+    pub answer: Answer,
+}
+
+/// Decides a command: after those whose deadline has come, and before those that wait for whom it made.
+pub fn decide(book: &mut Book, command: Box<Command>, moment: Moment, mut tell: impl FnMut(Decided)) {
+    expire(book, moment.lane_time, &mut tell);
+    match judge(book, &command, moment, None) {
+        Judged::Answered(answer) => {
+            let Moment { position, seed, .. } = moment;
+            tell(Decided { position, seed, command, parked_at: None, answer });
+        }
+        Judged::Waits(wait) => park(book, command, moment, wait),
+    }
+    // Whoever has waited is about somebody who is there, and makes nobody.
+    while let Some(parked) = book.parking.take_met() {
+        let answer = decide_parked(book, &parked, moment.lane_time);
+        tell(parked.decided(answer));
+    }
+}
+
+/// Answers all whose deadline has come by now, each as of its deadline.
+pub fn expire(book: &mut Book, now: Instant, mut tell: impl FnMut(Decided)) {
+    while let Some(parked) = book.parking.take_due(now) {
+        let answer = give_up(book, &parked, parked.deadline);
+        tell(parked.decided(answer));
+    }
+}
+
+fn park(book: &mut Book, command: Box<Command>, moment: Moment, wait: Wait) {
+    let Moment { position, seed, record_time, lane_time, place } = moment;
+    let Wait { awaits, deadline, config_version } = wait;
+    let parked =
+        Parked { position, seed, record_time, place, parked_at: lane_time, deadline, config_version, awaits, command };
+    let cause = Cause {
+        seed,
+        command: Some((&*parked.command, position)),
+        occurred_at: parked.command.occurred_at(record_time),
+        recorded_at: lane_time,
+        skip_notifications: false,
+    };
+    book.announce_parked(&parked, cause);
+    book.parking.insert(parked, false);
+}
+
+impl Parked {
+    fn decided(self, answer: Answer) -> Decided {
+        let Parked { position, seed, command, parked_at, .. } = self;
+        Decided { position, seed, command, parked_at: Some(parked_at), answer }
+    }
 }
 
 /// Those of a merchant that has defined units only.
 static DEFAULT_SETTINGS: LazyLock<Arc<Settings>> = LazyLock::new(Arc::default);
 
-/// What a command touched, accepted or not.
-#[derive(Debug, Default)]
-pub(super) struct Touched {
-    pub customer: Option<CustomerId>,
-    pub unit: Option<UnitId>,
-}
-
-pub(super) struct Accepted {
-    pub effect: Effect,
-    pub entries: Vec<Arc<Entry>>,
-    /// The version that a merchant-config command made or met.
-    pub config_version: Option<i64>,
-}
-
-/// Decides one command and changes the book accordingly, or lets it wait. A rejected command changes nothing beyond what time had settled
-/// anyway.
-pub fn decide(book: &mut Book, command: &Command, moment: Moment) -> Judged {
-    judge(book, command, moment, None)
-}
-
 /// Decides a command that has waited, as if it came now; its business time is its own.
-pub(super) fn decide_parked(book: &mut Book, parked: &Parked, now: Instant) -> Answer {
+fn decide_parked(book: &mut Book, parked: &Parked, now: Instant) -> Answer {
     let Parked { position, seed, record_time, place, .. } = *parked;
     let moment = Moment { position, seed, record_time, lane_time: now, place };
     match judge(book, &parked.command, moment, Some(&parked.awaits)) {
@@ -95,7 +117,7 @@ pub(super) fn decide_parked(book: &mut Book, parked: &Parked, now: Instant) -> A
 }
 
 /// Answers a command that has waited in vain.
-pub(super) fn give_up(book: &mut Book, parked: &Parked, at: Instant) -> Answer {
+fn give_up(book: &mut Book, parked: &Parked, at: Instant) -> Answer {
     let key_hash = parked.key_hash();
     let occurred_at = parked.command.occurred_at(parked.record_time);
     // By the first delivery, or by a worker that does not know of commands that wait.
@@ -108,7 +130,9 @@ pub(super) fn give_up(book: &mut Book, parked: &Parked, at: Instant) -> Answer {
     Answer { original: None, decision, balances: Vec::new(), membership: None, new_key: Some(key_hash) }
 }
 
-fn judge(book: &mut Book, command: &Command, moment: Moment, awaits: Option<&Identifier>) -> Judged {
+/// Decides one command and changes the book accordingly, or lets it wait. A rejected command changes nothing beyond what time had settled
+/// anyway.
+pub fn judge(book: &mut Book, command: &Command, moment: Moment, awaits: Option<&Identifier>) -> Judged {
     let envelope = &command.envelope;
     let occurred_at = command.occurred_at(moment.record_time);
     let unremembered = |rejection| Judged::Answered(unremembered(rejection, occurred_at, moment.lane_time));
@@ -155,8 +179,8 @@ fn judge(book: &mut Book, command: &Command, moment: Moment, awaits: Option<&Ide
     let judged =
         check_merchant(&case).and_then(|()| check_business_time(&case)).and_then(|()| match command.understood() {
             Body::CustomerUpsert(upsert) => customer_upsert::judge(book, &case, upsert, &mut touched),
-            Body::CreditAmount(credit) => credit::judge(book, &case, credit, &mut touched),
-            Body::RedeemAmount(redeem) => redeem::judge(book, &case, redeem, &mut touched),
+            Body::CreditAmount(credit) => credit_amount::judge(book, &case, credit, &mut touched),
+            Body::RedeemAmount(redeem) => redeem_amount::judge(book, &case, redeem, &mut touched),
             Body::Settings(patch) => merchant_config::judge_settings(book, &case, patch),
             Body::Unit(definition) => merchant_config::judge_unit(book, &case, definition),
             Body::Object(definition) => object_config::judge_object(book, &case, definition),
@@ -252,131 +276,6 @@ fn conflict(first: Position) -> Rejection {
         "Another command of this merchant has used this idempotency_key with other content.",
     )
     .with("first", format!("{first:?}"))
-}
-
-pub(super) fn unknown_tier(tier: &str) -> Rejection {
-    Rejection::new(RejectionCode::UnknownTier, "The merchant has no such tier at the command's business time.")
-        .with("tier", tier)
-}
-
-fn unknown_customer() -> Rejection {
-    Rejection::new(RejectionCode::UnknownCustomer, "No customer of this merchant has this identifier.")
-}
-
-impl<'a> Case<'a> {
-    /// Every check of fields begins with what is wrong with the command's form.
-    pub fn field_check(&self) -> FieldCheck {
-        FieldCheck::after(self.problems)
-    }
-
-    pub fn cause(&self, skip_notifications: bool) -> Cause<'a> {
-        Cause {
-            seed: self.moment.seed,
-            command: Some((self.command, self.moment.position)),
-            occurred_at: self.occurred_at,
-            recorded_at: self.moment.lane_time,
-            skip_notifications,
-        }
-    }
-
-    pub fn config<'b>(&self, book: &'b Book) -> Option<&'b MerchantConfig> {
-        book.config(&self.command.envelope.merchant_id)
-    }
-
-    /// The form of the reference, as one of the command's fields.
-    pub fn check_reference(&self, check: &mut FieldCheck) {
-        let Some(reference) = &self.command.envelope.customer else { return };
-        match reference.kind {
-            RefKind::CustomerId => {
-                if fields::parse_customer_id(&reference.value).is_none() {
-                    check.bad("envelope.customer.value", "must be a customer id as results show it");
-                }
-            }
-            RefKind::CardCode => {
-                if parse_card_code(&reference.value).is_none() {
-                    check.bad("envelope.customer.value", "must be a card's code as results show it");
-                }
-            }
-            RefKind::Identifier(kind) => {
-                let (field, value) = ("envelope.customer.value", Some(reference.value.as_str()));
-                check.identifier(field, kind, value, self.settings.phone_format);
-            }
-        }
-    }
-
-    /// The customer that the command names, with everything that is due for it settled.
-    pub fn named_customer(&self, book: &mut Book, touched: &mut Touched) -> Result<CustomerId, Rejection> {
-        let found = self.command.envelope.customer.as_ref().and_then(|reference| self.find(book, reference));
-        let customer = found.ok_or_else(unknown_customer)?;
-        touched.customer = Some(customer);
-        settle::settle_customer(book, customer, self.moment.lane_time);
-        Ok(customer)
-    }
-
-    pub fn active_customer(&self, book: &mut Book, touched: &mut Touched) -> Result<CustomerId, Rejection> {
-        let customer = self.named_customer(book, touched)?;
-        match book.customer(customer).map(|customer| customer.status) {
-            Some(CustomerStatus::Inactive) => Err(Rejection::new(
-                RejectionCode::CustomerInactive,
-                "The customer is inactive: neither earns nor redeems.",
-            )),
-            Some(CustomerStatus::Active) | None => Ok(customer),
-        }
-    }
-
-    pub fn find(&self, book: &Book, reference: &CustomerRef) -> Option<CustomerId> {
-        match reference.kind {
-            RefKind::CustomerId => {
-                let id = fields::parse_customer_id(&reference.value)?;
-                self.own_customer(book, id).map(|customer| customer.customer_id)
-            }
-            RefKind::CardCode => self.holder_of_card(book, &reference.value),
-            RefKind::Identifier(kind) => match self.awaits {
-                Some(awaited) => book.holder(awaited),
-                None => self.holder(book, kind, &reference.value),
-            },
-        }
-    }
-
-    /// A customer as everybody begins: enrolled in the active programme, of the base tier.
-    pub fn new_customer(&self, book: &Book, id: CustomerId) -> Customer {
-        let merchant_id = self.command.envelope.merchant_id.clone();
-        let programme = self.config(book).and_then(|config| config.active_programme_at(self.occurred_at));
-        Customer {
-            programme_id: programme.map(|(id, _)| id.to_owned()),
-            tier: self.base_tier(book),
-            ..Customer::new(id, merchant_id, self.moment.lane_time)
-        }
-    }
-
-    /// The tier of those who have no other, from now on.
-    pub fn base_tier(&self, book: &Book) -> Option<CustomerTier> {
-        let tier_id = self.config(book)?.base_tier_at(self.occurred_at)?.to_owned();
-        Some(CustomerTier { tier_id, since: self.moment.lane_time, is_manual: false })
-    }
-
-    /// Whose card has this code.
-    pub fn holder_of_card(&self, book: &Book, code: &str) -> Option<CustomerId> {
-        let (id, place) = parse_card_code(code)?;
-        let customer = self.own_customer(book, id)?;
-        (place < customer.cards.len()).then_some(id)
-    }
-
-    /// A customer of this merchant.
-    pub fn own_customer<'b>(&self, book: &'b Book, id: CustomerId) -> Option<&'b Customer> {
-        book.customer(id).filter(|customer| customer.merchant_id == self.command.envelope.merchant_id)
-    }
-
-    /// The customer that has an identifier.
-    pub fn holder(&self, book: &Book, kind: IdentifierKind, value: &str) -> Option<CustomerId> {
-        book.holder(&self.identifier(kind, value)?)
-    }
-
-    /// An identifier as it is kept, if it is well formed.
-    pub fn identifier(&self, kind: IdentifierKind, value: &str) -> Option<Identifier> {
-        let value = fields::normalise(kind, value, self.settings.phone_format)?;
-        Some(Identifier { merchant_id: self.command.envelope.merchant_id.clone(), kind, value })
-    }
 }
 
 fn check_key(key: &str, form: KeyForm) -> Result<(), &'static str> {

@@ -1,20 +1,26 @@
 //! Giving an amount: rules 2, 4, 5 and 16.
 //!
-//! A reference that leads to nobody is refused, waits (see [`super::parking`]), or enrols: then the credit makes a customer with that one
+//! A reference that leads to nobody is refused, waits (see [`crate::domain::parking`]), or enrols: then the credit makes a customer with that one
 //! identifier, `incomplete` until an upsert says more. It is one command and so one version, the customer's first: it was created, and it
 //! has earned. Nobody is enrolled by a credit that is refused for anything else; by a customer id, which is no identifier; nor by a kind of
 //! identifier that is not of `match_by`, by which no upsert would find the customer again, unless the merchant has customers without any
 //! of those.
 
-use super::book::Book;
-use super::command::{CreditAmount, RefKind};
-use super::config::{Expiry, UnitVersion, UnknownCustomer};
-use super::customer::Identifier;
-use super::judge::{Accepted, Case, Touched};
-use super::{
-    CustomerId, EarnedOrder, Effect, Entry, EntryKind, Fact, Instant, Lot, LotEnd, LotId, LotShare, Rejection,
-    RejectionCode, UnitId, settle,
-};
+use crate::domain::book::Book;
+use crate::domain::case::{Accepted, Case, Touched};
+use crate::domain::command::{CreditAmount, RefKind};
+use crate::domain::config::settings::UnknownCustomer;
+use crate::domain::config::unit::{Expiry, UnitVersion};
+use crate::domain::customer::identifiers::Identifier;
+use crate::domain::event::{Fact, LotEnd};
+use crate::domain::ledger::account::Lot;
+use crate::domain::ledger::earned_order::EarnedOrder;
+use crate::domain::ledger::entry::{Entry, EntryKind, LotShare};
+use crate::domain::outcome::Effect;
+use crate::domain::rejection::{Rejection, RejectionCode};
+use crate::domain::settle;
+use crate::domain::values::ids::{CustomerId, LotId, UnitId};
+use crate::domain::values::time::Instant;
 
 enum Earner {
     Known(CustomerId),
@@ -22,7 +28,7 @@ enum Earner {
     New(Identifier),
 }
 
-pub(super) fn judge(
+pub(in crate::domain) fn judge(
     book: &mut Book,
     case: &Case<'_>,
     credit: &CreditAmount,
@@ -150,7 +156,7 @@ fn enrol(book: &mut Book, case: &Case<'_>, identifier: Identifier, touched: &mut
 }
 
 /// The unit's version at business time.
-pub(super) fn unit_in_force(
+pub(in crate::domain) fn unit_in_force(
     book: &Book,
     case: &Case<'_>,
     unit: &UnitId,

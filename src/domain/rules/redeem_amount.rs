@@ -3,13 +3,16 @@
 //! Whoever is unknown stays so, also where a credit would enrol: who has just come has nothing, so the redemption would be refused all the
 //! same, and a refused command makes nobody. Where commands wait for their customer, a redemption does too, behind the credits before it.
 
-use super::book::Book;
-use super::command::RedeemAmount;
-use super::credit::unit_in_force;
-use super::judge::{Accepted, Case, Touched};
-use super::{Effect, Entry, EntryKind, Fact, Rejection, RejectionCode};
+use crate::domain::book::Book;
+use crate::domain::case::{Accepted, Case, Touched};
+use crate::domain::command::RedeemAmount;
+use crate::domain::event::Fact;
+use crate::domain::ledger::entry::{Entry, EntryKind};
+use crate::domain::outcome::Effect;
+use crate::domain::rejection::{Rejection, RejectionCode};
+use crate::domain::rules::credit_amount::unit_in_force;
 
-pub(super) fn judge(
+pub(in crate::domain) fn judge(
     book: &mut Book,
     case: &Case<'_>,
     redeem: &RedeemAmount,

@@ -3,17 +3,20 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::book::Book;
-use super::command::ObjectDefinition;
-use super::config::MerchantConfig;
-use super::fields::FieldCheck;
-use super::judge::{Accepted, Case, unknown_tier};
-use super::membership::MOST_CARDS;
-use super::merchant_config::{
-    MOST_ID_CHARS, accepted, check_expected, check_no_reference, check_schedule, effective_from, unchanged,
+use crate::domain::book::Book;
+use crate::domain::case::{Accepted, Case, unknown_tier};
+use crate::domain::command::ObjectDefinition;
+use crate::domain::config::merchant::MerchantConfig;
+use crate::domain::config::objects::{Card, MOST_ID_CHARS, Object, ObjectKind, ObjectVersion, Programme, Tier};
+use crate::domain::customer::enrolment::MOST_CARDS;
+use crate::domain::event::{ConfigObject, Fact};
+use crate::domain::field_check::FieldCheck;
+use crate::domain::rejection::{Rejection, RejectionCode};
+use crate::domain::rules::merchant_config::{
+    accepted, check_expected, check_no_reference, check_schedule, effective_from, unchanged,
 };
-use super::objects::{Card, Object, ObjectKind, ObjectVersion, Programme, Tier};
-use super::{ConfigObject, Fact, Instant, Rejection, RejectionCode, UnitId};
+use crate::domain::values::ids::UnitId;
+use crate::domain::values::time::Instant;
 
 /// Of tiers and of programmes.
 const MOST_OF_A_KIND: usize = 100;
@@ -22,7 +25,7 @@ const MOST_RANK: i64 = 1_000;
 const MOST_BENEFITS: usize = 50;
 const MOST_LABEL_CHARS: usize = 64;
 
-pub(super) fn judge_object(
+pub(in crate::domain) fn judge_object(
     book: &mut Book,
     case: &Case<'_>,
     definition: &ObjectDefinition,

@@ -1,6 +1,8 @@
 //! An account: what a customer has of one unit, and its lots. All arithmetic on value is here.
 
-use super::{Instant, LotId, LotShare, TransactionId, UnitId};
+use crate::domain::ledger::entry::LotShare;
+use crate::domain::values::ids::{LotId, TransactionId, UnitId};
+use crate::domain::values::time::Instant;
 
 /// What one earning left to spend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::Instant;
+use crate::domain::values::time::Instant;
 
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -141,6 +141,11 @@ impl Seed {
         }
         uuid::Builder::from_custom_bytes(bytes).into_uuid()
     }
+}
+
+/// A customer id as results show it.
+pub fn parse_customer_id(value: &str) -> Option<CustomerId> {
+    Uuid::try_parse(value.trim()).ok().map(CustomerId)
 }
 
 /// What a row that is looked up by text is keyed by: half a SHA-256 over the parts. No part may hold U+0000, which stands between them,

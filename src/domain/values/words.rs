@@ -33,4 +33,4 @@ macro_rules! words {
     };
 }
 
-pub(super) use words;
+pub(in crate::domain) use words;

@@ -9,17 +9,28 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 
-use super::book::Book;
-use super::card_enrolment::{self, NamedCard};
-use super::command::{CustomerUpsert, UpsertMode};
-use super::config::OnMatch;
-use super::customer::{Customer, CustomerStatus, Identifier, IdentifierKind};
-use super::event::TierReason;
-use super::fields::{self, FieldCheck, is_key};
-use super::judge::{Accepted, Case, Touched, unknown_tier};
-use super::membership::{self, CustomerTier, Enrolment};
-use super::merchant_config::MOST_ID_CHARS;
-use super::{CustomerId, Effect, Entry, Fact, Instant, ProfileField, Rejection, RejectionCode, profile, settle};
+use crate::domain::book::Book;
+use crate::domain::case::{Accepted, Case, Touched, unknown_tier};
+use crate::domain::command::{CustomerUpsert, UpsertMode};
+use crate::domain::config::objects::MOST_ID_CHARS;
+use crate::domain::config::settings::OnMatch;
+use crate::domain::customer::changes::differences;
+use crate::domain::customer::enrolment::referrer_of;
+use crate::domain::customer::enrolment::{CustomerTier, Enrolment};
+use crate::domain::customer::identifiers::{Identifier, IdentifierKind};
+use crate::domain::customer::profile::ProfileField;
+use crate::domain::customer::state::{Customer, CustomerStatus};
+use crate::domain::event::{Fact, TierReason};
+use crate::domain::field_check::{FieldCheck, is_key};
+use crate::domain::ledger::entry::Entry;
+use crate::domain::outcome::Effect;
+use crate::domain::rejection::{Rejection, RejectionCode};
+use crate::domain::rules::card_enrolment;
+use crate::domain::rules::card_enrolment::NamedCard;
+use crate::domain::settle;
+use crate::domain::values::ids::CustomerId;
+use crate::domain::values::ids::parse_customer_id;
+use crate::domain::values::time::Instant;
 
 /// One command may replace all of them.
 const MOST_KEYS: usize = 50;
@@ -55,7 +66,7 @@ enum Change {
     FillMissing,
 }
 
-pub(super) fn judge(
+pub(in crate::domain) fn judge(
     book: &mut Book,
     case: &Case<'_>,
     upsert: &CustomerUpsert,
@@ -150,7 +161,7 @@ fn check_form<'a>(book: &Book, case: &Case<'_>, upsert: &'a CustomerUpsert, chec
     }
     check.id("command.tier_id", upsert.tier_id.as_deref(), MOST_ID_CHARS);
     check.id("command.card_id", upsert.card_id.as_deref(), MOST_ID_CHARS);
-    if upsert.referral_code.as_ref().is_some_and(|code| membership::referrer_of(code).is_none()) {
+    if upsert.referral_code.as_ref().is_some_and(|code| referrer_of(code).is_none()) {
         check.bad("command.referral_code", "must be a customer's id, or the code of one of its cards");
     }
     // By the words that there are: a list may name each as often as it likes.
@@ -224,7 +235,7 @@ fn check_outcome(book: &Book, case: &Case<'_>, proposal: &Proposal<'_>, plan: &P
             check.bad(field, format!("would have {keys} keys; {MOST_KEYS} are the most"));
         }
     }
-    let bytes = map_bytes(&after);
+    let bytes = after.map_bytes();
     let are_named = check.names("command.metrics") || check.names("command.metadata");
     if bytes > MOST_MAP_BYTES && !are_named {
         check
@@ -234,13 +245,6 @@ fn check_outcome(book: &Book, case: &Case<'_>, proposal: &Proposal<'_>, plan: &P
 
 fn path_of(kind: IdentifierKind) -> String {
     format!("command.{}", kind.field())
-}
-
-/// Keys and texts as they are, each number as 8 bytes.
-fn map_bytes(customer: &Customer) -> usize {
-    let metrics: usize = customer.metrics.keys().map(|key| key.len() + 8).sum();
-    let metadata: usize = customer.metadata.iter().map(|(key, text)| key.len() + text.len()).sum();
-    metrics + metadata
 }
 
 /// A tier that is to be assigned must be there.
@@ -253,7 +257,7 @@ fn check_tier(book: &Book, case: &Case<'_>, upsert: &CustomerUpsert) -> Result<(
 /// Who referred a new customer.
 fn referrer(book: &Book, case: &Case<'_>, upsert: &CustomerUpsert) -> Result<Option<CustomerId>, Rejection> {
     let Some(code) = &upsert.referral_code else { return Ok(None) };
-    let by_id = fields::parse_customer_id(code).and_then(|id| case.own_customer(book, id));
+    let by_id = parse_customer_id(code).and_then(|id| case.own_customer(book, id));
     let referrer = by_id.map(|customer| customer.customer_id).or_else(|| case.holder_of_card(book, code));
     referrer.map(Some).ok_or_else(|| {
         Rejection::new(RejectionCode::UnknownCustomer, "The referral_code leads to no customer of this merchant.")
@@ -426,7 +430,7 @@ fn create(
     let mut customer = proposal.applied(blank(book, case), Change::Update);
     customer.referrer_id = referrer;
     customer.cards.extend(card.map(|card| enrolment(case, card)));
-    let changed = profile::given(proposal.upsert, &customer);
+    let changed = proposal.upsert.given(&customer);
     let id = customer.customer_id;
     for identifier in customer.identifiers() {
         book.give_identifier(identifier, id);
@@ -455,7 +459,7 @@ fn update(
     let Some(before) = book.customer(id).cloned() else { return (Effect::Unchanged, None) };
     let mut after = proposal.applied(before.clone(), change);
     after.cards.extend(card.map(|card| enrolment(case, card)));
-    let changed = profile::differences(&before, &after);
+    let changed = differences(&before, &after);
     if changed.is_empty() {
         return (Effect::Unchanged, None);
     }

@@ -2,20 +2,28 @@
 
 use std::sync::Arc;
 
-use super::book::Book;
-use super::judge::Case;
-use super::objects::{Card, CardStatus};
-use super::{CustomerId, Entry, EntryKind, Fact, Lot, LotId, LotShare, Rejection, RejectionCode, UnitId};
+use crate::domain::book::Book;
+use crate::domain::case::Case;
+use crate::domain::config::objects::{Card, CardStatus};
+use crate::domain::event::Fact;
+use crate::domain::ledger::account::Lot;
+use crate::domain::ledger::entry::{Entry, EntryKind, LotShare};
+use crate::domain::rejection::{Rejection, RejectionCode};
+use crate::domain::values::ids::{CustomerId, LotId, UnitId};
 
 /// The card that a command names, as it is at business time.
-pub(super) struct NamedCard {
+pub(in crate::domain) struct NamedCard {
     id: String,
     version: i64,
     card: Card,
 }
 
 /// The card's version at business time, if the command names one.
-pub(super) fn find(book: &Book, case: &Case<'_>, card_id: Option<&String>) -> Result<Option<NamedCard>, Rejection> {
+pub(in crate::domain) fn find(
+    book: &Book,
+    case: &Case<'_>,
+    card_id: Option<&String>,
+) -> Result<Option<NamedCard>, Rejection> {
     let Some(id) = card_id else { return Ok(None) };
     let found = case.config(book).and_then(|config| config.card_at(id, case.occurred_at));
     let (card, version) = found.ok_or_else(|| {

@@ -4,51 +4,13 @@ use std::collections::BTreeMap;
 
 use jiff::civil::Date;
 
-use super::words::words;
-use super::{Account, CustomerId, CustomerTier, Enrolment, Gender, Instant, MerchantId, Metric, UnitId};
-
-/// What can name a customer within a merchant, each for itself unique. Rows have them in this order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum IdentifierKind {
-    ExternalId,
-    Phone,
-    Email,
-}
-
-impl IdentifierKind {
-    pub const ALL: [IdentifierKind; 3] = [IdentifierKind::ExternalId, IdentifierKind::Phone, IdentifierKind::Email];
-
-    /// The number that stands for it in the database; never reused.
-    pub fn code(self) -> i16 {
-        match self {
-            IdentifierKind::ExternalId => 1,
-            IdentifierKind::Phone => 2,
-            IdentifierKind::Email => 3,
-        }
-    }
-
-    pub fn from_code(code: i16) -> Option<IdentifierKind> {
-        Self::ALL.into_iter().find(|kind| kind.code() == code)
-    }
-
-    /// The field's name in commands, rejections and events.
-    pub fn field(self) -> &'static str {
-        match self {
-            IdentifierKind::ExternalId => "external_id",
-            IdentifierKind::Phone => "phone",
-            IdentifierKind::Email => "email",
-        }
-    }
-}
-
-/// An identifier's normalised value, unique within its merchant and kind. Sorted, the kinds lie together, and merchants, whom a batch has
-/// few of, are compared last.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Identifier {
-    pub kind: IdentifierKind,
-    pub value: String,
-    pub merchant_id: MerchantId,
-}
+use crate::domain::customer::enrolment::{CustomerTier, Enrolment};
+use crate::domain::customer::identifiers::{Identifier, IdentifierKind};
+use crate::domain::customer::profile::{Gender, Metric};
+use crate::domain::ledger::account::Account;
+use crate::domain::values::ids::{CustomerId, MerchantId, UnitId};
+use crate::domain::values::time::Instant;
+use crate::domain::values::words::words;
 
 words! {
     CustomerStatus {
@@ -173,6 +135,13 @@ impl Customer {
         }
     }
 
+    /// How large its metrics and metadata are: keys and texts as they are, each number as 8 bytes.
+    pub fn map_bytes(&self) -> usize {
+        let metrics: usize = self.metrics.keys().map(|key| key.len() + 8).sum();
+        let metadata: usize = self.metadata.iter().map(|(key, text)| key.len() + text.len()).sum();
+        metrics + metadata
+    }
+
     /// The one full name, or the two parts.
     pub fn full_name(&self) -> Option<String> {
         match (&self.name, &self.first_name, &self.last_name) {
@@ -205,5 +174,17 @@ impl Customer {
             IdentifierKind::Phone => self.phone = value,
             IdentifierKind::Email => self.email = value,
         }
+    }
+}
+
+impl Customer {
+    /// Whether there is anything to tell of it, for which the merchant's configuration is needed.
+    pub fn is_member(&self) -> bool {
+        self.tier.is_some() || !self.cards.is_empty()
+    }
+
+    /// The place of a card among the customer's.
+    pub fn card_place(&self, card_id: &str) -> Option<usize> {
+        self.cards.iter().position(|enrolment| enrolment.card_id == card_id)
     }
 }

@@ -8,17 +8,21 @@
 
 use std::sync::Arc;
 
-use super::book::Book;
-use super::command::{SettingsPatch, UnitDefinition};
-use super::config::{Expiry, MerchantConfig, Settings, SettingsField, SettingsVersion, UnitKind, UnitVersion, Zone};
-use super::customer::IdentifierKind;
-use super::fields::FieldCheck;
-use super::judge::{Accepted, Case, unknown_tier};
-use super::objects::ObjectKind;
-use super::{ConfigObject, Effect, Fact, Instant, MAX_AMOUNT, Rejection, RejectionCode};
+use crate::domain::book::Book;
+use crate::domain::case::{Accepted, Case, unknown_tier};
+use crate::domain::command::{SettingsPatch, UnitDefinition};
+use crate::domain::config::merchant::MerchantConfig;
+use crate::domain::config::objects::{MOST_ID_CHARS, ObjectKind};
+use crate::domain::config::settings::{Settings, SettingsField, SettingsVersion, Zone};
+use crate::domain::config::unit::{Expiry, UnitKind, UnitVersion};
+use crate::domain::customer::identifiers::IdentifierKind;
+use crate::domain::event::{ConfigObject, Fact};
+use crate::domain::field_check::FieldCheck;
+use crate::domain::outcome::Effect;
+use crate::domain::rejection::{Rejection, RejectionCode};
+use crate::domain::values::amount::MAX_AMOUNT;
+use crate::domain::values::time::Instant;
 
-/// Of an object.
-pub(super) const MOST_ID_CHARS: usize = 64;
 const TEN_YEARS_S: i64 = 10 * 366 * 24 * 60 * 60;
 const ONE_DAY_S: i64 = 24 * 60 * 60;
 /// Bounds a customer's accounts, and so the size of its state.
@@ -30,7 +34,11 @@ const MOST_PENDING: usize = 10;
 /// What waits takes room in the database.
 const MOST_PARKED_S: i64 = 30 * ONE_DAY_S;
 
-pub(super) fn judge_settings(book: &mut Book, case: &Case<'_>, patch: &SettingsPatch) -> Result<Accepted, Rejection> {
+pub(in crate::domain) fn judge_settings(
+    book: &mut Book,
+    case: &Case<'_>,
+    patch: &SettingsPatch,
+) -> Result<Accepted, Rejection> {
     let merchant_id = &case.command.envelope.merchant_id;
     let config = case.config(book);
     let current = config.and_then(MerchantConfig::latest_settings).map_or(0, |latest| latest.version);
@@ -176,7 +184,11 @@ fn patch_customers(settings: &mut Settings, patch: &SettingsPatch, check: &mut F
     }
 }
 
-pub(super) fn judge_unit(book: &mut Book, case: &Case<'_>, unit: &UnitDefinition) -> Result<Accepted, Rejection> {
+pub(in crate::domain) fn judge_unit(
+    book: &mut Book,
+    case: &Case<'_>,
+    unit: &UnitDefinition,
+) -> Result<Accepted, Rejection> {
     let merchant_id = &case.command.envelope.merchant_id;
     let config = case.config(book);
     let latest = config.and_then(|config| config.latest_unit(&unit.unit_id)).cloned();
@@ -285,7 +297,7 @@ pub(super) fn judge_unit(book: &mut Book, case: &Case<'_>, unit: &UnitDefinition
 }
 
 /// Whether the sender knows the version that it changes.
-pub(super) fn check_expected(expected: Option<i64>, current: i64) -> Result<(), Rejection> {
+pub(in crate::domain) fn check_expected(expected: Option<i64>, current: i64) -> Result<(), Rejection> {
     match expected {
         Some(expected) if expected != current => Err(Rejection::new(
             RejectionCode::VersionConflict,
@@ -323,14 +335,14 @@ fn check_free(config: Option<&MerchantConfig>, unit: &UnitDefinition) -> Result<
     Err(Rejection::new(RejectionCode::InUse, "The merchant has a stamp card of this id: a unit needs another one."))
 }
 
-pub(super) fn check_no_reference(case: &Case<'_>, check: &mut FieldCheck) {
+pub(in crate::domain) fn check_no_reference(case: &Case<'_>, check: &mut FieldCheck) {
     if case.command.envelope.customer.is_some() {
         check.bad("envelope.customer", "must be null: configuration is the merchant's");
     }
 }
 
 /// `waiting`: when those begin that wait for their time, and those that the change lies before. A version of the same instant is replaced.
-pub(super) fn check_schedule(
+pub(in crate::domain) fn check_schedule(
     case: &Case<'_>,
     effective_from: Instant,
     waiting: impl Iterator<Item = Instant>,
@@ -347,15 +359,15 @@ pub(super) fn check_schedule(
 }
 
 /// A first version is in force from the beginning of time, so that nothing that happened before it is without a rule.
-pub(super) fn effective_from(case: &Case<'_>, asked: Option<Instant>, is_first: bool) -> Instant {
+pub(in crate::domain) fn effective_from(case: &Case<'_>, asked: Option<Instant>, is_first: bool) -> Instant {
     if is_first { Instant::BEGINNING } else { asked.unwrap_or(case.occurred_at) }
 }
 
-pub(super) fn accepted(version: i64) -> Accepted {
+pub(in crate::domain) fn accepted(version: i64) -> Accepted {
     let effect = if version == 1 { Effect::Created } else { Effect::Updated };
     Accepted { effect, entries: Vec::new(), config_version: Some(version) }
 }
 
-pub(super) fn unchanged(version: i64) -> Accepted {
+pub(in crate::domain) fn unchanged(version: i64) -> Accepted {
     Accepted { effect: Effect::Unchanged, entries: Vec::new(), config_version: Some(version) }
 }

@@ -1,7 +1,9 @@
 //! One line of the ledger.
 
-use super::words::words;
-use super::{CustomerId, Instant, LotId, Position, TransactionId, UnitId};
+use crate::domain::values::ids::{CustomerId, LotId, TransactionId, UnitId};
+use crate::domain::values::position::Position;
+use crate::domain::values::time::Instant;
+use crate::domain::values::words::words;
 
 words! {
     EntryKind {
