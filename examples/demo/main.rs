@@ -33,7 +33,7 @@ struct Options {
     #[arg(long, value_name = "PATH")]
     worker: PathBuf,
     /// Records to send
-    #[arg(long, default_value_t = 210_000)]
+    #[arg(long, default_value_t = 30_000)]
     commands: usize,
     /// Over how many seconds
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(i64).range(10..=600))]
@@ -72,7 +72,8 @@ fn demo(options: &Options) -> Result<Vec<String>, Failure> {
 
     let week = Arc::new(week(Plan::paced(options.commands, options.seconds, LANES, now_micros())));
     println!(
-        "The week: {} records of {} merchants in {} s, {} of them hours late, {} that nobody could answer.\n",
+        "The week: {} records of {} merchants in {} s, {} of them hours late, {} that can't be answered.\n\
+         This build is made quickly and is not fast: docs/performance.md has what a release does.\n",
         thousands(week.prediction.answers()),
         load::MERCHANTS.len(),
         options.seconds,
