@@ -57,7 +57,7 @@ impl Database {
     }
 
     /// Of every table, how many rows it has and a digest of them that does not depend on their order. What belongs to the owner and
-    /// not to the lane (its epoch), to publication (the outbox), and to the schema's history is left out.
+    /// not to the lane (its epoch and who has it), to publication (the outbox), and to the schema's history is left out.
     pub fn digests(&self) -> Result<BTreeMap<String, String>, Failure> {
         let tables = self.rows(
             "select table_name from information_schema.tables where table_schema = 'public' and table_type = 'BASE TABLE' \
@@ -65,7 +65,7 @@ impl Database {
         )?;
         let mut digests = BTreeMap::new();
         for table in tables.into_iter().flatten() {
-            let row = if table == "lane" { "(to_jsonb(t) - 'epoch')::text" } else { "t::text" };
+            let row = if table == "lane" { "(to_jsonb(t) - 'epoch' - 'owner')::text" } else { "t::text" };
             let digest = self.rows(&format!(
                 "select count(*) || ' rows, digest ' || coalesce(sum(hashtextextended({row}, 0)::numeric), 0) from \"{table}\" t"
             ))?;
