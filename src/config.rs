@@ -244,25 +244,29 @@ pub fn shown(path: Option<&Path>, environment: impl Iterator<Item = (String, Str
 /// have, more than the password may be masked, and never less.
 pub fn without_password(url: &str) -> String {
     let start = url.find("://").map_or(0, |scheme| scheme + 3);
-    let at = url.rfind('@').filter(|at| *at >= start);
-    let (login, rest) = at.map_or((None, &url[start..]), |at| (Some(&url[start..at]), &url[at..]));
-    let login = login.map_or_else(String::new, |login| match login.split_once(':') {
-        // Not a login, but an `@` in the query.
-        _ if login.split(':').next().is_some_and(|user| user.contains('?')) => "***".to_owned(),
-        Some((user, _)) => format!("{user}:***"),
-        None => login.to_owned(),
-    });
-    let mut shown = format!("{}{login}", &url[..start]);
+    let (scheme, rest) = url.split_at(start);
     let (address, query) = rest.split_once('?').map_or((rest, None), |(address, query)| (address, Some(query)));
-    shown.push_str(address);
-    for (place, parameter) in query.into_iter().flat_map(|query| query.split('&')).enumerate() {
-        shown.push(if place == 0 { '?' } else { '&' });
-        match parameter.split_once('=') {
-            Some((name, _)) if value::is_secret(name) => shown.push_str(&format!("{name}=***")),
-            _ => shown.push_str(parameter),
+    let has_odd_query = query.is_some_and(|query| query.contains('@'));
+    let shown = match address.rsplit_once('@') {
+        // The password may have a `?`.
+        None if has_odd_query => return format!("{scheme}***"),
+        None => address.to_owned(),
+        Some((login, host)) => match login.split_once(':') {
+            Some((user, _)) => format!("{user}:***@{host}"),
+            None => format!("{login}@{host}"),
+        },
+    };
+    let query = query.map_or_else(String::new, |query| {
+        if has_odd_query {
+            return "?***".to_owned();
         }
-    }
-    shown
+        let shown = query.split('&').map(|parameter| match parameter.split_once('=') {
+            Some((name, _)) if value::is_secret(name) => format!("{name}=***"),
+            _ => parameter.to_owned(),
+        });
+        format!("?{}", shown.collect::<Vec<_>>().join("&"))
+    });
+    format!("{scheme}{shown}{query}")
 }
 
 /// Of this machine or container.

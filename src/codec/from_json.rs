@@ -97,10 +97,10 @@ impl Walk<'_> {
         }
     }
 
-    /// A word or a number that is a problem is left out: what stood in its place could be a problem of another kind. An object stays, so that
-    /// those behind it keep their numbers.
+    /// A word that is unknown is left out: the word in its place could be a problem of another kind. Everything else stays, so that those
+    /// behind it keep their numbers.
     fn list(&mut self, schema: &'static Schema, items: &[Value]) {
-        let keeps_bad = matches!(self.own.follow(schema), Schema::Record(_) | Schema::Union(_));
+        let keeps_bad = !matches!(self.own.follow(schema), Schema::Enum(_));
         let before = std::mem::take(&mut self.out);
         let mut kept = 0;
         for (index, item) in items.iter().enumerate() {

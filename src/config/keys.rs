@@ -221,8 +221,9 @@ pub const KEYS: [Key; 24] = [
         name: "shutdown_timeout_ms",
         kind: Kind::Millis { min: 1000, max: 600_000 },
         default: Preset::Value("20000"),
-        doc: "Milliseconds that a lane may take to publish what it has applied after SIGTERM. Healthy lanes take less than a second and are \
-              given up then; one that hangs in Postgres or Kafka is left to its next owner at the end of this time.",
+        doc: "Milliseconds that a lane may take to publish what it has applied after SIGTERM. The group is left when \
+              all lanes have ended, or all but those that hang, and after 6 s at the latest if any has; a lane that hangs in Postgres or \
+              Kafka is ended at the end of this time.",
         secret: false,
     },
     Key {

@@ -260,10 +260,12 @@ fn what_is_shown_is_a_file_with_masked_passwords() {
 fn no_part_of_a_password_is_shown() {
     let cases = [
         ("postgres://worker:hu@sh@db:5432/loyalty", "postgres://worker:***@db:5432/loyalty"),
-        ("postgres://worker:hu/s?h@db/loyalty", "postgres://worker:***@db/loyalty"),
+        ("postgres://worker:hu/s?h@db/loyalty", "postgres://***"),
         ("postgres://worker@db/loyalty?sslmode=require", "postgres://worker@db/loyalty?sslmode=require"),
         ("postgres://db/loyalty?user=worker&password=hush&a=b", "postgres://db/loyalty?user=worker&password=***&a=b"),
-        ("postgres://db/loyalty?password=hu@s:h@b", "postgres://***@b"),
+        ("postgres://db/loyalty?password=hu@s:h@b", "postgres://***"),
+        ("postgres://worker@db/loyalty?application_name=x@y&password=hush", "postgres://worker@db/loyalty?***"),
+        ("postgres://db/loyalty?user=worker@server&password=hush", "postgres://***"),
         ("http://registry:8081/apis", "http://registry:8081/apis"),
     ];
     for (url, shown) in cases {

@@ -131,7 +131,7 @@ impl Kind {
             Kind::Address => text.parse::<std::net::SocketAddr>().is_ok(),
             Kind::PostgresUrl => {
                 (text.starts_with("postgres://") || text.starts_with("postgresql://"))
-                    && text.parse::<tokio_postgres::Config>().is_ok()
+                    && text.parse::<tokio_postgres::Config>().is_ok_and(|config| config.get_hosts().iter().all(is_host))
             }
             Kind::HttpUrl => {
                 ["http://", "https://"]
@@ -166,6 +166,14 @@ impl Written {
             Written::Table(_) => "a table".to_owned(),
             Written::Other(kind) => format!("a value of the type {kind}"),
         }
+    }
+}
+
+/// A host that would hold a part of a password or of the query is none: it is shown in errors.
+fn is_host(host: &tokio_postgres::config::Host) -> bool {
+    match host {
+        tokio_postgres::config::Host::Tcp(name) => !name.contains(['@', '&', '=']),
+        tokio_postgres::config::Host::Unix(_) => true,
     }
 }
 

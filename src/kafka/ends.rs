@@ -29,11 +29,13 @@ pub struct TopicEnds {
 /// Since when which ends are not known, and what was done about it.
 #[derive(Debug, Default)]
 struct Outage {
-    since: BTreeMap<(CommandTopic, i32), Instant>,
+    /// The first and the last time.
+    since: BTreeMap<(CommandTopic, i32), (Instant, Instant)>,
     reported: bool,
     looked: Option<Instant>,
 }
 
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(10);
 const REPORT_AFTER: Duration = Duration::from_secs(3);
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -115,9 +117,11 @@ impl TopicEnds {
         {
             let mut outage = self.outage();
             for partition in unknown {
-                outage.since.entry(*partition).or_insert(now);
+                outage.since.entry(*partition).or_insert((now, now)).1 = now;
             }
-            let lasts = outage.since.values().any(|since| now.duration_since(*since) > REPORT_AFTER);
+            // A lane that went to another worker is not asked about any more.
+            outage.since.retain(|_, (_, last)| now.duration_since(*last) < FORGOTTEN_AFTER);
+            let lasts = outage.since.values().any(|(first, _)| now.duration_since(*first) > REPORT_AFTER);
             if lasts && !outage.reported {
                 let topics: Vec<&str> = topics.iter().map(|topic| topic.suffix()).collect();
                 tracing::warn!(?topics, reason, "the brokers do not say where these topics end; lanes wait for it");

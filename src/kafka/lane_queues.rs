@@ -51,7 +51,8 @@ pub struct LaneQueues {
     assigned: TopicPartitionList,
     lane: i32,
     strays_at_open: u64,
-    failed: Option<IntakeError>,
+    /// What can't be read of one topic does not end the reading of the others; every other error ends it.
+    failed: [Option<IntakeError>; CommandTopic::COUNT],
     buffer: Vec<*mut ffi::rd_kafka_message_t>,
     shared: Arc<Shared>,
 }
@@ -85,7 +86,15 @@ impl LaneQueues {
             .incremental_assign(&assigned)
             .map_err(|error| KafkaFailure::new(FailureKind::Unavailable, doing(), error.to_string()))?;
         let queues = queues.try_into().unwrap_or_else(|_| unreachable!("one queue was made per topic"));
-        Ok(LaneQueues { queues, assigned, lane, strays_at_open, failed: None, buffer: Vec::new(), shared })
+        Ok(LaneQueues {
+            queues,
+            assigned,
+            lane,
+            strays_at_open,
+            failed: Default::default(),
+            buffer: Vec::new(),
+            shared,
+        })
     }
 
     pub fn lane(&self) -> i32 {
@@ -95,12 +104,14 @@ impl LaneQueues {
     /// Appends up to `max` records and ends of one topic. Fewer than `max` means that its queue was empty, so that `wake` will be
     /// called for what comes next. Never blocks. What was appended before an error is good.
     pub fn read(&mut self, topic: CommandTopic, max: usize, into: &mut Vec<Fetched>) -> Result<(), IntakeError> {
-        if let Some(error) = &self.failed {
+        let ends_all = |error: &&IntakeError| !matches!(error, IntakeError::Unreadable { .. });
+        let failed = self.failed.iter().flatten().find(ends_all).or(self.failed[topic.index()].as_ref());
+        if let Some(error) = failed {
             return Err(error.clone());
         }
         let read = self.fill(topic, max).and_then(|()| self.take(topic, into));
         if let Err(error) = &read {
-            self.failed = Some(error.clone());
+            self.failed[topic.index()] = Some(error.clone());
         }
         read
     }

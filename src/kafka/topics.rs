@@ -131,12 +131,13 @@ pub async fn create(
     }
     if let Some((name, code)) = refused.first() {
         let kind = match code {
-            RDKafkaErrorCode::RequestTimedOut
-            | RDKafkaErrorCode::NotController
-            | RDKafkaErrorCode::BrokerTransportFailure
-            | RDKafkaErrorCode::OperationTimedOut => FailureKind::Unavailable,
+            RDKafkaErrorCode::PolicyViolation
+            | RDKafkaErrorCode::InvalidConfig
+            | RDKafkaErrorCode::InvalidTopic
+            | RDKafkaErrorCode::InvalidPartitions => FailureKind::Settings,
             code if is_denied(*code) => FailureKind::Denied,
-            _ => FailureKind::Settings,
+            // Too few brokers for the replication, among others: the next ones may be just starting.
+            _ => FailureKind::Unavailable,
         };
         let there = made.created.len() + made.existing.len();
         let message = format!("{code}; {there} of {} topics are there", there + refused.len());

@@ -67,6 +67,10 @@ pub(super) async fn pending(client: &Client) -> Result<Vec<(&'static str, &'stat
             applied.insert(row.try_get(0)?, row.try_get(1)?);
         }
     }
+    if applied.contains_key("0001_spine") {
+        let message = "this database was made by a version before the first release: take a new one, and `recover` if it is to be filled";
+        return Err(StoreError::new(StoreErrorKind::Fatal, message.to_owned()));
+    }
     let mut pending = Vec::new();
     for (name, statements) in MIGRATIONS {
         match applied.get(name) {

@@ -36,6 +36,9 @@ pub(super) enum LaneFailure {
     /// This worker can't have any lane: its rights, its settings or its version are wrong. It ends, so that another worker gets its lanes.
     #[error("{0}")]
     Unfit(String),
+    /// The same for the lanes of one database: of several, the others go on.
+    #[error("{0}")]
+    UnfitDatabase(String),
 }
 
 /// So many recoveries in turn that fail at one record.

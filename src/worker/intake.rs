@@ -29,8 +29,8 @@ pub(super) struct Intake {
     inbox: Inbox,
     /// `None` after they could not be opened again.
     queues: Option<LaneQueues>,
-    /// What could not be read, behind the records that wait.
-    unreadable: Option<(CommandTopic, IntakeError)>,
+    /// What could not be read of each topic, behind its records that wait.
+    unreadable: [Option<IntakeError>; CommandTopic::COUNT],
     ahead: Option<TakenBatch>,
     /// The brokers did not say where the topics end: when they are asked again.
     ask_after: Option<Clock>,
@@ -60,27 +60,25 @@ impl TakenBatch {
 
 impl Intake {
     pub fn new(inbox: Inbox, queues: LaneQueues) -> Intake {
-        Intake { inbox, queues: Some(queues), unreadable: None, ahead: None, ask_after: None }
+        Intake { inbox, queues: Some(queues), unreadable: Default::default(), ahead: None, ask_after: None }
     }
 
     /// Reads what the client has fetched, without waiting. What was read before an error is kept; and where it is a record that can't be
     /// read, the error is returned once what is before it in its topic has been taken.
     pub fn read(&mut self) -> Result<(), IntakeError> {
-        if self.unreadable.is_none() {
-            for topic in CommandTopic::ALL {
+        for topic in CommandTopic::ALL {
+            if self.unreadable[topic.index()].is_none() {
                 match self.read_topic(topic) {
-                    Err(error @ IntakeError::Unreadable { .. }) => {
-                        self.unreadable = Some((topic, error));
-                        break;
-                    }
+                    Err(error @ IntakeError::Unreadable { .. }) => self.unreadable[topic.index()] = Some(error),
                     read => read?,
                 }
             }
         }
-        match &self.unreadable {
-            Some((topic, error)) if self.ahead.is_none() && self.inbox.waiting(*topic) == 0 => Err(error.clone()),
-            Some(_) | None => Ok(()),
-        }
+        // The other topics are read on meanwhile: what waits is decided in the order of all.
+        let is_next = |topic: &CommandTopic| self.ahead.is_none() && self.inbox.waiting(*topic) == 0;
+        let next =
+            CommandTopic::ALL.into_iter().filter(is_next).find_map(|topic| self.unreadable[topic.index()].clone());
+        next.map_or(Ok(()), Err)
     }
 
     fn read_topic(&mut self, topic: CommandTopic) -> Result<(), IntakeError> {
@@ -121,7 +119,7 @@ impl Intake {
     ) -> Result<(), KafkaFailure> {
         self.inbox.push(InboundRecord::unreadable(record));
         let next = Frontier(CommandTopic::ALL.map(|topic| self.inbox.read_up_to(topic)));
-        self.unreadable = None;
+        self.unreadable = Default::default();
         // The old ones first: they are handles of the same queues, and switch off what wakes the lane when they go.
         self.queues = None;
         self.queues = Some(reopen(&next)?);

@@ -117,7 +117,7 @@ pub(super) async fn own(
                 (HALT_RECHECK, RecoveryCause::Halted)
             }
             // Of several databases one that is wrong is no reason to give up the lanes of the others. Its rows are left alone.
-            LaneFailure::Unfit(reason) if shared.databases.all().len() > 1 => {
+            LaneFailure::UnfitDatabase(reason) if shared.databases.all().len() > 1 => {
                 if halted_for.as_ref() != Some(reason) {
                     tracing::error!(lane, reason, "lane halted");
                     shared.health.lane_halted(lane, Some(reason.clone()));
@@ -125,7 +125,7 @@ pub(super) async fn own(
                 }
                 (HALT_RECHECK, RecoveryCause::Halted)
             }
-            LaneFailure::Unfit(reason) => {
+            LaneFailure::Unfit(reason) | LaneFailure::UnfitDatabase(reason) => {
                 // The supervisor ends the worker. It is gone only when the worker is ending already.
                 let _ = unfit.send(reason.clone());
                 break;

@@ -200,7 +200,9 @@ pub(super) async fn published_by_journal(
     let batch = tokio::task::spawn_blocking(move || reader.read::<Journal<'static>>(&value)).await;
     let batch = batch.map_err(|error| LaneFailure::Kafka(error.to_string()))?;
     let batch = batch.map_err(|error| match error {
-        ReadError::Registry(RegistryError::Unavailable { .. }) => LaneFailure::Kafka(error.to_string()),
+        ReadError::Registry(RegistryError::Unavailable { .. } | RegistryError::NoRegistry { .. }) => {
+            LaneFailure::Kafka(error.to_string())
+        }
         error => LaneFailure::Halt(format!("lane {lane}: the journal's last record: {error}")),
     })?;
     Ok(at(batch.batch))

@@ -128,7 +128,9 @@ impl Shared {
     pub(super) async fn refused(&self, lane: i32, reason: String) -> LaneFailure {
         let checked = async { self.databases.of_lane(lane)?.check_again().await }.await;
         match checked {
-            Err(error) if error.kind == StoreErrorKind::Fatal => LaneFailure::Unfit(format!("{reason}; {error}")),
+            Err(error) if error.kind == StoreErrorKind::Fatal => {
+                LaneFailure::UnfitDatabase(format!("{reason}; {error}"))
+            }
             Ok(()) | Err(_) => LaneFailure::Halt(reason),
         }
     }
@@ -138,7 +140,7 @@ impl Shared {
     pub(super) fn check_identity(&self, identity: &LaneIdentity) -> Result<(), LaneFailure> {
         let facts = &self.facts;
         let halt = |what: String| Err(LaneFailure::Halt(format!("lane {}: {what}", identity.lane)));
-        let unfit = |what: String| Err(LaneFailure::Unfit(format!("lane {}: {what}", identity.lane)));
+        let unfit = |what: String| Err(LaneFailure::UnfitDatabase(format!("lane {}: {what}", identity.lane)));
         if identity.cluster_id != facts.cluster_id {
             return unfit(format!(
                 "Postgres belongs to Kafka cluster {}, but this is cluster {}: connect the worker to its own cluster or database",

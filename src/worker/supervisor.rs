@@ -10,17 +10,19 @@ use tokio::task::JoinHandle;
 
 use super::lane;
 use super::monitor;
-use super::session::{LaneOrder, now};
+use super::session::{LaneOrder, now, stop_requested};
 use super::shared::{Shared, WorkerError};
 use crate::config::Settings;
 use crate::kafka::group::{Group, GroupEvent};
 use crate::kafka::ticks::TickWriter;
 use crate::retry::Backoff;
 use crate::telemetry::health::Health;
-use crate::telemetry::metrics::{self, RecoveryCause};
+use crate::telemetry::metrics::{self, LaneState, RecoveryCause};
 
 /// A loop that has not turned for so long can't follow the group any more.
 const GROUP_SILENCE: Duration = Duration::from_secs(20);
+/// A lane that has worked for so long since its task failed begins with the shortest pause again.
+const FAILURES_FORGOTTEN_AFTER: Duration = Duration::from_secs(10 * 60);
 const HEALTH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long lanes take to publish what is applied: a lane that was just fenced pauses and recovers first. The group is left then, also where a
@@ -40,8 +42,8 @@ struct OwnedLane {
 struct Supervisor {
     shared: Arc<Shared>,
     lanes: BTreeMap<i32, OwnedLane>,
-    /// How often a lane's task has failed since it was assigned.
-    failures: BTreeMap<i32, Backoff>,
+    /// How often a lane's task has failed since it was assigned, and when it did last.
+    failures: BTreeMap<i32, (Backoff, Instant)>,
     /// Ticks that could not be written and were counted.
     tick_failures: u64,
     /// Lanes that were given up and have not ended yet: a new owner's task waits for the old one.
@@ -157,6 +159,7 @@ impl Supervisor {
 
     fn start(&mut self, lane: i32, cause: RecoveryCause, pause: Duration) -> OwnedLane {
         let (orders, receiver) = watch::channel(LaneOrder::Work);
+        let mut ordered = receiver.clone();
         let shared = self.shared.clone();
         let previous = self.ending.remove(&lane);
         let unfit = self.unfit.clone();
@@ -165,8 +168,10 @@ impl Supervisor {
                 // Its end matters, not how it ended.
                 let _ = previous.await;
             }
-            tokio::time::sleep(pause).await;
-            lane::own(shared, lane, receiver, unfit, cause).await;
+            tokio::select! {
+                () = tokio::time::sleep(pause) => lane::own(shared, lane, receiver, unfit, cause).await,
+                _ = stop_requested(&mut ordered) => {}
+            }
         });
         OwnedLane { orders, task }
     }
@@ -194,8 +199,15 @@ impl Supervisor {
             self.lanes.iter().filter(|(_, owned)| owned.task.is_finished()).map(|(lane, _)| *lane).collect();
         for lane in failed {
             tracing::error!(lane, "the lane's task ended by itself; it is started again");
-            let first = Backoff::new(Duration::from_millis(100), Duration::from_secs(30));
-            let pause = self.failures.entry(lane).or_insert(first).after_failure(lane.unsigned_abs());
+            self.shared.health.lane(lane, LaneState::Recovering);
+            let now = Instant::now();
+            let first = || (Backoff::new(Duration::from_millis(100), Duration::from_secs(30)), now);
+            let (backoff, last) = self.failures.entry(lane).or_insert_with(first);
+            if now.duration_since(*last) > FAILURES_FORGOTTEN_AFTER {
+                backoff.reset();
+            }
+            *last = now;
+            let pause = backoff.after_failure(lane.unsigned_abs());
             let owned = self.start(lane, RecoveryCause::Panicked, pause);
             self.lanes.insert(lane, owned);
         }

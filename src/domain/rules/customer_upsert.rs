@@ -78,7 +78,9 @@ pub(in crate::domain) fn judge(
     let matched = matched(book, case, &proposal);
     let plan = plan(book, case, upsert, matched);
     // Whom it would change is known only of what is well-formed.
-    if !["envelope.customer", "command.mode", "command.on_match"].iter().any(|field| check.names(field)) {
+    let of_plan =
+        ["envelope.customer", "envelope.customer.kind", "envelope.customer.value", "command.mode", "command.on_match"];
+    if !of_plan.iter().any(|field| check.names(field)) {
         check_outcome(book, case, &proposal, &plan, &mut check);
     }
     check.done()?;
