@@ -242,18 +242,30 @@ fn what_is_shown_is_a_file_with_masked_passwords() {
         ("LOYALTY_KAFKA__CLIENT_ID", "pod-0"),
         ("LOYALTY_KAFKA__PROPERTIES__SASL__PASSWORD", "hush"),
         ("LOYALTY_KAFKA__PROPERTIES__SASL__USERNAME", "worker"),
-        ("LOYALTY_POSTGRES__URL", "postgres://worker:hu@sh@db:5432/loyalty"),
+        ("LOYALTY_POSTGRES__URL", "postgres://worker:hu%40sh@db:5432/loyalty"),
         ("LOYALTY_REGISTRY__URL", "http://registry:hush@registry:8081"),
     ];
     let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let text = shown(None, environment.into_iter()).expect("good settings");
-    assert!(!text.contains("hu@sh") && !text.contains("hush"), "{text}");
+    assert!(!text.contains("hu%40sh") && !text.contains("hush"), "{text}");
     let table: toml::Table = text.parse().unwrap_or_else(|error| panic!("{error}\n{text}"));
     assert_eq!(table["postgres"]["url"].as_str(), Some("postgres://worker:***@db:5432/loyalty"));
     assert_eq!(table["registry"]["url"].as_str(), Some("http://registry:***@registry:8081"));
     assert_eq!(table["kafka"]["properties"]["sasl.username"].as_str(), Some("worker"));
     assert_eq!(table["kafka"]["instance_id"].as_str(), Some("pod-0"));
     assert_eq!(table["worker"]["max_batch_commands"].as_integer(), Some(2000));
+}
+
+/// With an `@` as it is, the end of the password would be the beginning of the host, which errors show.
+#[test]
+fn a_password_is_written_as_an_address_wants_it() {
+    for (url, is_one) in [
+        ("postgres://worker:hu%40sh@db:5432/loyalty", true),
+        ("postgres://worker:hu@sh@db:5432/loyalty", false),
+        ("postgres://db/loyalty?user=worker@server&password=hush", false),
+    ] {
+        assert_eq!(Kind::PostgresUrl.accepts(url), is_one, "{url}");
+    }
 }
 
 #[test]

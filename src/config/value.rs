@@ -100,7 +100,8 @@ impl Kind {
             Kind::Choice(choices) => format!("One of {}", choices.join(", ")),
             Kind::Address => "An address and port such as 127.0.0.1:9464".to_owned(),
             Kind::PostgresUrl => {
-                "postgres://user:password@host:port/database, without sslmode: postgres.tls says that".to_owned()
+                "postgres://user:password@host:port/database, without sslmode: postgres.tls says that; an @ in a name or password is %40"
+                    .to_owned()
             }
             Kind::HttpUrl => "An address that begins with http:// or https://".to_owned(),
             Kind::LogFilter => "A filter such as info or info,loyalty_worker=debug".to_owned(),
