@@ -1,38 +1,15 @@
 //! From records as the generator thinks of them to bytes with an address.
 
-use std::collections::HashMap;
-
 use super::avro::Writer;
 use super::command::{
-    Body, CARD_STAMPS, Command, Content, Encoding, Flaw, Identifier, Record, Reference, Time, Topic, UnknownCustomer,
+    Body, CARD_STAMPS, Command, Content, Encoding, Flaw, Identifier, Record, Reference, Topic, UnknownCustomer,
 };
 use super::murmur2::partition_of;
+use super::timeline::Timeline;
 use super::{MERCHANTS, json};
 
 /// The registry's ids of the schemas, in the order of [`Topic::ALL`].
 pub type SchemaIds = [u32; 4];
-
-/// When things are, once the run has begun.
-#[derive(Debug, Default)]
-pub struct Timeline {
-    /// Microseconds since 1970.
-    pub start: i64,
-    tickets: HashMap<u32, i64>,
-}
-
-impl Timeline {
-    pub fn new(start: i64) -> Timeline {
-        Timeline { start, tickets: HashMap::new() }
-    }
-
-    /// Microseconds since 1970. A ticket's time is fixed at its first use, so that a duplicate says the same.
-    pub fn instant(&mut self, time: Time) -> i64 {
-        match time {
-            Time::Run(micros) => self.start + micros,
-            Time::Sent { ticket, after } => *self.tickets.entry(ticket).or_insert_with(|| super::now_micros() + after),
-        }
-    }
-}
 
 /// A record as Kafka takes it.
 #[derive(Debug)]

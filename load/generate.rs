@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use super::MERCHANTS;
 use super::command::{Body, Command, Content, Encoding, Flaw, Identifier, Profile, Record, Reference, Time, Topic};
-use super::guests::Guests;
 use super::model::{Model, Outcome, Prediction};
 use super::murmur2::partition_of;
 pub use super::people::APART;
-use super::people::Person;
+use super::people::{Guests, Person};
 use super::rng::Rng;
 
 pub const SECOND: i64 = 1_000_000;

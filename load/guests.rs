@@ -6,12 +6,10 @@
 //!
 //! At two others nobody comes. Commands wait a second there, and are refused then, whenever a worker or a tick happens to see that.
 
-use std::collections::BTreeMap;
-
 use super::command::{Body, Command, Identifier, Reference, Topic, UnknownCustomer};
 use super::generate::Generator;
 use super::model::WAITS;
-use super::people::{APART, Person};
+use super::people::{APART, Early, Person};
 
 /// The numbers of those who come late begin here, beyond those of all others.
 const FIRST_NUMBER: usize = 500_000;
@@ -37,25 +35,6 @@ pub fn awaits_guests(merchant: usize) -> bool {
 /// Whether commands of this merchant wait for those who never come.
 pub fn waits_in_vain(merchant: usize) -> bool {
     unknown_customer(merchant) == Some(IN_VAIN)
-}
-
-/// Who is yet to come.
-#[derive(Default)]
-pub struct Guests {
-    count: usize,
-    /// By the wave of their sign-up, with their merchants.
-    sign_ups: BTreeMap<i64, Vec<(usize, Person)>>,
-    /// By wave: what they spend before they are signed up, or beside it.
-    redeems: BTreeMap<i64, Vec<Early>>,
-    /// How many commands wait, however the topics race.
-    pub sure_to_wait: u64,
-}
-
-struct Early {
-    merchant: usize,
-    reference: Reference,
-    body: Body,
-    is_sure: bool,
 }
 
 impl Generator {

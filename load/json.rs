@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::command::{Body, CARD_STAMPS, Command, Identifier, Reference, UnknownCustomer};
-use super::encode::Timeline;
+use super::timeline::Timeline;
 
 pub fn encode(command: &Command, timeline: &mut Timeline) -> String {
     let mut envelope = Map::new();

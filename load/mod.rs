@@ -34,6 +34,7 @@ pub mod people;
 pub mod registry;
 pub mod rng;
 pub mod send;
+pub mod timeline;
 pub mod track;
 mod trade;
 

@@ -1,6 +1,8 @@
 //! The customers of the trading week, as their merchants' tills know them.
 
-use super::command::{Identifier, Profile, Reference, Topic};
+use std::collections::BTreeMap;
+
+use super::command::{Body, Identifier, Profile, Reference, Topic};
 use super::rng::Rng;
 
 const FIRST: [&str; 16] = [
@@ -101,4 +103,24 @@ impl Person {
             Identifier::Email => self.email.to_uppercase(),
         }
     }
+}
+
+/// Who is yet to come.
+#[derive(Default)]
+pub struct Guests {
+    pub count: usize,
+    /// By the wave of their sign-up, with their merchants.
+    pub sign_ups: BTreeMap<i64, Vec<(usize, Person)>>,
+    /// By wave: what they spend before they are signed up, or beside it.
+    pub redeems: BTreeMap<i64, Vec<Early>>,
+    /// How many commands wait, however the topics race.
+    pub sure_to_wait: u64,
+}
+
+/// A command for somebody who is yet to come.
+pub struct Early {
+    pub merchant: usize,
+    pub reference: Reference,
+    pub body: Body,
+    pub is_sure: bool,
 }

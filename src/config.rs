@@ -4,6 +4,7 @@
 mod keys;
 mod lane_urls;
 mod load;
+pub mod passthrough;
 #[cfg(test)]
 mod tests;
 mod value;

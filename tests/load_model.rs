@@ -10,11 +10,12 @@ use std::sync::{Arc, OnceLock};
 use load::command::{
     Body, Command, Content, Encoding, Flaw, Identifier, Profile, Reference, Time, Topic, UnitRules, UnknownCustomer,
 };
-use load::encode::{Encoder, Timeline};
+use load::encode::Encoder;
 use load::generate::{APART, Plan, SECOND, Week, week};
 use load::model::{Model, Outcome, Prediction, WAITS};
 use load::murmur2::partition_of;
 use load::rng::Rng;
+use load::timeline::Timeline;
 
 /// 2026-01-07T12:00:00Z.
 const START: i64 = 1_767_787_200_000_000;

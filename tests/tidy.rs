@@ -1,5 +1,6 @@
 //! Holds the structure: which folder may use what, how long a file may be, and what no file may contain.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -184,6 +185,75 @@ fn the_domain_is_built_in_floors() {
                 }
             }
         }
+    }
+    assert_none(faults);
+}
+
+/// The files that a source names, as far as their paths say: `crate::a::b` and `super::c`, also in groups. A folder's own file only declares.
+fn named_by<'s>(source: &Source, root: &str, all: &'s [String]) -> BTreeSet<&'s str> {
+    let own: Vec<&str> = module_of(&source.path, root).collect();
+    let parent = if source.path.ends_with("/mod.rs") { &own[..] } else { &own[..own.len().saturating_sub(1)] };
+    let code: String = source.code().map(|(_, line)| line).collect();
+    let mut named = BTreeSet::new();
+    for (word, base) in [("crate::", &[][..]), ("super::", parent)] {
+        for (at, _) in code.match_indices(word) {
+            if code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':') {
+                continue;
+            }
+            let mut rest = &code[at + word.len()..];
+            let mut steps = base.to_vec();
+            while let Some(upper) = rest.strip_prefix("super::") {
+                steps.pop();
+                rest = upper;
+            }
+            let path = |c: char| c.is_alphanumeric() || matches!(c, '_' | ':');
+            let end = rest.find(|c| !path(c)).unwrap_or(rest.len());
+            steps.extend(rest[..end].split("::").filter(|step| !step.is_empty()));
+            let group = rest[end..].strip_prefix('{').map_or("", |group| group.split(';').next().unwrap_or_default());
+            let first_of_each = group.split(',').map(|part| part.trim().split("::").next().unwrap_or_default());
+            for last in std::iter::once("").chain(first_of_each) {
+                let full = steps.iter().copied().chain(Some(last).filter(|last| !last.is_empty())).collect::<Vec<_>>();
+                let found = (1..=full.len()).rev().find_map(|length| {
+                    let file = format!("{root}/{}.rs", full[..length].join("/"));
+                    all.iter().find(|path| **path == file)
+                });
+                named.extend(found.map(String::as_str).filter(|path| *path != source.path));
+            }
+        }
+    }
+    named
+}
+
+fn module_of<'p>(path: &'p str, root: &str) -> impl Iterator<Item = &'p str> {
+    let module = path[root.len() + 1..].trim_end_matches(".rs").trim_end_matches("/mod");
+    module.split('/').filter(|step| *step != "mod")
+}
+
+#[test]
+fn no_files_use_each_other_in_a_circle() {
+    let mut faults = Vec::new();
+    for root in ["src", "load"] {
+        let sources: Vec<Source> =
+            sources(root).into_iter().filter(|source| !source.path.contains("/tests/")).collect();
+        let all: Vec<String> = sources.iter().map(|source| source.path.clone()).collect();
+        let mut uses: BTreeMap<&str, BTreeSet<&str>> =
+            sources.iter().map(|source| (source.path.as_str(), named_by(source, root, &all))).collect();
+        assert!(uses.values().map(BTreeSet::len).sum::<usize>() > all.len(), "the imports of {root} are not read");
+        // What uses nothing that is left is in no circle; nor is what nothing that is left uses.
+        loop {
+            let used: BTreeSet<&str> = uses.values().flatten().copied().collect();
+            let done: Vec<&str> = uses
+                .iter()
+                .filter(|(file, uses)| uses.is_empty() || !used.contains(*file))
+                .map(|(file, _)| *file)
+                .collect();
+            if done.is_empty() {
+                break;
+            }
+            uses.retain(|file, _| !done.contains(file));
+            uses.values_mut().for_each(|named| named.retain(|file| !done.contains(file)));
+        }
+        faults.extend(uses.into_iter().map(|(file, named)| format!("{file}: in a circle with {named:?}")));
     }
     assert_none(faults);
 }

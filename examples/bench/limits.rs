@@ -19,7 +19,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::backlog::PATIENCE;
 use crate::load::command::Topic;
-use crate::load::encode::{self, Timeline};
+use crate::load::encode;
+use crate::load::timeline::Timeline;
 use crate::load::{now_micros, registry};
 use crate::scene::Scene;
 use crate::support::Failure;

@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::load::encode::{Encoder, Timeline};
+use crate::load::encode::Encoder;
 use crate::load::generate::Week;
 use crate::load::observe::Observer;
 use crate::load::send::{Manner, Sender};
+use crate::load::timeline::Timeline;
 use crate::load::track::Tracker;
 use crate::load::{now_micros, registry};
 use crate::support::installation::Installation;

@@ -3,6 +3,7 @@
 mod configuration;
 mod memory_lane;
 mod streams;
+mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
 

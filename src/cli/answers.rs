@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rdkafka::Message;
 use serde_json::{Value, json};
 
-use super::dead_letters::position_of;
+use super::dead_letters::letter::position_of;
 use super::reading::{Read, Start, TopicReader};
 use super::tail::headers_of;
 use super::{CliError, output};

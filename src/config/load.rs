@@ -9,8 +9,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::keys::{DEFAULT_FILE, KEYS, Key, Preset};
 use super::lane_urls;
+use super::passthrough::check_passthrough;
 use super::value::{Kind, Value, Written};
-use crate::kafka::client::check_passthrough;
 
 /// Settings that the worker can't start with.
 #[derive(Debug, thiserror::Error)]

@@ -11,9 +11,8 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
 use super::client::{LoggedContext, consumer_config, with_leader};
-use super::describe;
-use super::lane_queues::LaneQueues;
-use super::topics::ClusterFacts;
+use super::describe::{self, ClusterFacts};
+use super::lane_queues::{LaneQueues, Shared};
 use super::{FailureKind, KafkaFailure};
 use crate::config::KafkaSettings;
 use crate::domain::{CommandTopic, Frontier};
@@ -36,22 +35,6 @@ pub enum Committed {
 #[derive(Clone)]
 pub struct CommandConsumer {
     shared: Arc<Shared>,
-}
-
-pub(super) struct Shared {
-    pub(super) consumer: Arc<BaseConsumer<LoggedContext>>,
-    pub(super) names: TopicNames,
-    /// Records that came by the consumer's own queue and not by their partition's. None ever did; but one would be a lost
-    /// command, since gaps in offsets are normal, so every lane that is open then fails.
-    pub(super) strays: Arc<AtomicU64>,
-    stop: Arc<AtomicBool>,
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        // The thread holds the consumer too, and closes it: that takes 100 ms, and this may run on a tokio thread.
-        self.stop.store(true, Ordering::Relaxed);
-    }
 }
 
 impl CommandConsumer {

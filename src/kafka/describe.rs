@@ -7,10 +7,19 @@ use rdkafka::bindings as ffi;
 use rdkafka::client::{Client, ClientContext};
 use rdkafka::types::RDKafkaRespErr;
 
-use super::topics::ClusterFacts;
 use super::{FailureKind, KafkaFailure};
 use crate::domain::CommandTopic;
 use crate::record::TopicNames;
+
+/// What a lane row remembers of the cluster, to notice another one or a topic made anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterFacts {
+    pub cluster_id: String,
+    /// The partitions of every topic.
+    pub lanes: i32,
+    /// Kafka's ids of the command topics, in the order of [`CommandTopic::ALL`].
+    pub topic_ids: [String; CommandTopic::COUNT],
+}
 
 /// A topic that exists.
 #[derive(Debug, Clone)]

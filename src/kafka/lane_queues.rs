@@ -7,16 +7,15 @@
 use std::ffi::{CStr, CString, c_void};
 use std::ptr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rdkafka::Offset;
 use rdkafka::bindings as ffi;
-use rdkafka::consumer::Consumer;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::RDKafkaRespErr;
 
-use super::client::{is_denied, is_unreadable};
-use super::commands::Shared;
+use super::client::{LoggedContext, is_denied, is_unreadable};
 use super::{FailureKind, KafkaFailure, headers};
 use crate::domain::{CommandTopic, Frontier, Instant, Position};
 use crate::record::{InboundRecord, TopicNames};
@@ -43,6 +42,23 @@ pub enum IntakeError {
     Unreadable { topic: CommandTopic, offset: i64, reason: String },
     #[error(transparent)]
     Failed(#[from] KafkaFailure),
+}
+
+/// What the open lanes share.
+pub(super) struct Shared {
+    pub(super) consumer: Arc<BaseConsumer<LoggedContext>>,
+    pub(super) names: TopicNames,
+    /// Records that came by the consumer's own queue and not by their partition's. None ever did; but one would be a lost
+    /// command, since gaps in offsets are normal, so every lane that is open then fails.
+    pub(super) strays: Arc<AtomicU64>,
+    pub(super) stop: Arc<AtomicBool>,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // The thread holds the consumer too, and closes it: that takes 100 ms, and this may run on a tokio thread.
+        self.stop.store(true, Ordering::Relaxed);
+    }
 }
 
 /// An open lane. Dropping it stops its fetching.

@@ -25,6 +25,8 @@ pub mod topics;
 
 use rdkafka::error::KafkaError;
 
+use crate::config::passthrough;
+
 /// A call to Kafka that did not do what it was asked to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{doing}: {message}")]
@@ -64,6 +66,6 @@ impl KafkaFailure {
             _ if error.rdkafka_error_code().is_some_and(client::is_denied) => FailureKind::Denied,
             _ => FailureKind::Unavailable,
         };
-        KafkaFailure::new(kind, doing, client::describe(error))
+        KafkaFailure::new(kind, doing, passthrough::describe(error))
     }
 }

@@ -2,11 +2,58 @@
 
 use super::client::MAX_OUTBOUND_RECORD_BYTES;
 use super::describe::DescribedTopic;
-use super::topics::{
-    MAX_LANES, MAX_OUTBOUND_BATCH_BYTES, TopicConfiguration, TopicProblem, TopicProblemKind, TopicRole,
-};
 use crate::config::KafkaSettings;
 use crate::record::OutTopic;
+
+/// More lanes than this cost more (a producer, five queues and a connection each) than they bring.
+pub const MAX_LANES: i32 = 256;
+
+/// The largest batch of an outgoing topic; above [`super::client::MAX_OUTBOUND_RECORD_BYTES`] by a batch's own overhead.
+pub const MAX_OUTBOUND_BATCH_BYTES: i64 = 2_097_152;
+
+/// A reason not to start.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{topic}: {problem}. {mend}")]
+pub struct TopicProblem {
+    pub topic: String,
+    pub kind: TopicProblemKind,
+    /// What is wrong, and what could come of it.
+    pub problem: String,
+    /// What to do, mostly a command line.
+    pub mend: String,
+}
+
+/// In the order in which they can be mended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum TopicProblemKind {
+    Missing,
+    TooManyPartitions,
+    PartitionCounts,
+    TooFewReplicas,
+    MinInSyncReplicas,
+    TimestampType,
+    Compacted,
+    NotCompacted,
+    UncleanLeaderElection,
+    BatchSize,
+}
+
+/// What a topic is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TopicRole {
+    Command,
+    Out(OutTopic),
+}
+
+/// The settings of a topic that are looked at.
+#[derive(Debug, Clone, Default)]
+pub(super) struct TopicConfiguration {
+    pub(super) timestamp_type: String,
+    pub(super) cleanup_policy: String,
+    pub(super) unclean_leader_election: String,
+    pub(super) min_in_sync_replicas: usize,
+    pub(super) max_batch_bytes: i64,
+}
 
 /// A topic that was looked for; without `description` it was not found, and its configuration means nothing.
 pub(super) struct FoundTopic<'a> {

@@ -11,14 +11,13 @@ use rdkafka::error::RDKafkaErrorCode;
 
 use super::client::{LoggedContext, admin_config, first_contact, is_denied};
 use super::describe;
-use super::topic_checks::{FoundTopic, problems_of};
+pub use super::describe::ClusterFacts;
+use super::topic_checks::{FoundTopic, MAX_OUTBOUND_BATCH_BYTES, TopicConfiguration, TopicRole, problems_of};
+pub use super::topic_checks::{MAX_LANES, TopicProblem, TopicProblemKind};
 use super::{FailureKind, KafkaFailure};
 use crate::config::KafkaSettings;
 use crate::domain::CommandTopic;
 use crate::record::{OutTopic, TopicNames};
-
-/// More lanes than this cost more (a producer, five queues and a connection each) than they bring.
-pub const MAX_LANES: i32 = 256;
 
 /// Commands, results, events, dead letters and the journal are kept for 30 days. The commands and the journal are what a database
 /// restored from a backup is brought up to date with: their retention must exceed the oldest backup's age plus the longest outage.
@@ -27,52 +26,12 @@ pub const RETENTION_MS: i64 = 30 * 24 * 60 * 60 * 1000;
 /// The largest (compressed) batch of a command topic: Kafka's own default, written down so that a broker's does not count.
 pub const MAX_COMMAND_BATCH_BYTES: i64 = 1_048_588;
 
-/// The largest batch of an outgoing topic; above [`super::client::MAX_OUTBOUND_RECORD_BYTES`] by a batch's own overhead.
-pub const MAX_OUTBOUND_BATCH_BYTES: i64 = 2_097_152;
-
 /// What `create` did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicsCreated {
     pub created: Vec<String>,
     /// Left as they were, whatever they are: `check` judges them.
     pub existing: Vec<String>,
-}
-
-/// What a lane row remembers of the cluster, to notice another one or a topic made anew.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClusterFacts {
-    pub cluster_id: String,
-    /// The partitions of every topic.
-    pub lanes: i32,
-    /// Kafka's ids of the command topics, in the order of [`CommandTopic::ALL`].
-    pub topic_ids: [String; CommandTopic::COUNT],
-}
-
-/// A reason not to start.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{topic}: {problem}. {mend}")]
-pub struct TopicProblem {
-    pub topic: String,
-    pub kind: TopicProblemKind,
-    /// What is wrong, and what could come of it.
-    pub problem: String,
-    /// What to do, mostly a command line.
-    pub mend: String,
-}
-
-/// In the order in which they can be mended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum TopicProblemKind {
-    Missing,
-    TooManyPartitions,
-    PartitionCounts,
-    TooFewReplicas,
-    MinInSyncReplicas,
-    TimestampType,
-    Compacted,
-    NotCompacted,
-    UncleanLeaderElection,
-    BatchSize,
 }
 
 /// Makes the topics that don't exist yet, with `lanes` partitions each, and waits until a broker knows them all.
@@ -224,23 +183,6 @@ pub async fn check(
         *id = topic.as_ref().map(|topic| topic.id.clone()).unwrap_or_default();
     }
     Ok((facts, problems_of(settings, &topics)))
-}
-
-/// What a topic is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum TopicRole {
-    Command,
-    Out(OutTopic),
-}
-
-/// The settings of a topic that are looked at.
-#[derive(Debug, Clone, Default)]
-pub(super) struct TopicConfiguration {
-    pub(super) timestamp_type: String,
-    pub(super) cleanup_policy: String,
-    pub(super) unclean_leader_election: String,
-    pub(super) min_in_sync_replicas: usize,
-    pub(super) max_batch_bytes: i64,
 }
 
 const PATIENCE: Duration = Duration::from_secs(30);

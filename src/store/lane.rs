@@ -1,17 +1,13 @@
 //! A lane's own connection: taking the lane over, its outbox, and the frame of its transactions.
 
-use std::collections::HashMap;
-
 use deadpool_postgres::Object;
-use futures_util::join;
 use tokio_postgres::Row;
 
 use super::outbox::OutboxValue;
 use super::sql_types::{Columns, RowAt};
 use super::statements::Statements;
-use super::{LaneIdentity, StoreError, StoreErrorKind, load};
+use super::{LaneIdentity, StoreError, StoreErrorKind};
 use crate::batch::LaneState;
-use crate::domain::config::MerchantConfig;
 use crate::domain::{CommandTopic, CustomerId, Frontier, IdMap, MerchantId};
 use crate::fail_point;
 use crate::record::OutboundRecords;
@@ -106,20 +102,6 @@ impl LaneConnection {
     pub async fn parked_count(&mut self, lane: i32) -> Result<i64, StoreError> {
         let (client, statements) = self.parts();
         Ok(client.query_one(&statements.parked_count, &[&lane]).await?.try_get(0)?)
-    }
-
-    /// All versions of these merchants' configurations. A merchant that has none is not among them.
-    pub async fn load_configs(
-        &self,
-        merchants: &[MerchantId],
-    ) -> Result<HashMap<MerchantId, MerchantConfig>, StoreError> {
-        let (client, statements) = self.parts();
-        let (settings, units, objects) = join!(
-            load::settings_versions(client, statements, merchants),
-            load::unit_versions(client, statements, merchants),
-            load::object_versions(client, statements, merchants),
-        );
-        load::configs(settings?, units?, objects?)
     }
 
     /// Commits the batch. After any error its effect is unknown, and recovery finds out: so all of them are of the kind `Transient`.

@@ -29,6 +29,20 @@ use crate::domain::{
 use crate::fail_point;
 
 impl LaneConnection {
+    /// All versions of these merchants' configurations. A merchant that has none is not among them.
+    pub async fn load_configs(
+        &self,
+        merchants: &[MerchantId],
+    ) -> Result<HashMap<MerchantId, MerchantConfig>, StoreError> {
+        let (client, statements) = self.parts();
+        let (settings, units, objects) = join!(
+            settings_versions(client, statements, merchants),
+            unit_versions(client, statements, merchants),
+            object_versions(client, statements, merchants),
+        );
+        configs(settings?, units?, objects?)
+    }
+
     /// Begins a batch's transaction: locks the lane row, makes sure that epoch and batch are as `state` has them, and loads what the plan
     /// names. One round trip, and a second one for what duplicates wrote or what is due. What is not named costs no query.
     pub async fn begin(&mut self, lane: i32, state: &LaneState, plan: &BatchPlan) -> Result<Snapshot, StoreError> {

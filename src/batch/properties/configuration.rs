@@ -6,7 +6,7 @@ use proptest::option::weighted;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::streams::{DAY, START, mostly, time, unit_id};
+use super::values::{DAY, START, mostly, time, unit_id};
 use crate::domain::command::{Body, ObjectDefinition, SettingsPatch, UnitDefinition};
 use crate::domain::config::objects::{Card, CardReward, CardStatus, Object, Programme, Tier};
 use crate::domain::config::{

@@ -14,15 +14,11 @@ use crate::domain::config::{OnMatch, UnknownCustomer};
 use crate::domain::customer::IdentifierKind;
 use crate::domain::customer::card_code;
 use crate::domain::tests::ledger;
-use crate::domain::{
-    CommandTopic, CustomerId, IdempotencyKey, Instant, MerchantId, Position, ProfileField, Seed, UnitId,
-};
+use crate::domain::{CommandTopic, CustomerId, IdempotencyKey, Instant, MerchantId, Position, ProfileField, Seed};
 
 use super::configuration::{self, object, settings, unit, unit_definition};
 use super::memory_lane::Cut;
-
-pub(super) const START: i64 = 1_768_000_000;
-pub(super) const DAY: i64 = 86_400;
+use super::values::{DAY, START, Time, mostly, time, unit_id};
 
 /// One record before it has a position.
 #[derive(Debug, Clone)]
@@ -55,13 +51,6 @@ pub(super) enum Named {
     MadeBefore(usize),
     /// By the code of such a customer's card at this place.
     CardOf(usize, usize),
-}
-
-/// A time of business, from the record's.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Time {
-    Ago(i64),
-    Exactly(i64),
 }
 
 /// Records with positions. In `wild` streams `Draft::gap` is the record's time itself.
@@ -146,15 +135,6 @@ fn refer(named: &Named, deliveries: &[Delivery]) -> CustomerRef {
 fn made_before(back: usize, deliveries: &[Delivery]) -> Option<CustomerId> {
     let upserts = deliveries.iter().rev().filter(|it| it.position.topic == CommandTopic::CustomerUpsert);
     upserts.take(back + 1).last().map(|it| it.seed.customer_id())
-}
-
-impl Time {
-    pub fn from(self, now: Instant) -> Instant {
-        match self {
-            Time::Ago(seconds) => now.saturating_add_seconds(-seconds),
-            Time::Exactly(micros) => Instant::from_micros(micros),
-        }
-    }
 }
 
 /// What makes two merchants, their units and a few customers; some of both comes into force later. `bolt` enrols, `acme` lets commands
@@ -271,27 +251,8 @@ fn email() -> impl Strategy<Value = String> {
     mostly(&["a@example.com", " A@Example.com", "b@example.com"], &["nonsense"])
 }
 
-pub(super) fn mostly(common: &'static [&'static str], rare: &'static [&'static str]) -> impl Strategy<Value = String> {
-    prop_oneof![15 => select(common), 1 => select(rare)].prop_map(str::to_owned)
-}
-
 fn rare_time() -> impl Strategy<Value = Option<Time>> {
     prop_oneof![8 => Just(None), 1 => time().prop_map(Some)]
-}
-
-/// Mostly near, sometimes at the very ends.
-pub(super) fn time() -> impl Strategy<Value = Time> {
-    let ends = [i64::MIN, i64::MAX, 0, Instant::EARLIEST.micros(), Instant::LATEST.micros()];
-    prop_oneof![
-        12 => (-400..10 * DAY).prop_map(Time::Ago),
-        2 => (0..40 * DAY).prop_map(Time::Ago),
-        1 => Just(Time::Ago(-100 * DAY)),
-        1 => select(ends.to_vec()).prop_map(Time::Exactly),
-    ]
-}
-
-pub(super) fn unit_id() -> impl Strategy<Value = UnitId> {
-    prop_oneof![24 => Just("points"), 8 => Just("apples"), 1 => Just("pears"), 1 => Just("")].prop_map(UnitId::new)
 }
 
 fn amount() -> impl Strategy<Value = i64> {

@@ -1,6 +1,6 @@
 //! `dead-letters`: what could not be answered, and how it is answered after all.
 
-mod letter;
+pub(super) mod letter;
 mod list;
 mod replay;
 mod show;
@@ -9,8 +9,6 @@ use std::collections::HashMap;
 
 use clap::Subcommand;
 use tokio::runtime::Handle;
-
-pub use letter::position_of;
 
 use super::CliError;
 use crate::config::Settings;

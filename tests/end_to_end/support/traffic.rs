@@ -7,10 +7,11 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::{Installation, PATIENCE, Worker};
-use crate::load::encode::{Encoder, Timeline};
+use crate::load::encode::Encoder;
 use crate::load::generate::{Plan, Week, week};
 use crate::load::observe::Observer;
 use crate::load::send::{Manner, Sender};
+use crate::load::timeline::Timeline;
 use crate::load::track::Tracker;
 use crate::load::{now_micros, registry};
 
