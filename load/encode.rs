@@ -95,7 +95,7 @@ impl Encoder {
         match body {
             Body::Settings { name, time_zone, match_by, max_age_s, unknown_customer } => {
                 out.option_long(None); // effective_from
-                out.long(0).option_string(*name).option_string(*time_zone);
+                out.long(0).nulls(1).option_string(*name).option_string(*time_zone); // no preset
                 out.option(match_by.as_ref(), |out, kinds: &[Identifier; 3]| {
                     out.long(3);
                     for kind in kinds {
@@ -110,8 +110,8 @@ impl Encoder {
                     Some(UnknownCustomer::Enrol) => (Some(1), None),
                     Some(UnknownCustomer::Park { seconds }) => (Some(2), Some(*seconds)),
                 };
-                // preset to key_form; unknown_customer; park_s; nothing to clear; base_tier_id, wallet URLs; expected_version
-                out.nulls(11).option_long(word).option_long(park_s).long(0).nulls(3).nulls(1);
+                // phone to key_form; unknown_customer; park_s; nothing to clear; expected_version
+                out.nulls(13).option_long(word).option_long(park_s).long(0).nulls(1);
             }
             Body::Unit { unit, name, scale, effective_from, rules } => {
                 out.option_long(effective_from.map(|time| self.timeline.instant(time)));

@@ -14,9 +14,9 @@ create table lane (
     batch           bigint      not null,  -- the last batch applied
     lane_time       timestamptz not null,  -- the greatest record timestamp so far
     due_pending     boolean     not null,  -- time's own work was cut at its limit and goes on with the next batch
-    topics          text[]      not null,  -- command topics, in the order of the two arrays below
-    topic_ids       text[]      not null,  -- Kafka's ids: a topic that was deleted and made again has another
-    positions       bigint[]    not null,  -- the frontier: the NEXT offset of each topic
+    topic_prefix    text        not null,  -- of the names of the topics
+    topic_ids       jsonb       not null,  -- {topic: Kafka's id of it}: one that was deleted and made again has another
+    positions       jsonb       not null,  -- {topic: its NEXT offset}, the frontier: one that is not in it is read from its beginning
     owner           text,                  -- who raised the epoch last: for people, and for the log of the owner before
     halted          text,                  -- why the lane stands still, while it does: for people only
     halted_topic    text,                  -- with halted_offset: the record that halts the lane, which is what `skip` may give up
@@ -28,8 +28,8 @@ create table lane (
 create table outbox (
     lane             int      not null,
     batch            bigint   not null,
-    positions_before bigint[] not null,
-    positions_after  bigint[] not null,
+    positions_before jsonb    not null,  -- as in `lane`
+    positions_after  jsonb    not null,
     records          bytea    not null,  -- compressed; see src/store/outbox.rs
     primary key (lane, batch)
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000,
@@ -59,67 +59,16 @@ create table replayed_record (
     primary key (topic, "partition", "offset")
 );
 
--- A merchant's settings, units and other objects, every version for ever: commands are judged by what was in force at their business time.
-create table settings_version (
+-- What a merchant configures, every version for ever: commands are judged by what was in force at their business time.
+create table config_version (
     merchant_id    text collate "C" not null,
+    kind           text collate "C" not null,  -- settings, unit, tier, card, programme
+    object_id      text collate "C" not null,  -- empty for settings
     version        bigint      not null,
-    effective_from timestamptz not null,  -- -infinity for the first
+    effective_from timestamptz not null,       -- -infinity for the first
     recorded_at    timestamptz not null,
-    name           text,
-    time_zone      text        not null,
-    match_by       smallint[]  not null,  -- identifier kinds: 1 external_id, 2 phone, 3 email
-    max_age_s      bigint      not null,
-    max_future_s   bigint      not null,
-    email          text,
-    phone          text,
-    social         jsonb       not null,
-    status         smallint    not null,  -- 1 active, 2 suspended
-    on_match       smallint    not null,  -- 1 update, 2 keep, 3 fill_missing, 4 reject
-    required_fields             smallint[] not null,  -- see src/domain/customer/profile.rs
-    phone_format                smallint   not null,  -- 1 e164, 2 any
-    allow_no_identifier         boolean    not null,
-    profile_change_needs_active boolean    not null,
-    key_form          smallint not null,  -- 1 any, 2 token
-    unknown_customer  smallint not null,  -- 1 reject, 2 enrol, 3 park
-    park_s            bigint   not null,  -- how long a command waits
-    base_tier_id      text,
-    wallet_url_apple  text,
-    wallet_url_google text,
-    primary key (merchant_id, version)
-);
-create table unit_version (
-    merchant_id    text collate "C" not null,
-    unit_id        text collate "C" not null,
-    version        bigint      not null,
-    effective_from timestamptz not null,
-    recorded_at    timestamptz not null,
-    name           text        not null,
-    scale          smallint    not null,
-    expiry_days    int,                   -- null: never
-    min_held       bigint      not null,
-    min_amount     bigint      not null,
-    description    text,
-    kind           smallint    not null,  -- 1 points, 2 money, 3 discount, 4 product
-    currency       text,
-    brand_id       text,
-    value_numerator   bigint,             -- null: the unit has no value in money
-    value_denominator bigint,
-    value_currency text,
-    rounding       smallint    not null,  -- 1 floor, 2 half_up, 3 half_even, 4 ceiling
-    step           bigint      not null,
-    attributes     jsonb       not null,
-    primary key (merchant_id, unit_id, version)
-);
--- Tiers, stamp cards and programmes. What they consist of is a document: it is read as one.
-create table object_version (
-    merchant_id    text collate "C" not null,
-    object         smallint    not null,  -- 1 tier, 2 card, 3 programme
-    object_id      text collate "C" not null,
-    version        bigint      not null,
-    effective_from timestamptz not null,  -- -infinity for the first
-    recorded_at    timestamptz not null,
-    content        jsonb       not null,  -- see src/store/object_rows.rs
-    primary key (merchant_id, object, object_id, version)
+    content        json        not null,       -- the fields of the command that would make it
+    primary key (merchant_id, kind, object_id, version)
 );
 
 -- What is looked up by text is keyed by a digest of it: the first half of SHA-256 over the parts, with a byte 0 between them. One
@@ -166,7 +115,7 @@ create table customer (
     -- Null costs nothing but its bit: a customer without these fields has a row that is no longer for them.
     name           text,
     registered_on  date,
-    gender         smallint,              -- 1 male, 2 female, 3 other, 4 unspecified
+    gender         text,                  -- male, female, other, unspecified
     language       text,
     brand_id       text,
     source_version bigint,                -- the sender's, of the last upsert that named one
@@ -254,35 +203,32 @@ create table decision (
     decided_at       timestamptz not null,
     "offset"         bigint      not null,
     "partition"      int         not null,
-    topic            smallint    not null,  -- 1 merchant-config, 2 customer-upsert, 3 credit, 4 redeem
+    topic            smallint    not null,  -- 1 merchant-config, 2 customer-upsert, 3 customer-lifecycle, 4 credit, 5 redeem, 6 reservation, 7 reversal
     effect           smallint    not null,  -- 0 rejected, 1 created, 2 updated, 3 unchanged, 4 applied
     entries          uuid[],                -- the transaction_ids of the entries that it wrote; null: none
     rejection        jsonb                  -- {code, message, fields, detail}
 );
 
--- One accepted earning per merchant, order and unit: lookup_key(merchant_id, order_id, unit_id).
-create table earned_order (
-    order_key      uuid primary key,
-    transaction_id uuid not null
+-- What rules remember beside that, each thing under a key of its own: see src/domain/ledger/memory.rs.
+create table memory (
+    key     uuid primary key,   -- lookup_key(merchant_id, kind, what names it)
+    kind    smallint not null,  -- 1 earned_order
+    content bytea    not null   -- in postcard's format
 );
+-- One accepted earning per merchant, order and unit: lookup_key(merchant_id, 'earned_order', order_id, unit_id).
+create view earned_order as
+select key as order_key, encode(substring(content, 3), 'hex')::uuid as transaction_id from memory where kind = 1;
 
 -- Commands that wait for their customer: see src/domain/parking.rs. A row is deleted once its command is decided; `decision` has it then.
 create table parked (
-    seed           uuid primary key,       -- a digest of the record's place: what it makes gets its ids from it, and from its time
-    lane           int         not null,   -- of its merchant: that of its partition, until the lanes grow
-    place          bigint      not null,   -- greater than that of every record that the lane had before
-    "offset"       bigint      not null,
-    "partition"    int         not null,
-    topic          smallint    not null,   -- as in `decision`
-    record_time    timestamptz not null,
-    parked_at      timestamptz not null,   -- lane time
-    deadline       timestamptz not null,
-    config_version bigint,                 -- the settings that let it wait
-    awaited_key    uuid        not null,   -- as `customer` has it of the identifier: external_key, phone_key or email_key
-    key_hash       uuid        not null,   -- as `decision` will have it; that of a further delivery is the same
-    content_hash   uuid        not null,
-    merchant_id    text collate "C" not null,
-    command        bytea       not null    -- as JSON: see src/store/parked_rows.rs
+    seed        uuid primary key,  -- a digest of the record's place: what it makes gets its ids from it, and from its time
+    lane        int         not null,  -- of its merchant: that of its partition, until the lanes grow
+    place       bigint      not null,  -- greater than that of every record that the lane had before
+    deadline    timestamptz not null,
+    awaited_key uuid        not null,  -- as `customer` has it of the identifier: external_key, phone_key or email_key
+    key_hash    uuid        not null,  -- as `decision` will have it; that of a further delivery is the same
+    merchant_id text collate "C" not null,
+    content     json        not null   -- all that it takes to decide it later
 -- As of the outbox, rows come and go.
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000,
         toast.autovacuum_vacuum_scale_factor = 0, toast.autovacuum_vacuum_threshold = 5000);
@@ -294,26 +240,13 @@ create index parked_due on parked (lane, deadline, place);
 -- takes one statement (as fast as COPY, and it can be pipelined), and arrays within a row need no flattening.
 -- A type that has been released is never altered: a new column gets a new type, so that workers of the version before can
 -- go on while the new schema is in place.
-create type settings_version_row as (
-    merchant_id text, version bigint, effective_from timestamptz, recorded_at timestamptz, name text, time_zone text,
-    match_by smallint[], max_age_s bigint, max_future_s bigint, email text, phone text, social jsonb, status smallint,
-    on_match smallint, required_fields smallint[], phone_format smallint, allow_no_identifier boolean,
-    profile_change_needs_active boolean, key_form smallint, unknown_customer smallint, park_s bigint, base_tier_id text,
-    wallet_url_apple text, wallet_url_google text
-);
-create type unit_version_row as (
-    merchant_id text, unit_id text, version bigint, effective_from timestamptz, recorded_at timestamptz, name text,
-    scale smallint, expiry_days int, min_held bigint, min_amount bigint, description text, kind smallint, currency text,
-    brand_id text, value_numerator bigint, value_denominator bigint, value_currency text, rounding smallint, step bigint,
-    attributes jsonb
-);
-create type object_version_row as (
-    merchant_id text, object smallint, object_id text, version bigint, effective_from timestamptz, recorded_at timestamptz, content jsonb
+create type config_version_row as (
+    merchant_id text, kind text, object_id text, version bigint, effective_from timestamptz, recorded_at timestamptz, content json
 );
 create type customer_row as (
     row_at tid, customer_id uuid, external_key uuid, phone_key uuid, email_key uuid, created_at timestamptz, birth_date date,
     status smallint, notify_email boolean, notify_phone boolean, merchant_id text, external_id text, phone text, email text,
-    first_name text, last_name text, name text, registered_on date, gender smallint, language text, brand_id text,
+    first_name text, last_name text, name text, registered_on date, gender text, language text, brand_id text,
     source_version bigint, metrics jsonb, metadata jsonb, incomplete boolean, programme_id text, tier_id text, tier_since timestamptz,
     tier_is_manual boolean, referrer_id uuid, cards jsonb, unit_ids text[], version bigint, updated_at timestamptz,
     next_due timestamptz, accounts bytea, lots bytea
@@ -332,8 +265,7 @@ create type decision_row as (
     occurred_at timestamptz, decided_at timestamptz, "offset" bigint, "partition" int, topic smallint, effect smallint,
     entries uuid[], rejection jsonb
 );
-create type earned_order_row as (order_key uuid, transaction_id uuid);
+create type memory_row as (key uuid, kind smallint, content bytea);
 create type parked_row as (
-    seed uuid, lane int, place bigint, "offset" bigint, "partition" int, topic smallint, record_time timestamptz, parked_at timestamptz,
-    deadline timestamptz, config_version bigint, awaited_key uuid, key_hash uuid, content_hash uuid, merchant_id text, command bytea
+    seed uuid, lane int, place bigint, deadline timestamptz, awaited_key uuid, key_hash uuid, merchant_id text, content json
 );

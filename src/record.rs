@@ -266,6 +266,10 @@ impl TopicNames {
         TopicNames { prefix: prefix.into() }
     }
 
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
     pub fn command(&self, topic: CommandTopic) -> String {
         format!("{}{}", self.prefix, topic.suffix())
     }

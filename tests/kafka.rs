@@ -3,11 +3,15 @@
 #[path = "kafka/ranges.rs"]
 mod ranges;
 
+#[path = "kafka/lane.rs"]
+mod lane;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+use lane::{Lane, credits_from};
 use loyalty_worker::config::KafkaSettings;
 use loyalty_worker::domain::{CommandTopic, Frontier};
 use loyalty_worker::kafka::client::plain_consumer;
@@ -32,9 +36,9 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 async fn topics_are_created_once_and_pass_the_check() {
     let kafka = Kafka::new();
     let made = topics::create(&kafka.settings, &kafka.names, 4, 1).await.unwrap();
-    assert_eq!((made.created.len(), made.existing.len()), (10, 0));
+    assert_eq!((made.created.len(), made.existing.len()), (13, 0));
     let again = topics::create(&kafka.settings, &kafka.names, 4, 1).await.unwrap();
-    assert_eq!((again.created.len(), again.existing.len()), (0, 10));
+    assert_eq!((again.created.len(), again.existing.len()), (0, 13));
 
     let (facts, problems) = topics::check(&kafka.settings, &kafka.names).await.unwrap();
     assert_eq!(problems, []);
@@ -42,12 +46,12 @@ async fn topics_are_created_once_and_pass_the_check() {
     assert!(!facts.cluster_id.is_empty());
     let mut ids = facts.topic_ids.to_vec();
     ids.dedup();
-    assert!(ids.len() == 5 && ids.iter().all(|id| id.len() == 22), "{ids:?}");
+    assert!(ids.len() == CommandTopic::COUNT && ids.iter().all(|id| id.len() == 22), "{ids:?}");
     assert_eq!(kafka.consumer().facts().unwrap(), facts);
 
     let production = KafkaSettings { development: false, ..kafka.settings.clone() };
     let (_, problems) = topics::check(&production, &kafka.names).await.unwrap();
-    assert_eq!(problems.len(), 10);
+    assert_eq!(problems.len(), 13);
     assert!(problems.iter().all(|problem| problem.kind == TopicProblemKind::MinInSyncReplicas));
 
     assert!(topics::create(&kafka.settings, &kafka.names, 257, 1).await.is_err());
@@ -73,7 +77,7 @@ async fn the_check_names_what_is_wrong_and_how_to_mend_it() {
         let missing: Vec<_> = problems.iter().filter(|problem| problem.kind == TopicProblemKind::Missing).collect();
         assert!(missing.iter().all(|problem| problem.mend == "Run `loyalty-worker topics create`"));
         // The broker hears of the new topics a little after the controller.
-        if missing.len() == 6 {
+        if missing.len() == 9 {
             break;
         }
         assert!(began.elapsed() < DEADLINE, "{missing:?}");
@@ -116,7 +120,7 @@ async fn queues_read_records_and_ends_past_control_records() {
     let credit = kafka.names.command(CommandTopic::Credit);
     upstream.transaction(&credit, 1, &["a", "b", "c"], true);
 
-    let mut lane = Lane::open(&consumer, 1, Frontier([0; 5]));
+    let mut lane = Lane::open(&consumer, 1, Frontier([0; CommandTopic::COUNT]));
     let got = lane.until_end(CommandTopic::Credit, 4);
     let [Fetched::Record(first), Fetched::Record(_), Fetched::Record(last), Fetched::End { next: 4 }] = &got[..] else {
         panic!("{got:?}");
@@ -137,11 +141,11 @@ async fn queues_read_records_and_ends_past_control_records() {
     // Closed and opened again, as a recovery does: from the frontier, and nothing of before.
     drop(lane);
     for next in [1, 2, 0] {
-        let mut lane = Lane::open(&consumer, 1, Frontier([0, 0, next, 0, 0]));
+        let mut lane = Lane::open(&consumer, 1, credits_from(next));
         assert_eq!(offsets(&lane.until_end(CommandTopic::Credit, 7)), (next..3).collect::<Vec<_>>());
     }
 
-    let mut lane = Lane::open(&consumer, 1, Frontier([0, 0, 1_000, 0, 0]));
+    let mut lane = Lane::open(&consumer, 1, credits_from(1_000));
     let error = lane.until_error(CommandTopic::Credit);
     assert_eq!(error, IntakeError::OutOfRange { topic: CommandTopic::Credit, offset: 1_000 });
     assert_eq!(lane.queues.read(CommandTopic::Redeem, 1, &mut Vec::new()), Err(error));
@@ -157,7 +161,7 @@ async fn an_unread_topic_does_not_hold_up_another() {
     let values: Vec<&str> = values.iter().map(String::as_str).collect();
     upstream.transaction(&kafka.names.command(CommandTopic::Credit), 0, &values, true);
 
-    let mut lane = Lane::open(&consumer, 0, Frontier([0; 5]));
+    let mut lane = Lane::open(&consumer, 0, Frontier([0; CommandTopic::COUNT]));
     lane.until_end(CommandTopic::Redeem, 0);
     upstream.transaction(&kafka.names.command(CommandTopic::Redeem), 0, &["r"], true);
     assert_eq!(offsets(&lane.until_end(CommandTopic::Redeem, 2)), [0]);
@@ -181,19 +185,23 @@ async fn a_publisher_publishes_records_and_offsets_together() {
     let mut first = records.clone();
     let large = outbound(OutTopic::Events, "m", Some(&"x".repeat(700_000)), &[]); // one request each, one after the other
     (0..4).for_each(|_| first.push(&large.iter().next().unwrap()));
-    publisher.submit(PublishJob { batch: 1, frontier: Frontier([1, 2, 3, 4, 5]), records: first });
+    publisher.submit(PublishJob { batch: 1, frontier: Frontier([1, 2, 3, 4, 5, 6, 7, 8]), records: first });
     let published = next_published(&mut reports).await;
     assert_eq!((published.batch, published.batches, published.records), (1, 1, 7));
     assert!(published.took.drain < Duration::from_secs(20), "{:?}", published.took);
     assert_eq!(
         consumer.committed(2).unwrap(),
-        Committed::At { batch: 1, frontier: [Some(1), Some(2), Some(3), Some(4), Some(5)] }
+        Committed::At { batch: 1, frontier: [1, 2, 3, 4, 5, 6, 7, 8].map(Some) }
     );
     assert_eq!(consumer.committed(1).unwrap(), Committed::Never);
 
     // What waits is published together, in order; `finish` leaves nothing behind.
     for batch in 2..=5 {
-        publisher.submit(PublishJob { batch, frontier: Frontier([batch; 5]), records: records.clone() });
+        publisher.submit(PublishJob {
+            batch,
+            frontier: Frontier([batch; CommandTopic::COUNT]),
+            records: records.clone(),
+        });
     }
     blocking(move || publisher.finish()).await;
     let mut batches = 1;
@@ -201,7 +209,7 @@ async fn a_publisher_publishes_records_and_offsets_together() {
         batches += published_of(report).batches;
     }
     assert_eq!(batches, 5);
-    assert_eq!(consumer.committed(2).unwrap(), Committed::At { batch: 5, frontier: [Some(5); 5] });
+    assert_eq!(consumer.committed(2).unwrap(), Committed::At { batch: 5, frontier: [Some(5); CommandTopic::COUNT] });
 
     let results = kafka.read_all(&kafka.names.out(OutTopic::Results), 2);
     let headers = vec![("kind".to_owned(), b"credit.amount".to_vec())];
@@ -219,7 +227,7 @@ async fn a_fenced_publisher_reports_it_and_publishes_nothing() {
     let (new, mut new_reports) = kafka.publisher(&consumer, 0).await;
     let job = |batch, value| PublishJob {
         batch,
-        frontier: Frontier([batch; 5]),
+        frontier: Frontier([batch; CommandTopic::COUNT]),
         records: outbound(OutTopic::Results, "m", Some(value), &[]),
     };
     old.submit(job(7, "old"));
@@ -231,7 +239,7 @@ async fn a_fenced_publisher_reports_it_and_publishes_nothing() {
     new.submit(job(8, "new"));
     assert_eq!(next_published(&mut new_reports).await.batch, 8);
     assert_eq!(kafka.read_all(&kafka.names.out(OutTopic::Results), 0).len(), 1);
-    assert_eq!(consumer.committed(0).unwrap(), Committed::At { batch: 8, frontier: [Some(8); 5] });
+    assert_eq!(consumer.committed(0).unwrap(), Committed::At { batch: 8, frontier: [Some(8); CommandTopic::COUNT] });
 
     let began = Instant::now();
     drop(new);
@@ -256,7 +264,11 @@ async fn members_hand_lanes_over() {
     // While the group has members, B's metadata commits all the same.
     let consumer = kafka.consumer();
     let (publisher, mut reports) = kafka.publisher(&consumer, 0).await;
-    publisher.submit(PublishJob { batch: 1, frontier: Frontier([1; 5]), records: OutboundRecords::default() });
+    publisher.submit(PublishJob {
+        batch: 1,
+        frontier: Frontier([1; CommandTopic::COUNT]),
+        records: OutboundRecords::default(),
+    });
     assert_eq!(next_published(&mut reports).await.batch, 1);
 
     blocking(move || group.leave()).await;
@@ -278,7 +290,7 @@ async fn senders_and_ticks_reach_their_lanes() {
     let ticks = TickWriter::new(&kafka.settings, &kafka.names).unwrap();
     ticks.write(3, b"tick");
     let consumer = kafka.consumer();
-    let mut lane = Lane::open(&consumer, 3, Frontier([0; 5]));
+    let mut lane = Lane::open(&consumer, 3, Frontier([0; CommandTopic::COUNT]));
     let got = lane.until_end(CommandTopic::Clock, 1);
     let [Fetched::Record(tick), Fetched::End { next: 1 }] = &got[..] else { panic!("{got:?}") };
     assert_eq!((tick.key.as_deref(), tick.value.as_deref()), (None, Some(&b"tick"[..])));
@@ -407,59 +419,6 @@ impl Upstream {
         }
     }
 }
-
-/// An open lane and the wakes of its queues.
-struct Lane {
-    queues: LaneQueues,
-    wakes: Receiver<()>,
-}
-
-impl Lane {
-    fn open(consumer: &CommandConsumer, lane: i32, frontier: Frontier) -> Lane {
-        let (sender, wakes) = channel();
-        let queues = consumer
-            .open_lane(lane, &frontier, move || {
-                let _ = sender.send(());
-            })
-            .unwrap();
-        Lane { queues, wakes }
-    }
-
-    /// Reads one topic until its end is `end`; ends of before are left out.
-    fn until_end(&mut self, topic: CommandTopic, end: i64) -> Vec<Fetched> {
-        let mut all = Vec::new();
-        self.wait(|queues| {
-            let had = all.len();
-            queues.read(topic, MAX, &mut all).unwrap();
-            let was_full = all.len() - had == MAX;
-            all.retain(|fetched| !matches!(fetched, Fetched::End { next } if *next != end));
-            if all.last() == Some(&Fetched::End { next: end }) { Ok(()) } else { Err(was_full) }
-        });
-        all
-    }
-
-    fn until_error(&mut self, topic: CommandTopic) -> IntakeError {
-        self.wait(|queues| queues.read(topic, MAX, &mut Vec::new()).err().ok_or(false))
-    }
-
-    /// Tries, and waits for a wake where the queue was empty (`Err(false)`).
-    fn wait<T>(&mut self, mut attempt: impl FnMut(&mut LaneQueues) -> Result<T, bool>) -> T {
-        let began = Instant::now();
-        loop {
-            match attempt(&mut self.queues) {
-                Ok(value) => return value,
-                Err(true) => {}
-                Err(false) => {
-                    let left = DEADLINE.saturating_sub(began.elapsed());
-                    self.wakes.recv_timeout(left).expect("a queue turns nonempty before the deadline");
-                }
-            }
-        }
-    }
-}
-
-/// Records that one read takes at most.
-const MAX: usize = 1_000;
 
 fn offsets(fetched: &[Fetched]) -> Vec<i64> {
     let offset = |fetched: &Fetched| match fetched {

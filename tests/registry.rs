@@ -1,7 +1,8 @@
 //! Against a real schema registry: needs REGISTRY_URL, as `deploy/local/stack` writes it.
 
 use loyalty_worker::codec::decode::Decoder;
-use loyalty_worker::codec::wire::{self, Tick};
+use loyalty_worker::codec::records::Tick;
+use loyalty_worker::codec::wire;
 use loyalty_worker::codec::{Encoder, NeedsSchema, RegistryClient, RegistryError, framing, register_all, schemas};
 use loyalty_worker::config::{Encoding, RegistrySettings};
 use loyalty_worker::domain::command::{Content, DeadLetterClass};
@@ -21,7 +22,7 @@ fn names() -> TopicNames {
 }
 
 fn record(schema_id: u32) -> InboundRecord {
-    let datum = wire::datum(&Tick { lane: 0, at: 0 });
+    let datum = wire::datum(&Tick { lane: 0, at: loyalty_worker::domain::Instant::EPOCH });
     InboundRecord {
         position: Position { topic: CommandTopic::Credit, partition: 0, offset: 0 },
         timestamp: Instant::EPOCH,
@@ -35,10 +36,13 @@ fn record(schema_id: u32) -> InboundRecord {
 async fn every_schema_registers_once() {
     let (registry, names) = (registry(), names());
     let first = register_all(&registry, &names).await.expect("registers");
-    assert_eq!(first.len(), 9);
+    assert_eq!(first.len(), 12);
     assert_eq!(register_all(&registry, &names).await.expect("registers again"), first);
     Encoder::register(&registry, &names, Encoding::Json).await.expect("registers what goes out");
-    let stored = tokio::task::spawn_blocking(move || registry.schema_by_id(first[2].1)).await.unwrap().unwrap();
+    let stored = tokio::task::spawn_blocking(move || registry.schema_by_id(first[CommandTopic::Credit.index()].1))
+        .await
+        .unwrap()
+        .unwrap();
     let stored: serde_json::Value = serde_json::from_str(&stored).unwrap();
     assert!(schemas::command(CommandTopic::Credit).is_same(&stored), "the registry changed the schema: {stored}");
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const MOST_LINES: usize = 500;
+const MAX_LINES: usize = 500;
 
 struct Source {
     path: String,
@@ -73,8 +73,10 @@ fn the_rules_are_pure() {
         "async ",
         "rdkafka",
         "postgres",
-        "serde",
+        "serde_json",
         "apache_avro",
+        "impl Serialize",
+        "impl<'de> Deserialize",
         "tracing::",
         "metrics::",
         "SystemTime",
@@ -113,42 +115,51 @@ fn dependencies_point_inwards() {
 }
 
 /// The domain from its foundation up: a file uses only files above it in this list.
-const FLOORS: [&str; 36] = [
+const FLOORS: [&str; 45] = [
     "values/words",
     "values/amount",
     "values/text",
     "values/time",
     "values/ids",
     "values/position",
+    "ledger/event_type",
     "ledger/entry",
     "ledger/account",
     "ledger/balance",
-    "ledger/earned_order",
+    "ledger/memory",
     "customer/profile",
     "customer/identifiers",
     "customer/enrolment",
     "customer/state",
     "customer/changes",
+    "field_check",
+    "config/history",
     "config/objects",
     "config/unit",
     "config/settings",
     "config/merchant",
+    "command/envelope",
+    "command/fields",
+    "command/list",
+    "command/delivery",
     "command",
     "rejection",
-    "outcome",
     "membership",
+    "outcome",
     "event",
     "parking",
     "book",
     "settle",
-    "field_check",
     "case",
+    "rule",
     "rules/card_enrolment",
     "rules/credit_amount",
     "rules/redeem_amount",
+    "rules/customer_proposal",
     "rules/customer_upsert",
-    "rules/merchant_config",
-    "rules/object_config",
+    "rules/configure",
+    "rules/dispatch",
+    "rules",
     "decide",
 ];
 
@@ -177,7 +188,7 @@ fn the_domain_is_built_in_floors() {
                 let mut steps =
                     used.split("::").map(|step| step.trim_matches(|c: char| !c.is_alphanumeric() && c != '_'));
                 let (first, second) = (steps.next().unwrap_or_default(), steps.next().unwrap_or_default());
-                let target = floor(first).or_else(|| floor(&format!("{first}/{second}")));
+                let target = floor(&format!("{first}/{second}")).or_else(|| floor(first));
                 match target {
                     Some(target) if target < own => {}
                     Some(_) => faults.push(format!("{}:{number}: {name} may not use {first}::{second}", source.path)),
@@ -275,8 +286,8 @@ fn the_audit_shares_no_code_with_what_it_judges() {
 #[test]
 fn files_can_be_read_in_one_sitting() {
     let all = ["src", "tests", "load", "examples"].iter().flat_map(|folder| sources(folder));
-    let long = all.filter(|source| source.text.lines().count() > MOST_LINES);
-    assert_none(long.map(|source| format!("{}: more than {MOST_LINES} lines", source.path)).collect());
+    let long = all.filter(|source| source.text.lines().count() > MAX_LINES);
+    assert_none(long.map(|source| format!("{}: more than {MAX_LINES} lines", source.path)).collect());
 }
 
 #[test]

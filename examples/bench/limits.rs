@@ -109,7 +109,8 @@ async fn apply(
     deliveries: Vec<Delivery>,
 ) -> Result<OutboundRecords, Failure> {
     let mut connection = store.lane_connection().await?;
-    let (_, mut state) = connection.take_over(lane, "the benchmark").await?.ok_or("the lane has no row")?;
+    let (_, mut state) =
+        connection.take_over(lane, "the benchmark", &Default::default()).await?.ok_or("the lane has no row")?;
     let mut configs = Configs::default();
     let mut made = OutboundRecords::default();
     let mut deliveries = deliveries.into_iter().peekable();
@@ -142,7 +143,7 @@ async fn apply(
             let outbox = OutboxValue::encode(&records);
             Ok::<_, Failure>((records, outbox))
         };
-        let (written, encoded) = tokio::join!(biased; connection.write(&changes.rows), encode);
+        let (written, encoded) = tokio::join!(biased; connection.write(&changes.rows, &changes.outcomes), encode);
         written?;
         let (records, outbox) = encoded?;
         connection.advance(lane, &state, &next, Some(&outbox), Some(state.batch)).await?;

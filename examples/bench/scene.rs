@@ -109,12 +109,12 @@ pub fn set(stack: &Stack, worker: &Path, name: &str, base: &Base, lanes: i32) ->
     let database = Database::connect(&stack.database_url(&installation.database)?)?;
     // What commands read at random is in memory as far as it finds room there, as while a worker has been at work for a while.
     database.execute("create extension if not exists pg_prewarm")?;
-    for relation in ["customer", "decision_pkey", "earned_order_pkey", "customer_external_key"] {
+    for relation in ["customer", "decision_pkey", "memory_pkey", "customer_external_key"] {
         database.execute(&format!("select pg_prewarm('{relation}')"))?;
     }
     database.execute("checkpoint")?;
-    let is_configured =
-        database.rows("select count(*) from unit_version")?.concat().concat() == MERCHANTS.len().to_string();
+    let is_configured = database.rows("select count(*) from config_version where kind = 'unit'")?.concat().concat()
+        == MERCHANTS.len().to_string();
 
     let prefix = installation.topic_prefix.as_str();
     let results = observe::consumer(&stack.bootstrap, prefix, &["results"], lanes, Offset::Beginning)?;

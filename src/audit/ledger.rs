@@ -41,18 +41,14 @@ impl Lanes {
     }
 }
 
-/// Reads the lane rows and the outbox. `topic_of` knows a command topic by the name in the row.
-pub async fn read_lanes(
-    snapshot: &Transaction<'_>,
-    topic_of: impl Fn(&str) -> Option<CommandTopic>,
-) -> Result<Lanes, AuditError> {
+/// Reads the lane rows and the outbox.
+pub async fn read_lanes(snapshot: &Transaction<'_>) -> Result<Lanes, AuditError> {
     let mut lanes = Lanes::default();
     for row in snapshot.query(include_str!("sql/lanes.sql"), &[]).await? {
-        let topics: Vec<String> = row.try_get("topics")?;
-        let positions: Vec<i64> = row.try_get("positions")?;
+        let Json(positions): Json<BTreeMap<String, i64>> = row.try_get("positions")?;
         let mut frontier = Frontier([0; CommandTopic::COUNT]);
-        for (topic, position) in topics.iter().zip(positions) {
-            let known = topic_of(topic).ok_or_else(|| AuditError::UnknownTopic { topic: topic.clone() })?;
+        for (topic, position) in positions {
+            let known = CommandTopic::from_name(&topic).ok_or(AuditError::UnknownTopic { topic })?;
             frontier.set(known, position);
         }
         let count: i32 = row.try_get("lanes")?;
@@ -316,7 +312,7 @@ fn config(row: &Row, names: &mut Names) -> Result<ConfigVersion, tokio_postgres:
 fn parked(row: &Row, names: &mut Names) -> Result<ParkedRow, tokio_postgres::Error> {
     Ok(ParkedRow {
         lane: row.try_get(0)?,
-        command: position(row.try_get(1)?, row.try_get(2)?, row.try_get(3)?),
+        command: placed(CommandTopic::from_name(row.try_get(1)?), row.try_get(2)?, row.try_get(3)?),
         merchant: names.keep(row.try_get(4)?),
         is_met: row.try_get(5)?,
     })
@@ -345,7 +341,12 @@ impl FromSql<'_> for At {
 /// A position in the database's numbers. A number that stands for no topic becomes a position that can't be: the checks then find that
 /// nothing answers it.
 fn position(topic: i16, partition: i32, offset: i64) -> Position {
-    match CommandTopic::from_code(topic) {
+    placed(CommandTopic::from_code(topic), partition, offset)
+}
+
+/// A topic that is unknown here is no topic's.
+fn placed(topic: Option<CommandTopic>, partition: i32, offset: i64) -> Position {
+    match topic {
         Some(topic) => Position { topic, partition, offset },
         None => Position { topic: CommandTopic::Clock, partition: -1, offset },
     }

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant as Clock};
 use futures_util::future::try_join_all;
 
 use crate::config::{KafkaSettings, Settings};
-use crate::domain::{CommandTopic, Instant};
+use crate::domain::Instant;
 use crate::record::TopicNames;
 use crate::store::{Databases, StoreError};
 use crate::tls::TlsError;
@@ -100,13 +100,9 @@ async fn collect(settings: &Settings, options: &AuditOptions) -> Result<Facts, A
     }
 
     let topics = TopicNames::new(settings.kafka.topic_prefix.as_str());
-    // The rows may hold the topics' full names or only what follows the prefix.
-    let topic_of = |name: &str| {
-        topics.command_of(name).or_else(|| CommandTopic::ALL.into_iter().find(|topic| topic.suffix() == name))
-    };
     let mut lanes = ledger::Lanes::default();
     for snapshot in &snapshots {
-        lanes.append(ledger::read_lanes(snapshot, &topic_of).await?);
+        lanes.append(ledger::read_lanes(snapshot).await?);
     }
     if lanes.count == 0 {
         return Err(AuditError::NoLanes);

@@ -6,9 +6,9 @@ pub mod plan;
 pub mod run;
 pub mod snapshot;
 
-pub use change_set::{ChangeSet, ChangedCustomer, LaneState, NewDecision, Outcome, RowChanges};
+pub use change_set::{ChangeSet, ChangedCustomer, LaneState, RowChanges};
 pub use inbox::{Inbox, Taken};
-pub use plan::{BatchPlan, DueQuery, EarnedOrder, MOST_PARKED};
+pub use plan::{BatchPlan, DueQuery, MAX_PARKED};
 pub use run::{Configs, plan, run};
 pub use snapshot::Snapshot;
 

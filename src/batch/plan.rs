@@ -1,9 +1,8 @@
 //! What a batch touches, found before anything is loaded.
 
-pub use crate::domain::EarnedOrder;
 use crate::domain::customer::Identifier;
-use crate::domain::parking::MOST_WAITING;
-use crate::domain::{CustomerId, Instant, KeyHash, MerchantId};
+use crate::domain::parking::MAX_WAITING;
+use crate::domain::{CustomerId, Instant, KeyHash, MemoryKey, MerchantId};
 
 /// The keys of all rows that the commands of a batch name. Each list is sorted and without duplicates. Customers that are found by
 /// an identifier, and decisions' entries, follow from what the store finds.
@@ -14,7 +13,7 @@ pub struct BatchPlan {
     pub keys: Vec<KeyHash>,
     pub identifiers: Vec<Identifier>,
     pub customers: Vec<CustomerId>,
-    pub orders: Vec<EarnedOrder>,
+    pub memory: Vec<MemoryKey>,
     /// Load the commands that wait for one of these identifiers, under one of these keys, or until what is due: some of the lane wait.
     pub parked: bool,
     /// Load what is due, because the batch moves time or the last one left some over.
@@ -24,15 +23,15 @@ pub struct BatchPlan {
 /// So many commands that wait are loaded for what a batch names; one that names more is too large, and is halved. As many as a batch has
 /// records, so that neither their number nor their bytes are of another order than its own. It also cuts what is due, so that a replay needs
 /// the same: another number is another version of the rules.
-pub const MOST_PARKED: usize = 2_000;
+pub const MAX_PARKED: usize = 2_000;
 
 /// A record that is alone can't be halved, and must never be too large: it names three identifiers of a customer and a reference to
 /// it, a phone in two forms each, and a key.
-const MOST_PARKED_OF_A_RECORD: usize = (3 + 1 + 2 + 1) * 2 * MOST_WAITING;
-const _: () = assert!(MOST_PARKED_OF_A_RECORD <= MOST_PARKED);
+const MAX_PARKED_OF_A_RECORD: usize = (3 + 1 + 2 + 1) * 2 * MAX_WAITING;
+const _: () = assert!(MAX_PARKED_OF_A_RECORD <= MAX_PARKED);
 
 /// Customers with `next_due <= until`, in the order (next_due, customer_id), at most `limit`, of all merchants of the lane; and as many
-/// commands that wait, by their deadlines, but no more than [`MOST_PARKED`].
+/// commands that wait, by their deadlines, but no more than [`MAX_PARKED`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DueQuery {
     pub until: Instant,
@@ -44,6 +43,6 @@ pub struct DueQuery {
 impl DueQuery {
     /// How many commands that wait are loaded because they are due.
     pub fn parked_limit(limit: usize) -> usize {
-        limit.min(MOST_PARKED)
+        limit.min(MAX_PARKED)
     }
 }

@@ -2,18 +2,16 @@
 
 use std::collections::HashMap;
 
-use super::change_set::{ChangeSet, ChangedCustomer, NewDecision, Outcome};
+use super::change_set::{ChangeSet, ChangedCustomer};
 use super::plan::{BatchPlan, DueQuery};
 use super::snapshot::Snapshot;
 use crate::domain::book::{Book, CustomerRow};
 use crate::domain::case::Moment;
-use crate::domain::command::{Body, Command, Content, Delivery, RefKind};
+use crate::domain::command::{Content, Delivery, Envelope};
 use crate::domain::config::MerchantConfig;
-use crate::domain::customer::{Identifier, IdentifierKind};
-use crate::domain::customer::{parse_card_code, referrer_of, stored_form};
-use crate::domain::decide::{self, Decided};
 use crate::domain::parking::Parking;
-use crate::domain::{Frontier, Instant, KeyHash, Membership, MerchantId, parse_customer_id, settle};
+use crate::domain::rule::Keys;
+use crate::domain::{Frontier, Instant, KeyHash, Membership, MerchantId, Outcome, decide, rules, settle};
 
 /// The configuration of a lane's merchants, kept in memory between batches: one writer, so it is as the database has it.
 pub type Configs = HashMap<MerchantId, MerchantConfig>;
@@ -25,56 +23,27 @@ pub fn plan(deliveries: &[Delivery], configs: &Configs, due: Option<DueQuery>) -
         Content::Command(command) => Some(command),
         Content::Tick | Content::DeadLetter(_) => None,
     });
+    let mut keys = Keys::default();
     for command in commands {
-        plan_command(&mut plan, command, configs);
+        let Envelope { merchant_id, idempotency_key, .. } = &command.envelope;
+        if !configs.contains_key(merchant_id) {
+            plan.merchants.push(merchant_id.clone());
+        }
+        plan.keys.push(KeyHash::of(merchant_id, idempotency_key));
+        rules::plan(command, &mut keys);
     }
+    Keys { identifiers: plan.identifiers, customers: plan.customers, memory: plan.memory } = keys;
     sort(&mut plan.merchants);
     sort(&mut plan.keys);
     sort(&mut plan.identifiers);
     sort(&mut plan.customers);
-    sort(&mut plan.orders);
+    sort(&mut plan.memory);
     plan
 }
 
 fn sort<T: Ord>(keys: &mut Vec<T>) {
     keys.sort_unstable();
     keys.dedup();
-}
-
-fn plan_command(plan: &mut BatchPlan, command: &Command, configs: &Configs) {
-    let envelope = &command.envelope;
-    if !configs.contains_key(&envelope.merchant_id) {
-        plan.merchants.push(envelope.merchant_id.clone());
-    }
-    plan.keys.push(KeyHash::of(&envelope.merchant_id, &envelope.idempotency_key));
-    if let Some(reference) = &envelope.customer {
-        match reference.kind {
-            RefKind::CustomerId => plan.customers.extend(parse_customer_id(&reference.value)),
-            RefKind::CardCode => plan.customers.extend(parse_card_code(&reference.value).map(|(id, _)| id)),
-            RefKind::Identifier(kind) => plan_identifier(plan, &envelope.merchant_id, kind, Some(&reference.value)),
-        }
-    }
-    match command.understood() {
-        Body::CustomerUpsert(upsert) => {
-            let merchant = &envelope.merchant_id;
-            plan_identifier(plan, merchant, IdentifierKind::ExternalId, upsert.external_id.as_ref());
-            plan_identifier(plan, merchant, IdentifierKind::Phone, upsert.phone.as_ref());
-            plan_identifier(plan, merchant, IdentifierKind::Email, upsert.email.as_ref());
-            plan.customers.extend(upsert.referral_code.as_deref().and_then(referrer_of));
-        }
-        Body::CreditAmount(_)
-        | Body::RedeemAmount(_)
-        | Body::Settings(_)
-        | Body::Unit(_)
-        | Body::Object(_)
-        | Body::Malformed(_) => {}
-    }
-    plan.orders.extend(command.earned_order());
-}
-
-fn plan_identifier(plan: &mut BatchPlan, merchant: &MerchantId, kind: IdentifierKind, value: Option<&String>) {
-    let stored = value.and_then(|value| stored_form(kind, value));
-    plan.identifiers.extend(stored.map(|value| Identifier { merchant_id: merchant.clone(), kind, value }));
 }
 
 /// Decides everything: the deliveries in their order, then what is due. `configs` lose nothing and gain what was loaded or made. The
@@ -92,7 +61,6 @@ pub fn run(
     let mut book = open_book(snapshot, configs);
     // Nearly every command has one of each.
     changes.outcomes.reserve(deliveries.len());
-    changes.rows.decisions.reserve(deliveries.len());
     book.entries.reserve(deliveries.len());
     book.events.reserve(deliveries.len());
     book.remembered.reserve(deliveries.len());
@@ -108,13 +76,13 @@ pub fn run(
         match delivery.content {
             Content::Command(command) => {
                 crate::fail_point::poison(command.envelope.idempotency_key.as_str());
-                decide::decide(&mut book, command, moment, |decided| tell(&mut changes, decided));
+                decide::decide(&mut book, command, moment, |outcome| tell(&mut changes, outcome));
             }
             Content::Tick => {}
             Content::DeadLetter(dead_letter) => changes.dead_letters.push((delivery.position, dead_letter)),
         }
     }
-    decide::expire(&mut book, changes.lane_time, |decided| tell(&mut changes, decided));
+    decide::expire(&mut book, changes.lane_time, |outcome| tell(&mut changes, outcome));
     for customer in &due {
         settle::settle_customer(&mut book, *customer, changes.lane_time);
     }
@@ -124,33 +92,11 @@ pub fn run(
     changes
 }
 
-fn tell(changes: &mut ChangeSet, decided: Decided) {
-    let Decided { position, seed, command, parked_at, answer } = decided;
-    if parked_at.is_some() {
-        crate::fail_point::poison(command.envelope.idempotency_key.as_str());
+fn tell(changes: &mut ChangeSet, outcome: Outcome) {
+    if outcome.parked_at.is_some() {
+        crate::fail_point::poison(outcome.command.envelope.idempotency_key.as_str());
     }
-    let is_remembered = match &answer.decision.verdict {
-        Ok(_) => true,
-        Err(rejection) => rejection.code.is_remembered(),
-    };
-    if let Some(key_hash) = answer.new_key.filter(|_| is_remembered) {
-        changes.rows.decisions.push(NewDecision {
-            key_hash,
-            content_hash: command.content_hash,
-            position,
-            decision: answer.decision.clone(),
-        });
-    }
-    changes.outcomes.push(Outcome {
-        position,
-        seed,
-        command,
-        original: answer.original,
-        decision: answer.decision,
-        balances: answer.balances,
-        membership: answer.membership,
-        parked_at,
-    });
+    changes.outcomes.push(outcome);
 }
 
 fn open_book(snapshot: Snapshot, configs: &mut Configs) -> Book {
@@ -162,7 +108,7 @@ fn open_book(snapshot: Snapshot, configs: &mut Configs) -> Book {
         remembered: snapshot.remembered,
         identities: snapshot.identities,
         customers,
-        earned_orders: snapshot.earned_orders,
+        memory: snapshot.memory,
         parking: Parking::of(snapshot.parked),
         ..Book::default()
     }
@@ -172,10 +118,8 @@ fn open_book(snapshot: Snapshot, configs: &mut Configs) -> Book {
 fn close_book(mut book: Book, configs: &mut Configs, changes: &mut ChangeSet) {
     let rows = &mut changes.rows;
     rows.entries = book.entries;
-    rows.earned_orders = book.new_orders;
-    rows.settings_versions = book.new_settings;
-    rows.unit_versions = book.new_units;
-    rows.object_versions = book.new_objects;
+    rows.memory = book.new_memory.iter().filter_map(|key| Some((*key, book.memory.remove(key)?))).collect();
+    rows.versions = book.new_versions;
     rows.customers.reserve(book.changed.len());
     (rows.parked, rows.unparked) = book.parking.close();
     for id in book.changed {

@@ -2,10 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::plan::EarnedOrder;
 use crate::domain::config::MerchantConfig;
 use crate::domain::customer::Identifier;
-use crate::domain::{CustomerId, CustomerState, IdMap, KeyHash, MerchantId, Parked, Remembered, TransactionId};
+use crate::domain::{CustomerId, CustomerState, IdMap, KeyHash, Memory, MemoryKey, MerchantId, Parked, Remembered};
 
 /// What the store found of a plan; what is not in it does not exist. Looked up by key only, never iterated.
 #[derive(Debug, Clone, Default)]
@@ -18,7 +17,7 @@ pub struct Snapshot {
     /// Every customer that the plan names by id, that an identifier led to, or that something is due for. Boxed, since they go from here to
     /// the book and on to the change set.
     pub customers: IdMap<CustomerId, Box<CustomerState>>,
-    pub earned_orders: HashMap<EarnedOrder, TransactionId>,
+    pub memory: IdMap<MemoryKey, Memory>,
     /// Commands that wait, in the order of their places: all that wait for an identifier of the plan, and others.
     pub parked: Vec<Parked>,
     /// How many of them the plan names, by identifier or key.

@@ -11,7 +11,7 @@ use crate::config::Settings;
 use crate::domain::command::{CustomerRef, RefKind};
 use crate::domain::customer::IdentifierKind;
 use crate::domain::customer::card_code;
-use crate::domain::{Account, CustomerTier, Entry, Gender, MerchantId, Metric};
+use crate::domain::{Account, CustomerTier, Direction, Entry, Gender, MerchantId, Metric};
 use crate::query::{self, CustomerView};
 use crate::store::Databases;
 
@@ -59,7 +59,7 @@ pub async fn run(options: Options, settings: Settings) -> Result<(), CliError> {
 fn reference(text: &str) -> Result<CustomerRef, String> {
     if let Some((kind, value)) = text.split_once(':') {
         let kind = match IdentifierKind::ALL.into_iter().find(|known| known.field() == kind) {
-            Some(known) => RefKind::Identifier(known),
+            Some(known) => known.into(),
             None if kind == "card_code" => RefKind::CardCode,
             None => return Err("the kind must be external_id, phone, email or card_code".to_owned()),
         };
@@ -115,7 +115,7 @@ fn page(view: &CustomerView) -> String {
         text.push_str("\nlast entries\n");
     }
     for entry in &view.entries {
-        let sign = if entry.kind.is_credit() { '+' } else { '-' };
+        let sign = if entry.kind.direction() == Direction::Credit { '+' } else { '-' };
         let _ = writeln!(
             text,
             "  {:<28} {:<14} {:>14} {:<12} balance {:>14}  {}",
@@ -250,7 +250,7 @@ fn entry_object(entry: &Entry) -> Value {
         "unit": entry.unit_id.as_str(),
         "seq": entry.seq,
         "kind": entry.kind.name(),
-        "direction": if entry.kind.is_credit() { "credit" } else { "debit" },
+        "direction": entry.kind.direction().name(),
         "amount": entry.amount,
         "balance_before": entry.balance_before(),
         "balance_after": entry.balance_after,
@@ -270,7 +270,7 @@ mod tests {
     #[test]
     fn a_reference_is_an_id_or_a_kind_with_a_value() {
         let email = reference("email:ada:x@example.com").expect("an e-mail address");
-        assert_eq!(email.kind, RefKind::Identifier(IdentifierKind::Email));
+        assert_eq!(email.kind, RefKind::Email);
         assert_eq!(email.value, "ada:x@example.com");
         let id = reference("01971e5c-0000-8000-8000-000000000000").expect("an id");
         assert_eq!(id.kind, RefKind::CustomerId);

@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 use super::{CliError, output};
 use crate::config::Settings;
 use crate::domain::command::{CustomerRef, RefKind};
-use crate::domain::{Account, Decision, Entry, EntryKind, IdempotencyKey, Lot, LotId, MerchantId, Parked, Remembered};
+use crate::domain::{
+    Account, Decision, Direction, Entry, EntryKind, IdempotencyKey, Lot, LotId, MerchantId, Parked, Remembered,
+};
 use crate::query;
 use crate::store::Databases;
 
@@ -84,7 +86,7 @@ fn page(remembered: &Remembered, accounts: &[Account]) -> String {
     match &decision.verdict {
         Ok(effect) => line("outcome", format!("accepted, {}", effect.name())),
         Err(rejection) => {
-            line("outcome", format!("rejected, {}", rejection.code.code()));
+            line("outcome", format!("rejected, {}", rejection.code.name()));
             line("", rejection.message.clone());
             rejection.fields.iter().for_each(|bad| line("", format!("{}: {}", bad.field, bad.problem)));
             rejection.detail.iter().for_each(|(name, value)| line("", format!("{name} = {value}")));
@@ -97,7 +99,7 @@ fn page(remembered: &Remembered, accounts: &[Account]) -> String {
     }
     line("judged by", judges(decision));
     for entry in &decision.entries {
-        let sign = if entry.kind.is_credit() { '+' } else { '-' };
+        let sign = if entry.kind.direction() == Direction::Credit { '+' } else { '-' };
         let kind = entry.kind.name();
         line(
             "entry",
@@ -147,7 +149,7 @@ fn object(remembered: &Remembered, accounts: &[Account]) -> Value {
     let position = remembered.position;
     let rejection = decision.verdict.as_ref().err().map(|rejection| {
         json!({
-            "code": rejection.code.code(),
+            "code": rejection.code.name(),
             "message": rejection.message,
             "fields": rejection.fields.iter().map(|bad| json!({"field": bad.field, "problem": bad.problem})).collect::<Vec<_>>(),
             "detail": rejection.detail.iter().map(|(name, value)| (name.to_string(), json!(value))).collect::<serde_json::Map<_, _>>(),

@@ -36,7 +36,7 @@ use crate::telemetry;
 const ABOUT: &str = "\
 Applies loyalty commands from Kafka in Postgres, and answers each of them in Kafka, exactly once.
 
-Commands come in on the topics merchant-config, customer-upsert, credit and redeem; each gets one result on the topic results. \
+Commands come in on the topics merchant-config, customer-upsert, credit and redeem (customer-lifecycle, reservation and reversal have none yet); each gets one result on the topic results. \
 Their key is the merchant, so a merchant's commands keep to one lane (a partition of all topics) and are applied in their order.";
 
 const AFTER: &str = "\

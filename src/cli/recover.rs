@@ -13,7 +13,7 @@ use crate::worker;
                   outcomes whose hash the journal holds; it stops at one that does not. A record that became a dead letter, since the \
                   registry did not know its schema then, becomes one again, as long as the topic of the dead letters has \
                   it.\n\nA restored database without this halts its lanes, since Kafka is ahead of it. A lane that lacks nothing is left \
-                  alone. Stop all workers first; where one database out of several was restored, docs/upgrades.md says how they may go \
+                  alone. Stop all workers first; where one database out of several was restored, docs/restore.md says how they may go \
                   on with the lanes of the others.",
     after_help = "Restoring into an empty database is the same:
   loyalty-worker migrate

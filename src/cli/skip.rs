@@ -172,10 +172,7 @@ async fn undo(settings: &Settings, names: &TopicNames, position: Position) -> Re
     let store = store_of(settings, position).await?;
     let name = names.command(position.topic);
     let owner = format!("`loyalty-worker skip --undo` on host {}", host_name());
-    let taken_back = store
-        .unskip((&name, position.partition, position.offset), position.topic.index(), &owner)
-        .await
-        .map_err(CliError::failed)?;
+    let taken_back = store.unskip(position, &name, &owner).await.map_err(CliError::failed)?;
     if taken_back {
         return output::line(format_args!(
             "{position:?} is not given up any more; its worker takes the lane again, in about 15 seconds."

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::migrate::of_store;
 use super::{CliError, blocking, output, persistently};
 use crate::config::Settings;
-use crate::domain::{self, CommandTopic, Frontier};
+use crate::domain::{self, Frontier};
 use crate::kafka::commands::CommandConsumer;
 use crate::kafka::topics::{self, ClusterFacts, MAX_LANES, TopicProblem, TopicProblemKind};
 use crate::kafka::{FailureKind, KafkaFailure};
@@ -215,21 +215,17 @@ pub(super) fn identity(settings: &Settings, names: &TopicNames, facts: &ClusterF
         lanes: facts.lanes,
         cluster_id: facts.cluster_id.clone(),
         consumer_group: settings.kafka.group.clone(),
-        topics: CommandTopic::ALL.map(|topic| names.command(topic)),
-        topic_ids: facts.topic_ids.clone(),
+        topic_prefix: names.prefix().to_owned(),
+        topic_ids: facts.topic_ids.clone().map(Some),
     }
 }
 
 /// The refusal of a lane's row that does not.
 pub(super) fn anothers(registered: &LaneIdentity) -> CliError {
     CliError::Final(format!(
-        "the database belongs to another installation: its lane {} has the group {}, the topics {} of cluster {}, and {} lanes. Take a \
+        "the database belongs to another installation: its lane {} has the group {}, topics that begin with {:?} of cluster {}, and {} lanes. Take a \
          database of its own for this one, or correct kafka.group and kafka.topic_prefix",
-        registered.lane,
-        registered.consumer_group,
-        registered.topics.join(", "),
-        registered.cluster_id,
-        registered.lanes
+        registered.lane, registered.consumer_group, registered.topic_prefix, registered.cluster_id, registered.lanes
     ))
 }
 

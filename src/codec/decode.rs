@@ -7,17 +7,22 @@ use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant as Clock};
 
-use apache_avro::Schema;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::framing::{self, Framed};
 use super::json::Parsed;
 use super::problems::Problems;
+use super::records::{
+    CreditCommand, CustomerLifecycleCommand, CustomerUpsertCommand, MerchantConfigCommand, RedeemCommand,
+    ReservationCommand, ReversalCommand,
+};
 use super::registry::{self, RegistryClient, RegistryError};
 use super::resolve::{self, WriterSchema};
 use super::schemas::{self, OwnSchema};
-use super::{content_hash, convert, from_json, json, wire};
-use crate::domain::command::{Body, Command, Content, ContentHash, DeadLetter, DeadLetterClass, Delivery, Malformed};
+use super::{content, envelope, from_json, json};
+use crate::domain::command::{
+    Body, Command, Content, ContentHash, DeadLetter, DeadLetterClass, Delivery, Envelope, Schedule,
+};
 use crate::domain::{CommandTopic, Instant, Seed, is_deceptive_in_id};
 use crate::record::{InboundRecord, ORIGINAL_TIME, TRACEPARENT, lane_of};
 
@@ -257,73 +262,71 @@ impl Decoder {
         self.check_merchant(record, merchant)?;
         let own = schemas::command(topic);
         let mut problems = Problems::default();
+        let value = if own.has_commands() { value } else { serde_json::json!({ "envelope": value["envelope"] }) };
         repeated.iter().for_each(|path| problems.add(path, "stands more than once in its object"));
         let datum = from_json::write(own, &value, &mut problems);
+        let hash_of_json = || content::of_json(topic, &value);
         match datum {
             Some(datum) if problems.is_empty() => self.of_datum(record, own, &datum),
-            Some(datum) => self.of_form(record, own, &datum, problems, || content_hash::of_json(topic, &value)),
+            Some(datum) => {
+                let command = self.of_form(record, own, &datum, problems)?;
+                Ok(Command { content_hash: hash_of_json(), ..command })
+            }
             None => {
                 // What is well-formed of the envelope still says whose command it is, and how to answer it.
-                let envelope = convert::envelope(lenient_envelope(&value["envelope"]), &mut problems);
-                let problems = problems.into_found();
-                let body = Body::Malformed(Malformed { kind: topic.suffix(), problems, rest: None });
-                let content_hash = content_hash::of_json(topic, &value);
-                Ok(Command { envelope, body, content_hash, traceparent: None, original_time: None })
+                let envelope = envelope::checked(envelope::lenient(&value["envelope"]), &mut problems);
+                Ok(command(topic, envelope, None, problems, hash_of_json()))
             }
         }
     }
 
     /// Reads a datum of our schema, whatever it was before.
     fn of_datum(&self, record: &InboundRecord, own: &'static OwnSchema, datum: &[u8]) -> Result<Command, Refusal> {
-        let hash = || content_hash::of_json(record.position.topic, &own.content(datum).unwrap_or_default());
-        self.of_form(record, own, datum, Problems::default(), hash)
+        self.of_form(record, own, datum, Problems::default())
     }
 
-    /// The same of one that has problems already. `hash` is that of a command whose form is wrong.
+    /// The same of one that has problems already.
     fn of_form(
         &self,
         record: &InboundRecord,
         own: &'static OwnSchema,
         datum: &[u8],
         mut problems: Problems,
-        hash: impl FnOnce() -> ContentHash,
     ) -> Result<Command, Refusal> {
         let no_datum = || undecodable("The value is not a datum of the schema that it names.");
         let topic = record.position.topic;
-        let envelope = |envelope: wire::Envelope, problems: &mut Problems| {
-            self.check_merchant(record, &envelope.merchant_id)?;
-            Ok(convert::envelope(envelope, problems))
-        };
+        let content::Read { hash, mended } = content::read(topic, datum, &mut problems).map_err(|_| no_datum())?;
+        let datum = mended.as_deref().unwrap_or(datum);
+        let mut schedule = Schedule::default();
         let (envelope, body) = match topic {
             CommandTopic::CustomerUpsert => {
-                let wire: wire::CustomerUpsertCommand = own.read(datum).ok_or_else(no_datum)?;
-                (envelope(wire.envelope, &mut problems)?, convert::customer_upsert(wire.command, &mut problems))
+                let read: CustomerUpsertCommand = own.read(datum).ok_or_else(no_datum)?;
+                (read.envelope, Some(Body::CustomerUpsert(read.command)))
             }
+            CommandTopic::CustomerLifecycle => {
+                (own.read::<CustomerLifecycleCommand>(datum).ok_or_else(no_datum)?.envelope, None)
+            }
+            CommandTopic::Reservation => (own.read::<ReservationCommand>(datum).ok_or_else(no_datum)?.envelope, None),
+            CommandTopic::Reversal => (own.read::<ReversalCommand>(datum).ok_or_else(no_datum)?.envelope, None),
             CommandTopic::Credit => {
-                let wire: wire::CreditCommand = own.read(datum).ok_or_else(no_datum)?;
-                (envelope(wire.envelope, &mut problems)?, convert::credit(wire.command, &mut problems))
+                let read: CreditCommand = own.read(datum).ok_or_else(no_datum)?;
+                (read.envelope, Some(read.command.into()))
             }
             CommandTopic::Redeem => {
-                let wire: wire::RedeemCommand = own.read(datum).ok_or_else(no_datum)?;
-                (envelope(wire.envelope, &mut problems)?, convert::redeem(wire.command, &mut problems))
+                let read: RedeemCommand = own.read(datum).ok_or_else(no_datum)?;
+                (read.envelope, Some(read.command.into()))
             }
             CommandTopic::MerchantConfig => {
-                let wire: wire::MerchantConfigCommand = own.read(datum).ok_or_else(no_datum)?;
-                let envelope = envelope(wire.envelope, &mut problems)?;
-                (
-                    envelope,
-                    convert::merchant_config(wire.effective_from, wire.expected_version, wire.command, &mut problems),
-                )
+                let read: MerchantConfigCommand = own.read(datum).ok_or_else(no_datum)?;
+                let MerchantConfigCommand { envelope, effective_from, command, expected_version } = read;
+                schedule = Schedule { effective_from, expected_version };
+                (envelope, Some(command.into()))
             }
             CommandTopic::Clock => return Err(no_datum()),
         };
-        if problems.is_empty() {
-            let content_hash = content_hash::of_command(&envelope, &body);
-            return Ok(Command { envelope, body, content_hash, traceparent: None, original_time: None });
-        }
-        let content_hash = hash();
-        let malformed = Malformed { kind: topic.suffix(), problems: problems.into_found(), rest: Some(Box::new(body)) };
-        Ok(Command { envelope, body: Body::Malformed(malformed), content_hash, traceparent: None, original_time: None })
+        self.check_merchant(record, envelope.merchant_id.as_str())?;
+        let envelope = envelope::checked(envelope, &mut problems);
+        Ok(Command { schedule, ..command(topic, envelope, body, problems, hash) })
     }
 
     /// Whether the record stands where its merchant's commands belong: only then does the lane own all that it can touch.
@@ -375,22 +378,23 @@ fn meaning_of(text: &str) -> Learned {
     }
 }
 
-/// The envelope without the fields that are not of the right form. The merchant has been checked; a key that is missing is judged as empty.
-fn lenient_envelope(value: &Value) -> wire::Envelope {
-    let own = schemas::envelope();
-    let mut kept = Map::new();
-    if let (Schema::Record(record), Value::Object(fields)) = (own.schema, value) {
-        for field in &record.fields {
-            if let Some(value) = fields.get(&field.name)
-                && from_json::fits(own, &field.schema, value)
-            {
-                kept.insert(field.name.clone(), value.clone());
-            }
-        }
+fn command(
+    topic: CommandTopic,
+    envelope: Envelope,
+    body: Option<Body>,
+    problems: Problems,
+    content_hash: ContentHash,
+) -> Command {
+    Command {
+        topic,
+        envelope,
+        schedule: Schedule::default(),
+        body,
+        problems: problems.into_found(),
+        content_hash,
+        traceparent: None,
+        original_time: None,
     }
-    kept.entry("idempotency_key").or_insert_with(|| "".into());
-    let datum = from_json::write(own, &Value::Object(kept), &mut Problems::default());
-    datum.and_then(|datum| own.read(&datum)).expect("every field has been checked, and the key is there")
 }
 
 fn traceparent(record: &InboundRecord) -> Option<Arc<str>> {

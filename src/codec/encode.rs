@@ -13,8 +13,9 @@ use super::registry::{self, RegistryClient, RegistryError};
 use super::to_wire::{self, Topics};
 use super::wire::{Journal, JournalRange};
 use super::{framing, schemas, serializer};
-use crate::batch::{ChangeSet, ChangedCustomer, Outcome};
+use crate::batch::{ChangeSet, ChangedCustomer};
 use crate::config::Encoding;
+use crate::domain::Outcome;
 use crate::domain::command::DeadLetter;
 use crate::domain::{CommandTopic, CustomerChange, CustomerState, Event, Instant, Position, RULES_VERSION};
 use crate::record::{InboundRecord, OutTopic, OutboundHeader, OutboundRecord, OutboundRecords, TopicNames};
@@ -149,11 +150,11 @@ impl Encoder {
         let mut room = Uuid::encode_buffer();
         let customer = record.customer_id.map(|id| &*id.0.hyphenated().encode_lower(&mut room));
         let mut headers = Vec::with_capacity(8);
-        headers.push(OutboundHeader::new("type", outcome.command.body.kind()));
+        headers.push(OutboundHeader::new("type", outcome.command.kind()));
         headers.push(OutboundHeader::new("merchant", envelope.merchant_id.as_str()));
         headers.push(OutboundHeader::new("status", to_wire::status(outcome)));
         if let Err(rejection) = &outcome.decision.verdict {
-            headers.push(OutboundHeader::new("code", rejection.code.code()));
+            headers.push(OutboundHeader::new("code", rejection.code.name()));
         }
         headers.extend(envelope.source.as_deref().map(|source| OutboundHeader::new("source", source)));
         headers.extend(customer.map(|id| OutboundHeader::new("customer-id", id)));
@@ -175,7 +176,7 @@ impl Encoder {
         // events wait in memory, and occurred_at is in each.
         headers.push(OutboundHeader::new("ce_specversion", "1.0"));
         headers.push(OutboundHeader::new("ce_id", id));
-        headers.push(OutboundHeader::new("ce_type", event.fact.type_name()));
+        headers.push(OutboundHeader::new("ce_type", event.fact.event_type().name()));
         headers.push(OutboundHeader::new("ce_source", &source));
         headers.extend(customer.map(|id| OutboundHeader::new("ce_subject", id)));
         headers.push(OutboundHeader::new("content-type", media_type(self.events.encoding)));
@@ -317,7 +318,7 @@ fn dead_letter(out: &mut Out, record: &InboundRecord, reason: &DeadLetter, group
     all.push(OutboundHeader::new("__connect.errors.topic", topics.name(position.topic)));
     all.push(OutboundHeader::new("__connect.errors.partition", &partition));
     all.push(OutboundHeader::new("__connect.errors.offset", &offset));
-    all.push(OutboundHeader::new("__connect.errors.class.name", reason.class.code()));
+    all.push(OutboundHeader::new("__connect.errors.class.name", reason.class.name()));
     all.push(OutboundHeader::new("__connect.errors.exception.message", &reason.message));
     all.extend(schema_id.as_ref().map(|id| OutboundHeader::new("loyalty.schema-id", id)));
     all.push(OutboundHeader::new("loyalty.group", group));

@@ -8,20 +8,20 @@
 //! Outbound, all bytes are made before the batch commits, so that nothing can fail afterwards ([`encode`]).
 //!
 //! Nothing here decides on a command. A record is undecodable only if it can't be answered; all else that is wrong is a
-//! [`crate::domain::command::Body::Malformed`], which the rules reject.
+//! one of the [`crate::domain::command::Command::problems`], which the rules reject.
 
 mod binary;
-pub mod config_command;
-mod content_hash;
-mod convert;
+mod content;
 pub mod decode;
 pub mod encode;
+mod envelope;
 pub mod framing;
 mod from_json;
 pub mod json;
 pub mod outcomes_hash;
 pub mod outgoing;
 mod problems;
+pub mod records;
 pub mod registry;
 mod resolve;
 pub mod schemas;
@@ -29,7 +29,6 @@ mod serializer;
 mod to_json;
 mod to_wire;
 pub mod wire;
-mod wire_out;
 
 #[cfg(test)]
 mod tests;

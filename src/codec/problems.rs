@@ -31,12 +31,14 @@ impl Problems {
         self.found.is_empty()
     }
 
+    /// The envelope's first, wherever they were found.
     pub(super) fn into_found(mut self) -> Vec<FieldProblem> {
         if self.more > 0
             && let Some(last) = self.found.last_mut()
         {
             last.problem.push_str(&format!("; and {} more problems that are not listed", self.more));
         }
+        self.found.sort_by_key(|bad| !bad.field.starts_with("envelope"));
         self.found
     }
 }

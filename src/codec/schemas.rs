@@ -28,8 +28,11 @@ static COMMANDS: LazyLock<[OwnSchema; CommandTopic::COUNT]> = LazyLock::new(|| {
         OwnSchema::parse(match topic {
             CommandTopic::MerchantConfig => include_str!("../../schemas/merchant-config.avsc"),
             CommandTopic::CustomerUpsert => include_str!("../../schemas/customer-upsert.avsc"),
+            CommandTopic::CustomerLifecycle => include_str!("../../schemas/customer-lifecycle.avsc"),
             CommandTopic::Credit => include_str!("../../schemas/credit.avsc"),
             CommandTopic::Redeem => include_str!("../../schemas/redeem.avsc"),
+            CommandTopic::Reservation => include_str!("../../schemas/reservation.avsc"),
+            CommandTopic::Reversal => include_str!("../../schemas/reversal.avsc"),
             CommandTopic::Clock => include_str!("../../schemas/clock.avsc"),
         })
     })
@@ -56,8 +59,11 @@ pub fn released(topic: CommandTopic) -> &'static [&'static str] {
     match topic {
         CommandTopic::MerchantConfig => of_releases!("1", "merchant-config"),
         CommandTopic::CustomerUpsert => of_releases!("1", "customer-upsert"),
+        CommandTopic::CustomerLifecycle => of_releases!("1", "customer-lifecycle"),
         CommandTopic::Credit => of_releases!("1", "credit"),
         CommandTopic::Redeem => of_releases!("1", "redeem"),
+        CommandTopic::Reservation => of_releases!("1", "reservation"),
+        CommandTopic::Reversal => of_releases!("1", "reversal"),
         CommandTopic::Clock => of_releases!("1", "clock"),
     }
 }
@@ -146,6 +152,11 @@ impl OwnSchema {
         self.schema.name().map(|name| name.fullname(None)).unwrap_or_default()
     }
 
+    /// Whether its topic has any command; else all that is known of what it holds is the envelope.
+    pub(super) fn has_commands(&self) -> bool {
+        matches!(self.schema, Schema::Record(record) if record.lookup.contains_key("command"))
+    }
+
     /// Whether a registered text means the same, byte for byte of every datum. Parsed JSON is compared, so that the registry may format
     /// it as it likes; Avro's canonical form is not enough, since it leaves out logical types.
     pub fn is_same(&self, other: &serde_json::Value) -> bool {
@@ -156,11 +167,6 @@ impl OwnSchema {
     pub fn read<T: DeserializeOwned>(&self, mut datum: &[u8]) -> Option<T> {
         let value = self.reader.read_deser(&mut datum).ok()?;
         datum.is_empty().then_some(value)
-    }
-
-    /// The same for canonical hashes: what is said, without the fields at their defaults.
-    pub(super) fn content(&self, datum: &[u8]) -> Option<serde_json::Value> {
-        super::to_json::read_content(self.schema, self.names.get_names(), datum).ok()
     }
 
     /// The schema that a reference stands for, or the schema itself.

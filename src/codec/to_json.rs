@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use apache_avro::Schema;
-use apache_avro::schema::{Name, RecordField};
+use apache_avro::schema::Name;
 use serde_json::{Map, Value};
 
 use super::binary::{Malformed, take, take_block, take_boolean, take_bytes, take_index, take_long, take_text};
@@ -12,32 +12,12 @@ use super::binary::{Malformed, take, take_block, take_boolean, take_bytes, take_
 const MAX_DEPTH: u32 = 64;
 
 /// Every field, as people read it.
-pub(super) fn read(schema: &Schema, names: &HashMap<Name, &Schema>, datum: &[u8]) -> Result<Value, Malformed> {
-    read_fields(schema, names, datum, |_, _| true)
-}
-
-/// Without the fields that have their schema's default: what a command says, whichever version of the schema it was written with.
-pub(super) fn read_content(schema: &Schema, names: &HashMap<Name, &Schema>, datum: &[u8]) -> Result<Value, Malformed> {
-    read_fields(schema, names, datum, |field, value| field.default.as_ref() != Some(value))
-}
-
-fn read_fields(
-    schema: &Schema,
-    names: &HashMap<Name, &Schema>,
-    mut datum: &[u8],
-    keep: fn(&RecordField, &Value) -> bool,
-) -> Result<Value, Malformed> {
-    let value = value(schema, names, &mut datum, MAX_DEPTH, keep)?;
+pub(super) fn read(schema: &Schema, names: &HashMap<Name, &Schema>, mut datum: &[u8]) -> Result<Value, Malformed> {
+    let value = value(schema, names, &mut datum, MAX_DEPTH)?;
     if datum.is_empty() { Ok(value) } else { Err(Malformed) }
 }
 
-fn value(
-    schema: &Schema,
-    names: &HashMap<Name, &Schema>,
-    input: &mut &[u8],
-    depth: u32,
-    keep: fn(&RecordField, &Value) -> bool,
-) -> Result<Value, Malformed> {
+fn value(schema: &Schema, names: &HashMap<Name, &Schema>, input: &mut &[u8], depth: u32) -> Result<Value, Malformed> {
     let depth = depth.checked_sub(1).ok_or(Malformed)?;
     Ok(match schema {
         Schema::Null => Value::Null,
@@ -53,7 +33,7 @@ fn value(
         Schema::Enum(known) => known.symbols.get(take_index(input)?).ok_or(Malformed)?.as_str().into(),
         Schema::Union(union) => {
             let branch = union.variants().get(take_index(input)?).ok_or(Malformed)?;
-            value(branch, names, input, depth, keep)?
+            value(branch, names, input, depth)?
         }
         Schema::Array(array) => {
             let mut items = Vec::new();
@@ -62,7 +42,7 @@ fn value(
                     0 => break Value::Array(items),
                     count => {
                         for _ in 0..count {
-                            items.push(value(&array.items, names, input, depth, keep)?);
+                            items.push(value(&array.items, names, input, depth)?);
                         }
                     }
                 }
@@ -76,7 +56,7 @@ fn value(
                     count => {
                         for _ in 0..count {
                             let key = take_text(input)?.to_owned();
-                            entries.insert(key, value(&map.types, names, input, depth, keep)?);
+                            entries.insert(key, value(&map.types, names, input, depth)?);
                         }
                     }
                 }
@@ -85,14 +65,11 @@ fn value(
         Schema::Record(record) => {
             let mut fields = Map::new();
             for field in &record.fields {
-                let value = value(&field.schema, names, input, depth, keep)?;
-                if keep(field, &value) {
-                    fields.insert(field.name.clone(), value);
-                }
+                fields.insert(field.name.clone(), value(&field.schema, names, input, depth)?);
             }
             Value::Object(fields)
         }
-        Schema::Ref { name } => value(names.get(name).ok_or(Malformed)?, names, input, depth, keep)?,
+        Schema::Ref { name } => value(names.get(name).ok_or(Malformed)?, names, input, depth)?,
         _ => return Err(Malformed),
     })
 }

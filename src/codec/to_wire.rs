@@ -3,19 +3,17 @@
 
 use std::borrow::Cow;
 
-use super::config_command;
 use super::wire::{
     AccountState, BalanceRecord, ConfigChange, CustomerState, EntryRecord, EventRecord, EventUnit, FieldProblemRecord,
     Id, LotShareRecord, LotState, MemberCardRecord, MemberRewardRecord, MemberTierRecord, MetricState, Micros,
     NotifyRecord, ParkedRecord, PositionRecord, RejectionRecord, ResultRecord, TierChange,
 };
-use crate::batch::Outcome;
-use crate::domain::config::UnitVersion;
+use crate::domain::config::Unit;
 use crate::domain::config::objects::CardReward;
 use crate::domain::customer::Customer;
 use crate::domain::{
-    Account, Balance, CommandTopic, Entry, Event, Fact, Instant, MemberCard, MemberTier, Membership, Notify, Position,
-    Rejection,
+    Account, Balance, CommandTopic, Counted, Entry, Event, Fact, Instant, MemberCard, MemberTier, Membership, Notify,
+    OrderId, Outcome, Position, Rejection,
 };
 use crate::record::TopicNames;
 
@@ -60,7 +58,7 @@ pub(super) fn result<'a>(outcome: &'a Outcome, topics: &'a Topics) -> ResultReco
         command: topics.position(outcome.position),
         merchant_id: envelope.merchant_id.as_str().into(),
         idempotency_key: beginning(envelope.idempotency_key.as_str(), MAX_KEY_CHARS).into(),
-        command_kind: outcome.command.body.kind().into(),
+        command_kind: outcome.command.kind().into(),
         customer_id: decision.customer_id.map(|id| Id(id.0)),
         status: status(outcome).into(),
         duplicate: outcome.original.is_some(),
@@ -91,7 +89,7 @@ pub(super) fn status(outcome: &Outcome) -> &'static str {
 pub(super) fn event<'a>(event: &'a Event, topics: &'a Topics) -> EventRecord<'a> {
     let mut record = EventRecord {
         event_id: Id(event.event_id.0),
-        type_name: event.fact.type_name().into(),
+        type_name: event.fact.event_type().name().into(),
         merchant_id: event.merchant_id.as_str().into(),
         customer_id: event.customer_id.map(|id| Id(id.0)),
         version: event.version,
@@ -120,31 +118,19 @@ pub(super) fn event<'a>(event: &'a Event, topics: &'a Topics) -> EventRecord<'a>
             record.changed = changed.iter().map(|field| Cow::from(*field)).collect();
         }
         Fact::CustomerActivated | Fact::CustomerDeactivated => {}
-        Fact::PointsEarned { entry: line, balance: after, unit, end } => {
+        Fact::Posted { entry: line, balance: after, counted, end } => {
             record.entry = Some(entry(line));
             record.balances = vec![balance(after)];
-            record.unit = Some(event_unit(unit));
+            match counted {
+                Counted::Unit(unit) => record.unit = unit.as_deref().map(|unit| event_unit(unit)),
+                Counted::Card(card) => record.card = Some(member_card(card)),
+            }
             record.expires_at = end.map(|end| micros(end.at));
             record.last_day = end.and_then(|end| end.last_day).map(|day| day.to_string().into());
-        }
-        Fact::PointsRedeemed { entry: line, balance: after, unit } => {
-            record.entry = Some(entry(line));
-            record.balances = vec![balance(after)];
-            record.unit = Some(event_unit(unit));
-        }
-        Fact::PointsExpired { entry: line, balance: after, unit } => {
-            record.entry = Some(entry(line));
-            record.balances = vec![balance(after)];
-            record.unit = unit.as_deref().map(event_unit);
         }
         Fact::CardEnrolled { card, send_card_links } => {
             record.card = Some(member_card(card));
             record.send_card_links = *send_card_links;
-        }
-        Fact::StampsAdded { entry: line, balance: after, card } => {
-            record.entry = Some(entry(line));
-            record.balances = vec![balance(after)];
-            record.card = Some(member_card(card));
         }
         Fact::CardRewardReached { reward, card } => {
             record.card = Some(member_card(card));
@@ -154,13 +140,15 @@ pub(super) fn event<'a>(event: &'a Event, topics: &'a Topics) -> EventRecord<'a>
             let text = |tier: &'a Option<String>| tier.as_deref().map(Cow::from);
             record.tier = Some(TierChange { from: text(from), to: text(to), reason: reason.name().into() });
         }
-        Fact::ConfigChanged { object, effective_from } => {
+        Fact::ConfigChanged { object } => {
+            let content = serde_json::to_string(&object.content());
             record.config = Some(ConfigChange {
-                object: object.kind().into(),
-                id: object.id().into(),
-                version: event.version,
-                effective_from: micros(*effective_from),
-                content: config_command::json(object).into(),
+                object: object.kind().name().into(),
+                // Settings are the merchant's.
+                id: if object.id().is_empty() { event.merchant_id.as_str() } else { object.id() }.into(),
+                version: object.version(),
+                effective_from: micros(object.effective_from()),
+                content: content.expect("texts, numbers, lists and maps by text are JSON").into(),
             });
         }
         Fact::CommandParked { idempotency_key, deadline } => {
@@ -264,7 +252,7 @@ pub(super) fn count(number: impl TryInto<i32>) -> i32 {
 
 fn rejection(rejection: &Rejection) -> RejectionRecord<'_> {
     RejectionRecord {
-        code: rejection.code.code().into(),
+        code: rejection.code.name().into(),
         message: rejection.message.as_str().into(),
         fields: rejection
             .fields
@@ -280,7 +268,7 @@ fn entry(entry: &Entry) -> EntryRecord<'_> {
         transaction_id: Id(entry.transaction_id.0),
         seq: entry.seq,
         kind: entry.kind.name().into(),
-        direction: if entry.kind.is_credit() { "credit" } else { "debit" }.into(),
+        direction: entry.kind.direction().name().into(),
         unit: entry.unit_id.as_str().into(),
         amount: entry.amount,
         balance_before: entry.balance_before(),
@@ -293,7 +281,7 @@ fn entry(entry: &Entry) -> EntryRecord<'_> {
             .collect(),
         lots_total: count(entry.lots.len()),
         unit_version: entry.unit_version,
-        order_id: entry.order_id.as_deref().map(Cow::from),
+        order_id: entry.order_id.as_ref().map(OrderId::as_str).map(Cow::from),
         reason: entry.reason.as_deref().map(Cow::from),
         title: entry.title.as_deref().map(Cow::from),
         occurred_at: micros(entry.occurred_at),
@@ -301,11 +289,11 @@ fn entry(entry: &Entry) -> EntryRecord<'_> {
     }
 }
 
-fn event_unit(unit: &UnitVersion) -> EventUnit<'_> {
+fn event_unit(unit: &Unit) -> EventUnit<'_> {
     EventUnit {
         name: unit.name.as_str().into(),
         kind: unit.kind.name().into(),
-        scale: i32::from(unit.scale),
+        scale: unit.scale,
         currency: unit.currency.as_deref().map(Cow::from),
     }
 }

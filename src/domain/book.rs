@@ -7,21 +7,18 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::domain::command::Command;
-use crate::domain::config::merchant::MerchantConfig;
-use crate::domain::config::objects::ObjectVersion;
-use crate::domain::config::settings::SettingsVersion;
-use crate::domain::config::unit::UnitVersion;
+use crate::domain::config::merchant::{ConfigObject, MerchantConfig};
 use crate::domain::customer::identifiers::Identifier;
 use crate::domain::customer::state::{Customer, CustomerChange, CustomerState};
 use crate::domain::event::{Event, Fact, Notify};
-use crate::domain::ledger::account::{Account, Overflow};
+use crate::domain::ledger::account::{Account, Lot, Overflow};
 use crate::domain::ledger::balance::Balance;
-use crate::domain::ledger::earned_order::EarnedOrder;
-use crate::domain::ledger::entry::Entry;
+use crate::domain::ledger::entry::{Entry, EntryKind, LotShare};
+use crate::domain::ledger::memory::{Memory, MemoryKey};
 use crate::domain::membership::Membership;
 use crate::domain::outcome::{KeyHash, Remembered};
 use crate::domain::parking::{Parked, Parking};
-use crate::domain::values::ids::{CustomerId, EventId, IdMap, MerchantId, Seed, TransactionId, UnitId};
+use crate::domain::values::ids::{CustomerId, EventId, IdMap, LotId, MerchantId, OrderId, Seed, UnitId};
 use crate::domain::values::position::Position;
 use crate::domain::values::time::Instant;
 
@@ -36,12 +33,10 @@ pub struct Book {
     pub(crate) customers: IdMap<CustomerId, CustomerRow>,
     /// Customers in the order of their first change.
     pub(crate) changed: Vec<CustomerId>,
-    pub(crate) earned_orders: HashMap<EarnedOrder, TransactionId>,
-    pub(crate) new_orders: Vec<(EarnedOrder, TransactionId)>,
-    pub(crate) new_settings: Vec<(MerchantId, Arc<SettingsVersion>)>,
-    pub(crate) new_units: Vec<(MerchantId, UnitId, Arc<UnitVersion>)>,
-    /// With their ids.
-    pub(crate) new_objects: Vec<(MerchantId, String, Arc<ObjectVersion>)>,
+    pub(crate) memory: IdMap<MemoryKey, Memory>,
+    /// What of it is new, in the order of its making.
+    pub(crate) new_memory: Vec<MemoryKey>,
+    pub(crate) new_versions: Vec<(MerchantId, ConfigObject)>,
     pub(crate) entries: Vec<Arc<Entry>>,
     pub(crate) events: Vec<Event>,
     pub(crate) parking: Parking,
@@ -61,6 +56,36 @@ pub(crate) struct Cause<'a> {
     pub occurred_at: Instant,
     pub recorded_at: Instant,
     pub skip_notifications: bool,
+}
+
+/// What an entry does to an account.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Movement {
+    /// Makes a lot.
+    Issue { amount: i64, expires_at: Option<Instant> },
+    /// Takes an amount that is available, in spending order.
+    Spend(i64),
+    /// Takes the lots that expire at exactly this instant.
+    Expire(Instant),
+}
+
+/// An entry that is to be made.
+#[derive(Debug)]
+pub(crate) struct Posting {
+    pub kind: EntryKind,
+    pub movement: Movement,
+    /// Of a stamp, the card's.
+    pub unit_version: Option<i64>,
+    pub order_id: Option<OrderId>,
+    pub reason: Option<String>,
+    pub title: Option<String>,
+}
+
+impl Posting {
+    /// Without anything that it refers to.
+    pub(crate) fn new(kind: EntryKind, movement: Movement, unit_version: Option<i64>) -> Posting {
+        Posting { kind, movement, unit_version, order_id: None, reason: None, title: None }
+    }
 }
 
 impl Book {
@@ -110,26 +135,80 @@ impl Book {
         self.customers.get(&id)?.state.account(unit)
     }
 
-    /// The account to change, opened if it does not exist; [`Book::change_customer`] must follow. The customer must be in the book.
-    pub(crate) fn account_mut(&mut self, id: CustomerId, unit: &UnitId) -> &mut Account {
-        self.customers.get_mut(&id).expect(IN_BOOK).state.account_mut(unit)
+    /// Writes an entry: moves the lots and the balance of the customer's account, which is opened if it does not exist. The only place that
+    /// makes entries. Nothing changes on overflow. `nth` is the entry's place among those of its cause. [`Book::change_customer`] must follow.
+    pub(crate) fn post(
+        &mut self,
+        customer: CustomerId,
+        unit: &UnitId,
+        posting: Posting,
+        nth: u32,
+        cause: &Cause<'_>,
+    ) -> Result<Arc<Entry>, Overflow> {
+        let transaction_id = cause.seed.transaction_id(nth);
+        let Posting { kind, movement, unit_version, order_id, reason, title } = posting;
+        let occurred_at = match movement {
+            Movement::Expire(due) => due,
+            Movement::Issue { .. } | Movement::Spend(_) => cause.occurred_at,
+        };
+        let move_lots = |account: &mut Account| {
+            Ok(match movement {
+                Movement::Issue { amount, expires_at } => {
+                    let lot_id = LotId(transaction_id.0);
+                    account.credit(Lot { lot_id, amount, remaining: amount, issued_at: occurred_at, expires_at })?;
+                    vec![LotShare { lot_id, amount }]
+                }
+                Movement::Spend(amount) => account.spend(amount)?,
+                Movement::Expire(due) => account.expire(due),
+            })
+        };
+        let state = &mut self.customers.get_mut(&customer).expect(IN_BOOK).state;
+        let lots = if state.account(unit).is_some() {
+            move_lots(state.account_mut(unit))?
+        } else {
+            let mut opened = Account::new(unit.clone());
+            let lots = move_lots(&mut opened)?;
+            *state.account_mut(unit) = opened;
+            lots
+        };
+        let account = state.account_mut(unit);
+        let entry = Arc::new(Entry {
+            transaction_id,
+            previous: account.append(transaction_id),
+            customer_id: customer,
+            unit_id: unit.clone(),
+            seq: account.entries,
+            kind,
+            amount: lots.iter().map(|share| share.amount).sum(),
+            balance_after: account.balance(),
+            lots,
+            unit_version,
+            order_id,
+            reason,
+            title,
+            cause: cause.command.map(|(_, position)| position),
+            occurred_at,
+            recorded_at: cause.recorded_at,
+        });
+        self.entries.push(entry.clone());
+        Ok(entry)
     }
 
-    /// A change that may fail, and then leaves the account as it was, or unopened.
-    pub(crate) fn change_account<T>(
-        &mut self,
-        id: CustomerId,
-        unit: &UnitId,
-        change: impl FnOnce(&mut Account) -> Result<T, Overflow>,
-    ) -> Result<T, Overflow> {
-        let state = &mut self.customers.get_mut(&id).expect(IN_BOOK).state;
-        if state.account(unit).is_some() {
-            return change(state.account_mut(unit));
+    /// Remembers a new thing.
+    pub(crate) fn memorise(&mut self, key: MemoryKey, memory: Memory) {
+        self.memory.insert(key, memory);
+        self.new_memory.push(key);
+    }
+
+    /// A merchant's object has new versions: they are kept, and each is told of.
+    pub(crate) fn add_versions(&mut self, merchant: &MerchantId, versions: Vec<ConfigObject>, cause: Cause<'_>) {
+        for (nth, object) in (0..).zip(versions) {
+            let is_next = self.configs.entry(merchant.clone()).or_default().push(object.clone());
+            debug_assert!(is_next, "the versions were numbered from those in the book");
+            self.new_versions.push((merchant.clone(), object.clone()));
+            let (version, event_id) = (object.version(), cause.seed.event_id(nth));
+            self.announce(merchant, version, event_id, cause, Fact::ConfigChanged { object });
         }
-        let mut opened = Account::new(unit.clone());
-        let changed = change(&mut opened)?;
-        *state.account_mut(unit) = opened;
-        Ok(changed)
     }
 
     /// Makes `next_due` exact where it was early: no change that anybody is told of.
@@ -168,12 +247,6 @@ impl Book {
         }
     }
 
-    pub(crate) fn record(&mut self, entry: Entry) -> Arc<Entry> {
-        let entry = Arc::new(entry);
-        self.entries.push(entry.clone());
-        entry
-    }
-
     /// Another profile for a customer; [`Book::change_customer`] must follow.
     pub(crate) fn replace_profile(&mut self, id: CustomerId, customer: Customer) {
         self.customers.get_mut(&id).expect(IN_BOOK).state.customer = customer;
@@ -208,18 +281,6 @@ impl Book {
                 fact,
             });
         }
-    }
-
-    /// A merchant's object has a new version, the command's first or a further one: its event.
-    pub(crate) fn announce_config(
-        &mut self,
-        merchant: &MerchantId,
-        version: i64,
-        nth: u32,
-        cause: Cause<'_>,
-        fact: Fact,
-    ) {
-        self.announce(merchant, version, cause.seed.event_id(nth), cause, fact);
     }
 
     /// A command waits: its event, beside those that it may cause later.

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use crate::domain::book::{Book, Cause};
-use crate::domain::command::{Command, CustomerRef, FieldProblem, RefKind};
+use crate::domain::command::{Command, CustomerRef, RefKind};
+use crate::domain::config::history::Version;
 use crate::domain::config::merchant::MerchantConfig;
 use crate::domain::config::settings::Settings;
+use crate::domain::config::unit::Unit;
 use crate::domain::customer::enrolment::CustomerTier;
 use crate::domain::customer::enrolment::parse_card_code;
 use crate::domain::customer::identifiers::normalise;
@@ -13,7 +15,6 @@ use crate::domain::customer::identifiers::{Identifier, IdentifierKind};
 use crate::domain::customer::state::{Customer, CustomerStatus};
 use crate::domain::field_check::FieldCheck;
 use crate::domain::ledger::entry::Entry;
-use crate::domain::outcome::Effect;
 use crate::domain::rejection::{Rejection, RejectionCode};
 use crate::domain::settle;
 use crate::domain::values::ids::parse_customer_id;
@@ -39,25 +40,15 @@ pub(super) struct Case<'a> {
     pub moment: Moment,
     /// Business time.
     pub occurred_at: Instant,
-    pub settings: Arc<Settings>,
+    pub settings: Arc<Version<Settings>>,
     /// What its reference stands for, where it has waited for that.
     pub awaits: Option<&'a Identifier>,
-    /// What is wrong with its form.
-    pub problems: &'a [FieldProblem],
-}
-
-/// What a command touched, accepted or not.
-#[derive(Debug, Default)]
-pub(super) struct Touched {
+    /// What it has touched so far, accepted or not, and written.
     pub customer: Option<CustomerId>,
     pub unit: Option<UnitId>,
-}
-
-pub(super) struct Accepted {
-    pub effect: Effect,
     pub entries: Vec<Arc<Entry>>,
     /// The version that a merchant-config command made or met.
-    pub config_version: Option<i64>,
+    pub version: Option<i64>,
 }
 
 pub(super) fn unknown_tier(tier: &str) -> Rejection {
@@ -72,7 +63,7 @@ pub(super) fn unknown_customer() -> Rejection {
 impl<'a> Case<'a> {
     /// Every check of fields begins with what is wrong with the command's form.
     pub fn field_check(&self) -> FieldCheck {
-        FieldCheck::after(self.problems)
+        FieldCheck::after(&self.command.problems)
     }
 
     pub fn cause(&self, skip_notifications: bool) -> Cause<'a> {
@@ -89,6 +80,14 @@ impl<'a> Case<'a> {
         book.config(&self.command.envelope.merchant_id)
     }
 
+    /// The unit's version at business time.
+    pub fn unit_in_force(&self, book: &Book, unit: &UnitId) -> Result<Arc<Version<Unit>>, Rejection> {
+        self.config(book).and_then(|config| config.unit_at(unit, self.occurred_at)).cloned().ok_or_else(|| {
+            Rejection::new(RejectionCode::UnknownUnit, "The merchant has no such unit at the command's business time.")
+                .with("unit", unit)
+        })
+    }
+
     /// The form of the reference, as one of the command's fields.
     pub fn check_reference(&self, check: &mut FieldCheck) {
         let Some(reference) = &self.command.envelope.customer else { return };
@@ -103,24 +102,26 @@ impl<'a> Case<'a> {
                     check.bad("envelope.customer.value", "must be a card's code as results show it");
                 }
             }
-            RefKind::Identifier(kind) => {
+            RefKind::ExternalId | RefKind::Phone | RefKind::Email => {
                 let (field, value) = ("envelope.customer.value", Some(reference.value.as_str()));
-                check.identifier(field, kind, value, self.settings.phone_format);
+                if let Some(kind) = reference.kind.identifier() {
+                    check.identifier(field, kind, value, self.settings.phone_format);
+                }
             }
         }
     }
 
     /// The customer that the command names, with everything that is due for it settled.
-    pub fn named_customer(&self, book: &mut Book, touched: &mut Touched) -> Result<CustomerId, Rejection> {
+    pub fn named_customer(&mut self, book: &mut Book) -> Result<CustomerId, Rejection> {
         let found = self.command.envelope.customer.as_ref().and_then(|reference| self.find(book, reference));
         let customer = found.ok_or_else(unknown_customer)?;
-        touched.customer = Some(customer);
+        self.customer = Some(customer);
         settle::settle_customer(book, customer, self.moment.lane_time);
         Ok(customer)
     }
 
-    pub fn active_customer(&self, book: &mut Book, touched: &mut Touched) -> Result<CustomerId, Rejection> {
-        let customer = self.named_customer(book, touched)?;
+    pub fn active_customer(&mut self, book: &mut Book) -> Result<CustomerId, Rejection> {
+        let customer = self.named_customer(book)?;
         match book.customer(customer).map(|customer| customer.status) {
             Some(CustomerStatus::Inactive) => Err(Rejection::new(
                 RejectionCode::CustomerInactive,
@@ -137,9 +138,9 @@ impl<'a> Case<'a> {
                 self.own_customer(book, id).map(|customer| customer.customer_id)
             }
             RefKind::CardCode => self.holder_of_card(book, &reference.value),
-            RefKind::Identifier(kind) => match self.awaits {
+            RefKind::ExternalId | RefKind::Phone | RefKind::Email => match self.awaits {
                 Some(awaited) => book.holder(awaited),
-                None => self.holder(book, kind, &reference.value),
+                None => self.holder(book, reference.kind.identifier()?, &reference.value),
             },
         }
     }
@@ -149,7 +150,7 @@ impl<'a> Case<'a> {
         let merchant_id = self.command.envelope.merchant_id.clone();
         let programme = self.config(book).and_then(|config| config.active_programme_at(self.occurred_at));
         Customer {
-            programme_id: programme.map(|(id, _)| id.to_owned()),
+            programme_id: programme.map(|programme| programme.programme_id.clone()),
             tier: self.base_tier(book),
             ..Customer::new(id, merchant_id, self.moment.lane_time)
         }

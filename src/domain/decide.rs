@@ -4,79 +4,65 @@ use std::sync::{Arc, LazyLock};
 
 use crate::domain::book::{Book, Cause};
 use crate::domain::case::unknown_customer;
-use crate::domain::case::{Case, Moment, Touched};
-use crate::domain::command::{Body, Command, RefKind};
+use crate::domain::case::{Case, Moment};
+use crate::domain::command::{Body, Command};
+use crate::domain::config::history::Version;
 use crate::domain::config::settings::{KeyForm, MerchantStatus, Settings, UnknownCustomer};
 use crate::domain::customer::identifiers::Identifier;
 use crate::domain::ledger::balance::Balance;
 use crate::domain::membership::Membership;
-use crate::domain::outcome::{Decision, KeyHash, Remembered};
-use crate::domain::parking::{MOST_WAITING, Parked, Wait};
+use crate::domain::outcome::{Decision, KeyHash, Outcome, Remembered};
+use crate::domain::parking::{MAX_WAITING, Parked, Wait};
 use crate::domain::rejection::{Rejection, RejectionCode};
-use crate::domain::rules::credit_amount;
-use crate::domain::rules::customer_upsert;
-use crate::domain::rules::merchant_config;
-use crate::domain::rules::object_config;
-use crate::domain::rules::redeem_amount;
-use crate::domain::values::ids::Seed;
+use crate::domain::rules;
 use crate::domain::values::position::{CommandTopic, Position};
 use crate::domain::values::text::is_deceptive_in_id;
 use crate::domain::values::time::Instant;
 
-/// What becomes of a command that comes.
-#[derive(Debug)]
-pub enum Judged {
-    Answered(Answer),
-    /// Nothing, before its customer is there.
-    Waits(Wait),
-}
-
 /// What a command is answered with.
 #[derive(Debug)]
-pub struct Answer {
-    /// For a duplicate, where the command stood that was decided.
-    pub original: Option<Position>,
-    pub decision: Arc<Decision>,
-    pub balances: Vec<Balance>,
-    /// Of an upsert that was accepted now: the customer's tier and cards after it.
-    pub membership: Option<Box<Membership>>,
-    /// What the decision is remembered by, where it is a new one.
-    pub new_key: Option<KeyHash>,
+struct Answer {
+    original: Option<Position>,
+    decision: Arc<Decision>,
+    balances: Vec<Balance>,
+    membership: Option<Box<Membership>>,
+    remembered_by: Option<KeyHash>,
 }
 
-/// A command that was decided, and what it is answered with.
-#[derive(Debug)]
-pub struct Decided {
-    pub position: Position,
-    pub seed: Seed,
-    pub command: Box<Command>,
-    /// Of one that had waited: since when.
-    pub parked_at: Option<Instant>,
-    pub answer: Answer,
+impl Answer {
+    fn of(decision: Arc<Decision>) -> Answer {
+        Answer { original: None, decision, balances: Vec::new(), membership: None, remembered_by: None }
+    }
+
+    fn to(self, command: Box<Command>, moment: Moment, parked_at: Option<Instant>) -> Outcome {
+        let Answer { original, decision, balances, membership, remembered_by } = self;
+        let Moment { position, seed, .. } = moment;
+        Outcome { position, seed, command, original, decision, balances, membership, parked_at, remembered_by }
+    }
 }
 
 /// Decides a command: after those whose deadline has come, and before those that wait for whom it made.
-pub fn decide(book: &mut Book, command: Box<Command>, moment: Moment, mut tell: impl FnMut(Decided)) {
+pub fn decide(book: &mut Book, command: Box<Command>, moment: Moment, mut tell: impl FnMut(Outcome)) {
     expire(book, moment.lane_time, &mut tell);
     match judge(book, &command, moment, None) {
-        Judged::Answered(answer) => {
-            let Moment { position, seed, .. } = moment;
-            tell(Decided { position, seed, command, parked_at: None, answer });
-        }
-        Judged::Waits(wait) => park(book, command, moment, wait),
+        Ok(answer) => tell(answer.to(command, moment, None)),
+        Err(wait) => park(book, command, moment, wait),
     }
     // Whoever has waited is about somebody who is there, and makes nobody.
     while let Some(parked) = book.parking.take_met() {
-        let answer = decide_parked(book, &parked, moment.lane_time);
-        tell(parked.decided(answer));
+        let moment = parked.moment(moment.lane_time);
+        let answer = judge(book, &parked.command, moment, Some(&parked.awaits));
+        let answer = answer.unwrap_or_else(|_| give_up(book, &parked, moment.lane_time));
+        tell(answer.to(parked.command, moment, Some(parked.parked_at)));
     }
 }
 
 /// Answers all whose deadline has come by now, each as of its deadline.
-pub fn expire(book: &mut Book, now: Instant, mut tell: impl FnMut(Decided)) {
+pub fn expire(book: &mut Book, now: Instant, mut tell: impl FnMut(Outcome)) {
     while let Some(parked) = book.parking.take_due(now) {
         let answer = give_up(book, &parked, parked.deadline);
-        tell(parked.decided(answer));
+        let moment = parked.moment(parked.deadline);
+        tell(answer.to(parked.command, moment, Some(parked.parked_at)));
     }
 }
 
@@ -97,45 +83,39 @@ fn park(book: &mut Book, command: Box<Command>, moment: Moment, wait: Wait) {
 }
 
 impl Parked {
-    fn decided(self, answer: Answer) -> Decided {
-        let Parked { position, seed, command, parked_at, .. } = self;
-        Decided { position, seed, command, parked_at: Some(parked_at), answer }
+    /// It is decided as if it came now; its business time is its own.
+    fn moment(&self, now: Instant) -> Moment {
+        let Parked { position, seed, record_time, place, .. } = *self;
+        Moment { position, seed, record_time, lane_time: now, place }
     }
 }
 
 /// Those of a merchant that has defined units only.
-static DEFAULT_SETTINGS: LazyLock<Arc<Settings>> = LazyLock::new(Arc::default);
-
-/// Decides a command that has waited, as if it came now; its business time is its own.
-fn decide_parked(book: &mut Book, parked: &Parked, now: Instant) -> Answer {
-    let Parked { position, seed, record_time, place, .. } = *parked;
-    let moment = Moment { position, seed, record_time, lane_time: now, place };
-    match judge(book, &parked.command, moment, Some(&parked.awaits)) {
-        Judged::Answered(answer) => answer,
-        Judged::Waits(_) => give_up(book, parked, now),
-    }
-}
+static DEFAULT_SETTINGS: LazyLock<Arc<Version<Settings>>> = LazyLock::new(|| {
+    let (effective_from, recorded_at) = (Instant::BEGINNING, Instant::BEGINNING);
+    Arc::new(Version { version: 0, effective_from, recorded_at, content: Settings::default() })
+});
 
 /// Answers a command that has waited in vain.
 fn give_up(book: &mut Book, parked: &Parked, at: Instant) -> Answer {
     let key_hash = parked.key_hash();
     let occurred_at = parked.command.occurred_at(parked.record_time);
-    // By the first delivery, or by a worker that does not know of commands that wait.
+    // By the first delivery.
     if let Some(first) = book.remembered.get(&key_hash) {
         return known(first, &parked.command, occurred_at, at);
     }
     let config_version = parked.config_version;
     let decision = Arc::new(Decision { config_version, ..refusal(unknown_customer(), occurred_at, at) });
     remember(book, key_hash, &parked.command, parked.position, &decision);
-    Answer { original: None, decision, balances: Vec::new(), membership: None, new_key: Some(key_hash) }
+    Answer { remembered_by: Some(key_hash), ..Answer::of(decision) }
 }
 
 /// Decides one command and changes the book accordingly, or lets it wait. A rejected command changes nothing beyond what time had settled
 /// anyway.
-pub fn judge(book: &mut Book, command: &Command, moment: Moment, awaits: Option<&Identifier>) -> Judged {
+fn judge(book: &mut Book, command: &Command, moment: Moment, awaits: Option<&Identifier>) -> Result<Answer, Wait> {
     let envelope = &command.envelope;
     let occurred_at = command.occurred_at(moment.record_time);
-    let unremembered = |rejection| Judged::Answered(unremembered(rejection, occurred_at, moment.lane_time));
+    let unremembered = |rejection| Ok(unremembered(rejection, occurred_at, moment.lane_time));
 
     let config = book.config(&envelope.merchant_id);
     // A malformed merchant-config command is told what is wrong with it, not to send one.
@@ -146,24 +126,30 @@ pub fn judge(book: &mut Book, command: &Command, moment: Moment, awaits: Option<
         ));
     }
     let in_force = config.and_then(|config| config.settings_at(occurred_at)).cloned();
-    let settings = in_force.as_ref().map_or_else(|| DEFAULT_SETTINGS.clone(), |version| version.settings.clone());
+    let settings_version = in_force.as_ref().map(|version| version.version);
+    let settings = in_force.unwrap_or_else(|| DEFAULT_SETTINGS.clone());
     let key = envelope.idempotency_key.as_str();
-    let problems = command.problems();
     if let Err(problem) = check_key(key, KeyForm::Any) {
-        let of_form = problems.iter().find(|bad| bad.field == "envelope.idempotency_key");
+        let of_form = command.problems.iter().find(|bad| bad.field == "envelope.idempotency_key");
         let message = of_form.map_or_else(|| problem.to_owned(), |bad| format!("idempotency_key {}.", bad.problem));
         return unremembered(Rejection::new(RejectionCode::InvalidIdempotencyKey, message));
     }
 
+    // Before what is remembered: what is not supported today may be tomorrow.
+    if command.body.is_none() && command.problems.is_empty() {
+        let message = "This version of the worker knows no command of this topic.";
+        return unremembered(Rejection::new(RejectionCode::UnsupportedCommand, message));
+    }
+
     let key_hash = KeyHash::of(&envelope.merchant_id, &envelope.idempotency_key);
     if let Some(first) = book.remembered.get(&key_hash) {
-        return Judged::Answered(known(first, command, occurred_at, moment.lane_time));
+        return Ok(known(first, command, occurred_at, moment.lane_time));
     }
     // One that has waited is decided before its further deliveries, which wait still.
     if awaits.is_none()
         && let Some(first) = book.parking.first(&key_hash)
     {
-        return wait_beside(book, first, command).map_or_else(unremembered, Judged::Waits);
+        return wait_beside(book, first, command).map_or_else(unremembered, Err);
     }
 
     // The merchant's own form is asked of new keys only: a command from before the setting is still the same command, and so
@@ -173,49 +159,45 @@ pub fn judge(book: &mut Book, command: &Command, moment: Moment, awaits: Option<
     {
         return unremembered(Rejection::new(RejectionCode::InvalidIdempotencyKey, problem));
     }
-    let settings_version = in_force.map(|version| version.version);
-    let case = Case { command, moment, occurred_at, settings, awaits, problems };
-    let mut touched = Touched::default();
-    let judged =
-        check_merchant(&case).and_then(|()| check_business_time(&case)).and_then(|()| match command.understood() {
-            Body::CustomerUpsert(upsert) => customer_upsert::judge(book, &case, upsert, &mut touched),
-            Body::CreditAmount(credit) => credit_amount::judge(book, &case, credit, &mut touched),
-            Body::RedeemAmount(redeem) => redeem_amount::judge(book, &case, redeem, &mut touched),
-            Body::Settings(patch) => merchant_config::judge_settings(book, &case, patch),
-            Body::Unit(definition) => merchant_config::judge_unit(book, &case, definition),
-            Body::Object(definition) => object_config::judge_object(book, &case, definition),
-            Body::Malformed(malformed) => Err(Rejection::invalid_fields(malformed.problems.clone())),
-        });
+    let mut case = Case {
+        command,
+        moment,
+        occurred_at,
+        settings,
+        awaits,
+        customer: None,
+        unit: None,
+        entries: Vec::new(),
+        version: None,
+    };
+    let judged = check_merchant(&case).and_then(|()| check_business_time(&case)).and_then(|()| match &command.body {
+        Some(body) => rules::judge(body, book, &mut case),
+        None => Err(Rejection::invalid_fields(command.problems.clone())),
+    });
     if let Err(rejection) = &judged
         && let Some(wait) = wait(book, &case, rejection, settings_version)
     {
-        return Judged::Waits(wait);
+        return Err(wait);
     }
-    let (verdict, entries, config_version) = match judged {
-        Ok(accepted) => (Ok(accepted.effect), accepted.entries, accepted.config_version.or(settings_version)),
-        Err(rejection) => (Err(rejection), Vec::new(), settings_version),
-    };
+    let Case { customer, unit, entries, version, .. } = case;
     let decision = Arc::new(Decision {
-        verdict,
-        customer_id: touched.customer,
-        customer_version: touched.customer.and_then(|id| book.customer(id)).map(|customer| customer.version),
-        config_version,
+        customer_id: customer,
+        customer_version: customer.and_then(|id| book.customer(id)).map(|customer| customer.version),
+        config_version: version.or(settings_version),
         entries,
         occurred_at,
         decided_at: moment.lane_time,
+        verdict: judged,
     });
-    let balances = match (touched.customer, &touched.unit) {
-        (Some(customer), Some(unit)) => vec![book.balance(customer, unit)],
-        _ => Vec::new(),
-    };
-    let membership = match (&command.body, touched.customer) {
-        (Body::CustomerUpsert(_), Some(customer)) if decision.verdict.is_ok() => {
+    let balances = customer.zip(unit).map(|(customer, unit)| book.balance(customer, &unit)).into_iter().collect();
+    let membership = match (&command.body, customer) {
+        (Some(Body::CustomerUpsert(_)), Some(customer)) if decision.verdict.is_ok() => {
             book.membership(customer, moment.lane_time)
         }
         _ => None,
     };
     remember(book, key_hash, command, moment.position, &decision);
-    Judged::Answered(Answer { original: None, decision, balances, membership, new_key: Some(key_hash) })
+    Ok(Answer { original: None, decision, balances, membership, remembered_by: Some(key_hash) })
 }
 
 fn remember(book: &mut Book, key: KeyHash, command: &Command, position: Position, decision: &Arc<Decision>) {
@@ -229,29 +211,28 @@ fn known(first: &Remembered, command: &Command, occurred_at: Instant, decided_at
         return unremembered(conflict(first.position), occurred_at, decided_at);
     }
     let decision = first.decision.clone();
-    Answer { original: Some(first.position), decision, balances: Vec::new(), membership: None, new_key: None }
+    Answer { original: Some(first.position), ..Answer::of(decision) }
 }
 
 fn unremembered(rejection: Rejection, occurred_at: Instant, decided_at: Instant) -> Answer {
-    let decision = Arc::new(refusal(rejection, occurred_at, decided_at));
-    Answer { original: None, decision, balances: Vec::new(), membership: None, new_key: None }
+    Answer::of(Arc::new(refusal(rejection, occurred_at, decided_at)))
 }
 
 /// What a command waits for that is refused because nobody has its identifier.
 fn wait(book: &Book, case: &Case<'_>, rejection: &Rejection, config_version: Option<i64>) -> Option<Wait> {
     let settings = &case.settings;
-    let may_wait = match &case.command.body {
-        Body::CreditAmount(_) | Body::RedeemAmount(_) => settings.unknown_customer == UnknownCustomer::Park,
-        Body::CustomerUpsert(_) | Body::Settings(_) | Body::Unit(_) | Body::Object(_) | Body::Malformed(_) => false,
-    };
-    let reference = case.command.envelope.customer.as_ref()?;
-    let RefKind::Identifier(kind) = reference.kind else { return None };
-    if !may_wait || rejection.code != RejectionCode::UnknownCustomer {
+    let may_wait = settings.unknown_customer == UnknownCustomer::Park && case.command.problems.is_empty();
+    if !may_wait
+        || rejection.code != RejectionCode::UnknownCustomer
+        || !case.command.body.as_ref().is_some_and(rules::may_park)
+    {
         return None;
     }
+    let reference = case.command.envelope.customer.as_ref()?;
+    let kind = reference.kind.identifier()?;
     let awaits = case.identifier(kind, &reference.value)?;
     let deadline = case.moment.lane_time.saturating_add_seconds(settings.park_s);
-    (book.parking.commands(&awaits) < MOST_WAITING).then_some(Wait { awaits, deadline, config_version })
+    (book.parking.commands(&awaits) < MAX_WAITING).then_some(Wait { awaits, deadline, config_version })
 }
 
 /// A further delivery of a command that waits: it is decided after the first, whose duplicate it is then.
@@ -259,7 +240,7 @@ fn wait_beside(book: &Book, first: &Parked, command: &Command) -> Result<Wait, R
     if first.command.content_hash != command.content_hash {
         return Err(conflict(first.position));
     }
-    if book.parking.further_deliveries(&first.awaits) >= MOST_WAITING {
+    if book.parking.further_deliveries(&first.awaits) >= MAX_WAITING {
         return Err(Rejection::new(
             RejectionCode::IdempotencyConflict,
             "This very command waits for its customer and will be answered where it stood first. It came again too often to wait once more.",

@@ -4,17 +4,22 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 
-use crate::domain::config::objects::{CardReward, Object};
-use crate::domain::config::settings::Settings;
-use crate::domain::config::unit::UnitVersion;
+use serde::Serialize;
+
+use crate::domain::config::history::Version;
+use crate::domain::config::merchant::ConfigObject;
+use crate::domain::config::objects::CardReward;
+use crate::domain::config::unit::Unit;
 use crate::domain::ledger::balance::Balance;
 use crate::domain::ledger::entry::Entry;
+use crate::domain::ledger::event_type::EventType;
 use crate::domain::membership::MemberCard;
-use crate::domain::values::ids::{CustomerId, EventId, IdempotencyKey, MerchantId, UnitId};
+use crate::domain::values::ids::{CustomerId, EventId, IdempotencyKey, MerchantId};
 use crate::domain::values::position::Position;
 use crate::domain::values::time::Instant;
+use crate::domain::values::words::words;
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Event {
     pub event_id: EventId,
     pub merchant_id: MerchantId,
@@ -37,7 +42,7 @@ pub struct Event {
 }
 
 /// Whether and where the customer wants to be told.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Notify {
     pub email: bool,
     pub phone: bool,
@@ -48,7 +53,7 @@ pub struct Notify {
     pub language: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub enum Fact {
     CustomerCreated {
         changed: Vec<&'static str>,
@@ -58,32 +63,18 @@ pub enum Fact {
     },
     CustomerActivated,
     CustomerDeactivated,
-    PointsEarned {
+    /// An entry of the ledger: the entry's kind says which event it is.
+    Posted {
         entry: Arc<Entry>,
         balance: Balance,
-        unit: Arc<UnitVersion>,
+        counted: Counted,
+        /// Of an earning: when it ends.
         end: Option<LotEnd>,
-    },
-    PointsRedeemed {
-        entry: Arc<Entry>,
-        balance: Balance,
-        unit: Arc<UnitVersion>,
-    },
-    PointsExpired {
-        entry: Arc<Entry>,
-        balance: Balance,
-        /// As it was just before they expired.
-        unit: Option<Arc<UnitVersion>>,
     },
     /// The card as it is after the whole command.
     CardEnrolled {
         card: Arc<MemberCard>,
         send_card_links: bool,
-    },
-    StampsAdded {
-        entry: Arc<Entry>,
-        balance: Balance,
-        card: Arc<MemberCard>,
     },
     /// The stamps came to what one of the card's rewards takes.
     CardRewardReached {
@@ -97,7 +88,6 @@ pub enum Fact {
     },
     ConfigChanged {
         object: ConfigObject,
-        effective_from: Instant,
     },
     CommandParked {
         idempotency_key: IdempotencyKey,
@@ -106,70 +96,41 @@ pub enum Fact {
 }
 
 /// When a lot expires: the instant, from which on it can't be spent, and the last day before it where the merchant is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct LotEnd {
     pub at: Instant,
     pub last_day: Option<Date>,
 }
 
-/// What a merchant has configured, as it is from then on.
-#[derive(Debug, Clone, PartialEq)]
-pub enum ConfigObject {
-    Settings(MerchantId, Arc<Settings>),
-    Unit(UnitId, Arc<UnitVersion>),
-    Object(String, Object),
+/// What an entry's amount is of.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub enum Counted {
+    /// Of an expiry as it was just before; `None` where it was not known then.
+    Unit(Option<Arc<Version<Unit>>>),
+    Card(Arc<MemberCard>),
 }
 
-impl ConfigObject {
-    pub fn kind(&self) -> &'static str {
-        match self {
-            ConfigObject::Settings(..) => "settings",
-            ConfigObject::Unit(..) => "unit",
-            ConfigObject::Object(_, object) => object.kind().name(),
-        }
-    }
-
-    /// The merchant's for settings, else the object's own.
-    pub fn id(&self) -> &str {
-        match self {
-            ConfigObject::Settings(merchant, _) => merchant.as_str(),
-            ConfigObject::Unit(unit, _) => unit.as_str(),
-            ConfigObject::Object(id, _) => id,
-        }
-    }
-}
-
-/// Why a customer has another tier.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TierReason {
-    /// Somebody assigned it, or took such an assignment back.
-    Manual,
-}
-
-impl TierReason {
-    pub fn name(self) -> &'static str {
-        match self {
-            TierReason::Manual => "manual",
-        }
+words! {
+    /// Why a customer has another tier.
+    TierReason {
+        /// Somebody assigned it, or took such an assignment back.
+        Manual "manual",
     }
 }
 
 impl Fact {
-    pub fn type_name(&self) -> &'static str {
+    pub fn event_type(&self) -> EventType {
         match self {
-            Fact::CustomerCreated { .. } => "customer.created",
-            Fact::CustomerUpdated { .. } => "customer.updated",
-            Fact::CustomerActivated => "customer.activated",
-            Fact::CustomerDeactivated => "customer.deactivated",
-            Fact::PointsEarned { .. } => "points.earned",
-            Fact::PointsRedeemed { .. } => "points.redeemed",
-            Fact::PointsExpired { .. } => "points.expired",
-            Fact::CardEnrolled { .. } => "card.enrolled",
-            Fact::StampsAdded { .. } => "stamps.added",
-            Fact::CardRewardReached { .. } => "card.reward_reached",
-            Fact::TierChanged { .. } => "tier.changed",
-            Fact::ConfigChanged { .. } => "config.changed",
-            Fact::CommandParked { .. } => "command.parked",
+            Fact::CustomerCreated { .. } => EventType::CustomerCreated,
+            Fact::CustomerUpdated { .. } => EventType::CustomerUpdated,
+            Fact::CustomerActivated => EventType::CustomerActivated,
+            Fact::CustomerDeactivated => EventType::CustomerDeactivated,
+            Fact::Posted { entry, .. } => entry.kind.event_type(),
+            Fact::CardEnrolled { .. } => EventType::CardEnrolled,
+            Fact::CardRewardReached { .. } => EventType::CardRewardReached,
+            Fact::TierChanged { .. } => EventType::TierChanged,
+            Fact::ConfigChanged { .. } => EventType::ConfigChanged,
+            Fact::CommandParked { .. } => EventType::CommandParked,
         }
     }
 }

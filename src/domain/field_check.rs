@@ -4,22 +4,32 @@ use std::collections::BTreeMap;
 
 use jiff::civil::Date;
 
-use crate::domain::command::FieldProblem;
-use crate::domain::config::settings::PLACEHOLDERS;
+use serde::{Deserialize, Serialize};
+
 use crate::domain::customer::identifiers::{IdentifierKind, PhoneFormat};
 use crate::domain::customer::identifiers::{identifier_form, normalise};
-use crate::domain::rejection::Rejection;
 use crate::domain::values::amount::MAX_AMOUNT;
 use crate::domain::values::text::NO_SUCH_CHARACTERS;
 use crate::domain::values::text::{is_deceptive, is_deceptive_in_id, is_deceptive_in_prose};
 use crate::domain::values::time::Instant;
 
-const MOST_KEY_CHARS: usize = 64;
-const MOST_URL_CHARS: usize = 300;
+const MAX_KEY_CHARS: usize = 64;
+const MAX_URL_CHARS: usize = 300;
+
+/// What a merchant's wallet URL is made with; the first must be in it.
+pub const PLACEHOLDERS: [&str; 3] = ["{code}", "{card_id}", "{customer_id}"];
+
+/// What is wrong with a field.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FieldProblem {
+    /// Path from the record's root, for example `command.amount`.
+    pub field: String,
+    pub problem: String,
+}
 
 /// Whether an entry of a map may have this name, so that it can be told of.
 pub fn is_key(key: &str) -> bool {
-    !key.trim().is_empty() && key.chars().count() <= MOST_KEY_CHARS && !key.chars().any(is_deceptive)
+    !key.trim().is_empty() && key.chars().count() <= MAX_KEY_CHARS && !key.chars().any(is_deceptive)
 }
 
 /// Collects what is wrong with a command's fields.
@@ -31,7 +41,7 @@ pub struct FieldCheck {
 }
 
 /// So many are told: an answer must not outgrow its question, and a lane must be able to publish it.
-const MOST_PROBLEMS: usize = 100;
+const MAX_PROBLEMS: usize = 100;
 
 impl FieldCheck {
     /// A check that goes on with what was found already.
@@ -48,7 +58,7 @@ impl FieldCheck {
             part.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
                 || item.is_some_and(|rest| rest.starts_with('['))
         };
-        if self.problems.len() < MOST_PROBLEMS && !self.problems[..self.found_before].iter().any(is_of) {
+        if self.problems.len() < MAX_PROBLEMS && !self.problems[..self.found_before].iter().any(is_of) {
             self.problems.push(FieldProblem { field, problem: problem.into() });
         }
     }
@@ -92,11 +102,11 @@ impl FieldCheck {
         let is_url = ["https://", "http://"].iter().any(|scheme| bare.len() > scheme.len() && bare.starts_with(scheme));
         let times = PLACEHOLDERS.map(|placeholder| value.matches(placeholder).count());
         let is_named = times[0] == 1 && times.iter().all(|times| *times <= 1);
-        if !is_plain || !is_url || !is_named || value.chars().count() > MOST_URL_CHARS {
+        if !is_plain || !is_url || !is_named || value.chars().count() > MAX_URL_CHARS {
             self.bad(
                 field,
                 format!(
-                    "must be a URL of at most {MOST_URL_CHARS} characters with {{code}} in it, and perhaps {{card_id}} and {{customer_id}}, each once"
+                    "must be a URL of at most {MAX_URL_CHARS} characters with {{code}} in it, and perhaps {{card_id}} and {{customer_id}}, each once"
                 ),
             );
         }
@@ -164,7 +174,7 @@ impl FieldCheck {
             return false;
         }
         for key in keys.filter(|key| !is_key(key)) {
-            let shown: String = key.chars().take(MOST_KEY_CHARS).filter(|c| !is_deceptive(*c)).collect();
+            let shown: String = key.chars().take(MAX_KEY_CHARS).filter(|c| !is_deceptive(*c)).collect();
             self.bad(
                 format!("{field}.{shown}"),
                 "must have a name of 1 to 64 characters, none of them a control or invisible character",
@@ -186,8 +196,8 @@ impl FieldCheck {
         date
     }
 
-    pub fn done(self) -> Result<(), Rejection> {
-        if self.problems.is_empty() { Ok(()) } else { Err(Rejection::invalid_fields(self.problems)) }
+    pub fn done(self) -> Result<(), Vec<FieldProblem>> {
+        if self.problems.is_empty() { Ok(()) } else { Err(self.problems) }
     }
 }
 
@@ -221,8 +231,7 @@ mod tests {
         for field in named_already.into_iter().chain(new) {
             check.bad(field, "is wrong");
         }
-        let fields: Vec<String> =
-            check.done().expect_err("bad fields").fields.into_iter().map(|bad| bad.field).collect();
+        let fields: Vec<String> = check.done().expect_err("bad fields").into_iter().map(|bad| bad.field).collect();
         assert_eq!(fields, [before, new].concat());
     }
 

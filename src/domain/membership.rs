@@ -3,23 +3,26 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::domain::config::merchant::MerchantConfig;
-use crate::domain::config::objects::{Card, CardReward, Object, ObjectKind};
-use crate::domain::config::settings::{PLACEHOLDERS, Settings};
+use serde::Serialize;
+
+use crate::domain::config::objects::{Card, CardReward, Tier};
+use crate::domain::config::settings::Settings;
 use crate::domain::customer::enrolment::Enrolment;
 use crate::domain::customer::enrolment::card_code;
 use crate::domain::customer::state::{Customer, CustomerState};
+use crate::domain::field_check::PLACEHOLDERS;
 use crate::domain::ledger::account::Account;
 use crate::domain::values::ids::CustomerId;
 use crate::domain::values::time::Instant;
 
 /// What results, events and states tell of a customer's tier and cards.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Membership {
     pub tier: Option<MemberTier>,
     pub cards: Vec<MemberCard>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct MemberTier {
     pub tier_id: String,
     pub name: String,
@@ -28,7 +31,7 @@ pub struct MemberTier {
 }
 
 /// One customer's card.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct MemberCard {
     pub card_id: String,
     pub name: String,
@@ -48,12 +51,10 @@ impl Membership {
         if !customer.is_member() {
             return None;
         }
-        let settings = config.settings_at(at).map(|version| &*version.settings);
+        let settings = config.settings_at(at).map(|version| &version.content);
         let tier = customer.tier.as_ref().map(|tier| MemberTier {
             tier_id: tier.tier_id.clone(),
-            name: config
-                .object_at(ObjectKind::Tier, &tier.tier_id, at)
-                .map_or(String::new(), |it| it.object.name().to_owned()),
+            name: config.at::<Tier>(&tier.tier_id, at).map_or(String::new(), |it| it.name.clone()),
             since: tier.since,
             is_manual: tier.is_manual,
         });
@@ -76,8 +77,7 @@ fn member_card(
     at: Instant,
 ) -> Option<MemberCard> {
     let Enrolment { card_id, enrolled_at } = &customer.cards[place];
-    let Object::Card(card) = &config.object_at(ObjectKind::Card, card_id, at)?.object else { return None };
-    let Card { name, stamps_required, initial_stamps: _, rewards, status: _ } = card;
+    let Card { name, stamps_required, rewards, .. } = &config.at::<Card>(card_id, at)?.content;
     let code = card_code(customer.customer_id, place);
     let url = |template: Option<&String>| template.map(|it| wallet_url(it, &code, card_id, customer.customer_id));
     Some(MemberCard {

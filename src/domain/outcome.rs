@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::domain::command::ContentHash;
+use serde::Serialize;
+
+use crate::domain::command::{Command, ContentHash};
+use crate::domain::ledger::balance::Balance;
 use crate::domain::ledger::entry::Entry;
+use crate::domain::membership::Membership;
 use crate::domain::rejection::Rejection;
-use crate::domain::values::ids::{CustomerId, IdempotencyKey, MerchantId, lookup_key};
+use crate::domain::values::ids::{CustomerId, IdempotencyKey, MerchantId, Seed, lookup_key};
 use crate::domain::values::position::Position;
 use crate::domain::values::time::Instant;
 use crate::domain::values::words::words;
@@ -24,7 +28,7 @@ words! {
 }
 
 /// The decision on one command. Exactly one for each, and the same for ever.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Decision {
     pub verdict: Result<Effect, Rejection>,
     pub customer_id: Option<CustomerId>,
@@ -40,8 +44,27 @@ pub struct Decision {
     pub decided_at: Instant,
 }
 
+/// What became of a command, as it is answered.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    pub position: Position,
+    pub seed: Seed,
+    pub command: Box<Command>,
+    /// For a duplicate, where the command stood that was decided: `decision` is the first one again.
+    pub original: Option<Position>,
+    pub decision: Arc<Decision>,
+    /// The balances of the units that the command touched, after it. Empty for a duplicate.
+    pub balances: Vec<Balance>,
+    /// Of an upsert that was accepted, and is no duplicate: the customer's tier and cards after it.
+    pub membership: Option<Box<Membership>>,
+    /// Of a command that had waited for its customer: since when.
+    pub parked_at: Option<Instant>,
+    /// What the decision is remembered by, where it is a new one that is remembered.
+    pub remembered_by: Option<KeyHash>,
+}
+
 /// A decision as the memory of keys holds it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Remembered {
     /// Where the command stood that was decided.
     pub position: Position,
@@ -50,7 +73,7 @@ pub struct Remembered {
 }
 
 /// 128 bits of SHA-256 over merchant and idempotency key: the key of the memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct KeyHash(pub [u8; 16]);
 
 impl KeyHash {

@@ -9,6 +9,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::command::Command;
 use crate::domain::customer::identifiers::Identifier;
 use crate::domain::outcome::KeyHash;
@@ -18,10 +20,10 @@ use crate::domain::values::time::Instant;
 
 /// Commands for one identifier; the next is `unknown_customer`. Whatever makes their customer decides all of them at once, so there is an end
 /// to it. As many further deliveries of theirs may wait beside them, so that no command loses its place to one that comes again.
-pub const MOST_WAITING: usize = 100;
+pub const MAX_WAITING: usize = 100;
 
 /// A command that waits, with all that it takes to decide it later.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Parked {
     pub position: Position,
     pub seed: Seed,

@@ -3,10 +3,12 @@
 
 use std::sync::Arc;
 
-use crate::domain::book::{Book, Cause};
-use crate::domain::event::Fact;
+use crate::domain::book::{Book, Cause, Movement, Posting};
+use crate::domain::config::history::Version;
+use crate::domain::config::unit::Unit;
+use crate::domain::event::{Counted, Fact};
 use crate::domain::ledger::entry::{Entry, EntryKind};
-use crate::domain::values::ids::{CustomerId, Seed, TransactionId, UnitId};
+use crate::domain::values::ids::{CustomerId, Seed, UnitId};
 use crate::domain::values::time::Instant;
 
 /// Settles everything that is due for a customer until `now`, in the order of time, then of units.
@@ -28,44 +30,26 @@ fn next_expiry(book: &Book, customer: CustomerId, now: Instant) -> Option<(Insta
 fn expire(book: &mut Book, customer: CustomerId, unit: &UnitId, due: Instant) {
     let seed = Seed::of_due(customer, unit, due);
     let cause = Cause { seed, command: None, occurred_at: due, recorded_at: due, skip_notifications: false };
-    let entry = expire_lots(book, customer, unit, due, seed.transaction_id(0), &cause);
-    let balance = book.balance(customer, unit);
     let merchant = book.state(customer).map(|state| &state.customer.merchant_id);
     let config = merchant.and_then(|merchant| book.config(merchant));
-    let unit = config.and_then(|config| config.unit_known_before(unit, due)).cloned();
-    book.change_customer(customer, cause, vec![Fact::PointsExpired { entry, balance, unit }]);
+    let known = config.and_then(|config| config.history(unit.as_str())?.known_before(due)).cloned();
+    let (_, fact) = expire_lots(book, customer, unit, known, due, 0, &cause);
+    book.change_customer(customer, cause, vec![fact]);
 }
 
-/// Takes the lots that expire at exactly this instant off an account, with one entry for all of them.
+/// Takes the lots that expire at exactly this instant off an account, with one entry for all of them, and what is to be told of it.
 pub(super) fn expire_lots(
     book: &mut Book,
     customer: CustomerId,
     unit: &UnitId,
+    known: Option<Arc<Version<Unit>>>,
     due: Instant,
-    transaction_id: TransactionId,
+    nth: u32,
     cause: &Cause<'_>,
-) -> Arc<Entry> {
-    let account = book.account_mut(customer, unit);
-    let lots = account.expire(due);
-    account.refresh_next_due();
-    let previous = account.append(transaction_id);
-    let entry = Entry {
-        transaction_id,
-        previous,
-        customer_id: customer,
-        unit_id: unit.clone(),
-        seq: account.entries,
-        kind: EntryKind::Expire,
-        amount: lots.iter().map(|share| share.amount).sum(),
-        balance_after: account.balance(),
-        lots,
-        unit_version: None,
-        order_id: None,
-        reason: None,
-        title: None,
-        cause: cause.command.map(|(_, position)| position),
-        occurred_at: due,
-        recorded_at: cause.recorded_at,
-    };
-    book.record(entry)
+) -> (Arc<Entry>, Fact) {
+    let posting = Posting::new(EntryKind::Expire, Movement::Expire(due), None);
+    let entry = book.post(customer, unit, posting, nth, cause).expect("what is taken off leaves no range");
+    let balance = book.balance(customer, unit);
+    let fact = Fact::Posted { entry: entry.clone(), balance, counted: Counted::Unit(known), end: None };
+    (entry, fact)
 }

@@ -88,7 +88,7 @@ impl Drop for Group {
 const POLL: Duration = Duration::from_millis(100);
 
 /// A member that is fenced so often within [`FENCED_WITHIN`] shares its name with another worker.
-const MOST_FENCED: usize = 3;
+const MAX_FENCED: usize = 3;
 const FENCED_WITHIN: Duration = Duration::from_secs(60);
 /// Before it joins again, so that of two with one name neither keeps the group busy.
 const REJOIN_PAUSE: Duration = Duration::from_secs(1);
@@ -136,7 +136,7 @@ impl Member {
             fenced.push(Instant::now());
             // Another may have the lanes by now.
             let _ = self.events.send(GroupEvent::Revoked { lost: true });
-            if fenced.len() >= MOST_FENCED {
+            if fenced.len() >= MAX_FENCED {
                 break "another worker joins the group under the name of this one again and again: give each worker a kafka.instance_id of \
                        its own (or a kafka.client_id, which is its default)"
                     .to_owned();

@@ -15,9 +15,7 @@ use crate::domain::customer::stored_form;
 use crate::domain::customer::{Customer, Identifier};
 use crate::domain::parse_customer_id;
 use crate::domain::{Account, CustomerId, Entry, MerchantId};
-use crate::store::config_rows::{read_settings_version, read_unit_version};
 use crate::store::load::configs;
-use crate::store::object_rows::read_object_version;
 use crate::store::rows::{identity_key, read_customer, read_entry};
 use crate::store::sql_types::Columns;
 use crate::store::{Store, StoreError};
@@ -41,10 +39,10 @@ pub async fn customer(
     reference: &CustomerRef,
 ) -> Result<Option<CustomerView>, StoreError> {
     let client = store.client().await?;
-    let (id, keys) = match reference.kind {
-        RefKind::CustomerId => (parse_customer_id(&reference.value), Vec::new()),
-        RefKind::CardCode => (parse_card_code(&reference.value).map(|(id, _)| id), Vec::new()),
-        RefKind::Identifier(kind) => {
+    let (id, keys) = match (reference.kind, reference.kind.identifier()) {
+        (RefKind::CardCode, None) => (parse_card_code(&reference.value).map(|(id, _)| id), Vec::new()),
+        (_, None) => (parse_customer_id(&reference.value), Vec::new()),
+        (_, Some(kind)) => {
             let key = |value| identity_key(&Identifier { merchant_id: merchant.clone(), kind, value });
             (None, stored_form(kind, &reference.value).map(key).into_iter().collect::<Vec<_>>())
         }
@@ -65,19 +63,10 @@ pub async fn customer(
     Ok(Some(CustomerView { customer: state.customer, accounts: state.accounts, entries }))
 }
 
-/// A merchant's settings and units, all versions of them; `None` where nobody has configured it. Settings and units are each as of their
-/// own statement: beside a lane at work, one may be newer than the other, which their versions tell.
+/// All versions of everything that a merchant has configured; `None` where nobody has.
 pub async fn merchant_config(store: &Store, merchant: &MerchantId) -> Result<Option<MerchantConfig>, StoreError> {
     let client = store.client().await?;
-    let merchants = [merchant.as_str()];
-    let statement = client.prepare_cached(include_str!("../store/sql/settings_versions.sql")).await?;
-    let settings = client.query(&statement, &[&merchants.as_slice()]).await?;
-    let statement = client.prepare_cached(include_str!("../store/sql/unit_versions.sql")).await?;
-    let units = client.query(&statement, &[&merchants.as_slice()]).await?;
-    let statement = client.prepare_cached(include_str!("../store/sql/object_versions.sql")).await?;
-    let objects = client.query(&statement, &[&merchants.as_slice()]).await?;
-    let settings = settings.iter().map(read_settings_version).collect::<Result<_, _>>()?;
-    let units = units.iter().map(read_unit_version).collect::<Result<_, _>>()?;
-    let objects = objects.iter().map(read_object_version).collect::<Result<_, _>>()?;
-    Ok(configs(settings, units, objects)?.remove(merchant))
+    let statement = client.prepare_cached(include_str!("../store/sql/config_versions.sql")).await?;
+    let versions = client.query(&statement, &[&[merchant.as_str()].as_slice()]).await?;
+    Ok(configs(&versions)?.remove(merchant))
 }

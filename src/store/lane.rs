@@ -1,7 +1,11 @@
 //! A lane's own connection: taking the lane over, its outbox, and the frame of its transactions.
 
+use std::collections::BTreeMap;
+
 use deadpool_postgres::Object;
+use serde::Serialize;
 use tokio_postgres::Row;
+use tokio_postgres::types::Json;
 
 use super::outbox::OutboxValue;
 use super::sql_types::{Columns, RowAt};
@@ -69,16 +73,27 @@ impl LaneConnection {
 
     /// Makes the lane ours: the previous owner can't commit any more, and finds `owner` in the row. `None` when the lane has no row. Waits
     /// for a transaction of the previous owner only so long as a healthy one may take; longer is an error to come back from.
-    pub async fn take_over(&mut self, lane: i32, owner: &str) -> Result<Option<(LaneIdentity, LaneState)>, StoreError> {
+    /// A topic that the lane has not had yet is its own from now on, by this id.
+    pub async fn take_over(
+        &mut self,
+        lane: i32,
+        owner: &str,
+        topic_ids: &[String; CommandTopic::COUNT],
+    ) -> Result<Option<(LaneIdentity, LaneState)>, StoreError> {
         self.enter(Phase::Idle)?;
-        let taken = self.raise_epoch(lane, owner).await;
+        let taken = self.raise_epoch(lane, owner, topic_ids).await;
         self.leave(taken, Phase::Idle).await
     }
 
-    async fn raise_epoch(&self, lane: i32, owner: &str) -> Result<Option<(LaneIdentity, LaneState)>, StoreError> {
+    async fn raise_epoch(
+        &self,
+        lane: i32,
+        owner: &str,
+        topic_ids: &[String; CommandTopic::COUNT],
+    ) -> Result<Option<(LaneIdentity, LaneState)>, StoreError> {
         let (client, statements) = self.parts();
         client.batch_execute("begin isolation level read committed; set local lock_timeout = '10s'").await?;
-        let row = client.query_opt(&statements.lane_take_over, &[&lane, &owner]).await?;
+        let row = client.query_opt(&statements.lane_take_over, &[&lane, &owner, &by_topic(topic_ids)]).await?;
         let taken = row.map(|row| read_lane(lane, &row)).transpose()?;
         client.batch_execute("commit").await?;
         Ok(taken)
@@ -181,15 +196,15 @@ pub(super) fn read_lane(lane: i32, row: &Row) -> Result<(LaneIdentity, LaneState
         lanes: columns.take()?,
         cluster_id: columns.take()?,
         consumer_group: columns.take()?,
-        topics: per_topic(columns.take()?)?,
-        topic_ids: per_topic(columns.take()?)?,
+        topic_prefix: columns.take()?,
+        topic_ids: of_topics(&columns.take::<ByTopic<Option<String>>>()?.0),
     };
     let state = LaneState {
         epoch: columns.take()?,
         batch: columns.take()?,
         lane_time: columns.instant()?,
         due_pending: columns.take()?,
-        frontier: Frontier(per_topic(columns.take()?)?),
+        frontier: frontier(&mut columns)?,
     };
     Ok((identity, state))
 }
@@ -197,15 +212,25 @@ pub(super) fn read_lane(lane: i32, row: &Row) -> Result<(LaneIdentity, LaneState
 fn read_outbox_row(row: &Row) -> Result<OutboxRow, StoreError> {
     let mut columns = Columns::of(row);
     let batch = columns.take()?;
-    let before = Frontier(per_topic(columns.take()?)?);
-    let after = Frontier(per_topic(columns.take()?)?);
+    let before = frontier(&mut columns)?;
+    let after = frontier(&mut columns)?;
     let records = OutboxValue::decode(columns.take()?)
         .map_err(|damaged| StoreError::corrupt(format!("the outbox row of batch {batch}: {damaged}")))?;
     Ok(OutboxRow { batch, before, after, records })
 }
 
-fn per_topic<T>(values: Vec<T>) -> Result<[T; CommandTopic::COUNT], StoreError> {
-    values.try_into().map_err(|values: Vec<T>| {
-        StoreError::corrupt(format!("{} topics in a row instead of {}", values.len(), CommandTopic::COUNT))
-    })
+/// A value for each topic, by its name without the prefix.
+type ByTopic<T> = Json<BTreeMap<String, T>>;
+
+pub(super) fn by_topic<T: Clone + Serialize>(values: &[T; CommandTopic::COUNT]) -> ByTopic<T> {
+    Json(CommandTopic::ALL.iter().map(|topic| topic.suffix().to_owned()).zip(values.iter().cloned()).collect())
+}
+
+/// A topic that was not there yet when this was written has nothing, or begins at 0.
+fn of_topics<T: Clone + Default>(values: &BTreeMap<String, T>) -> [T; CommandTopic::COUNT] {
+    CommandTopic::ALL.map(|topic| values.get(topic.suffix()).cloned().unwrap_or_default())
+}
+
+fn frontier(columns: &mut Columns<'_>) -> Result<Frontier, StoreError> {
+    Ok(Frontier(of_topics(&columns.take::<ByTopic<i64>>()?.0)))
 }

@@ -1,6 +1,6 @@
 //! The first half of a batch's transaction: the fence, and everything that the batch starts from.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -10,21 +10,21 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Statement};
 use uuid::Uuid;
 
-use super::config_rows::{read_settings_version, read_unit_version};
+use super::config_rows::read_config_version;
 use super::decision_rows::{FoundDecision, read_decision};
 use super::lane::Phase;
-use super::object_rows::read_object_version;
 use super::parked_rows::read_parked;
-use super::rows::{identity_key, order_key, read_customer, read_entry};
+use super::rows::{identity_key, read_customer, read_entry, read_memory};
 use super::sql_types::{Columns, RowAt, Timestamptz};
 use super::statements::Statements;
 use super::{LaneConnection, StoreError, StoreErrorKind};
-use crate::batch::{BatchPlan, DueQuery, EarnedOrder, LaneState, MOST_PARKED, Snapshot};
-use crate::domain::config::objects::ObjectVersion;
-use crate::domain::config::{MerchantConfig, SettingsVersion, UnitVersion};
+use crate::batch::{BatchPlan, DueQuery, LaneState, MAX_PARKED, Snapshot};
+use crate::domain::config::MerchantConfig;
 use crate::domain::customer::{Identifier, IdentifierKind};
+use crate::domain::rule::Keys;
 use crate::domain::{
-    CustomerId, CustomerState, Decision, Entry, IdMap, KeyHash, MerchantId, Parked, Remembered, TransactionId, UnitId,
+    CustomerId, CustomerState, Decision, Entry, IdMap, KeyHash, Memory, MemoryKey, MerchantId, Parked, Remembered,
+    TransactionId, rules,
 };
 use crate::fail_point;
 
@@ -35,12 +35,7 @@ impl LaneConnection {
         merchants: &[MerchantId],
     ) -> Result<HashMap<MerchantId, MerchantConfig>, StoreError> {
         let (client, statements) = self.parts();
-        let (settings, units, objects) = join!(
-            settings_versions(client, statements, merchants),
-            unit_versions(client, statements, merchants),
-            object_versions(client, statements, merchants),
-        );
-        configs(settings?, units?, objects?)
+        configs(&by_merchants(client, &statements.config_versions, merchants).await?)
     }
 
     /// Begins a batch's transaction: locks the lane row, makes sure that epoch and batch are as `state` has them, and loads what the plan
@@ -72,34 +67,33 @@ impl LaneConnection {
         };
         // Sent in this order, without waiting; each statement sees what was committed when it runs, and so, after the lock, everything of
         // the owner before. `join` and not `try_join`: after a failure all others fail too, and the first is the one to tell.
-        let (begun, locked, settings, units, objects, decisions, customers, orders, due, parked) = join!(
+        let (begun, locked, versions, decisions, customers, memory, due, parked) = join!(
             begun,
             locked,
-            settings_versions(client, statements, &plan.merchants),
-            unit_versions(client, statements, &plan.merchants),
-            object_versions(client, statements, &plan.merchants),
+            by_merchants(client, &statements.config_versions, &plan.merchants),
             decisions(client, statements, &plan.keys),
             customers(client, statements, &plan.customers, &plan.identifiers),
-            earned_orders(client, statements, &plan.orders),
+            self::memory(client, statements, &plan.memory),
             due(client, statements, plan.due.as_ref()),
             parked(client, statements, lane, plan),
         );
         begun?;
         locked?;
-        let mut configs = configs(settings?, units?, objects?)?;
+        let mut configs = configs(&versions?)?;
         let mut decisions = decisions?;
         let mut found = customers?;
         let due = due?;
         let FoundParked { parked, named: parked_named, due: parked_due } = parked?;
         let keys_of_parked: Vec<KeyHash> = parked.iter().map(Parked::key_hash).collect();
-        let orders_of_parked: Vec<EarnedOrder> = parked.iter().filter_map(|it| it.command.earned_order()).collect();
+        let mut needed = Keys::default();
+        parked.iter().for_each(|parked| rules::plan(&parked.command, &mut needed));
 
         // What the duplicates wrote, who is due, and what those need who wait: most batches have none of it.
         let entries: Vec<Uuid> = decisions.iter().flat_map(|found| found.entries.iter().map(|entry| entry.0)).collect();
-        let (entries, due_customers, more_orders, refused) = join!(
+        let (entries, due_customers, more_memory, refused) = join!(
             by_ids(client, &statements.entries, &entries),
             self::customers(client, statements, &due, &[]),
-            earned_orders(client, statements, &orders_of_parked),
+            self::memory(client, statements, &needed.memory),
             self::decisions(client, statements, &keys_of_parked),
         );
         let due_customers = due_customers?;
@@ -110,18 +104,13 @@ impl LaneConnection {
         configs.extend(self.load_configs(&merchants).await?);
         found.extend(due_customers);
         // Of further deliveries whose first was refused at the same deadline, by a batch before: they wait still, and a command may name
-        // whom they wait for before they are due again. A refusal wrote no entries; what a worker decided that did not know of commands
-        // that wait may have.
-        let refused = refused?;
-        let more: Vec<Uuid> = refused.iter().flat_map(|found| found.entries.iter().map(|entry| entry.0)).collect();
-        let mut entries = entries?;
-        entries.extend(by_ids(client, &statements.entries, &more).await?);
-        decisions.extend(refused);
-        let mut orders = orders?;
-        orders.extend(more_orders?);
+        // whom they wait for before they are due again. A refusal wrote no entries.
+        decisions.extend(refused?);
+        let entries = entries?;
+        let mut memory = memory?;
+        memory.extend(more_memory?);
 
-        let mut snapshot =
-            Snapshot { configs, earned_orders: orders, due, parked, parked_named, parked_due, ..Snapshot::default() };
+        let mut snapshot = Snapshot { configs, memory, due, parked, parked_named, parked_due, ..Snapshot::default() };
         snapshot.customers.reserve(found.len());
         snapshot.identities.reserve(found.len());
         let mut found_at = IdMap::default();
@@ -159,57 +148,12 @@ async fn check_fence(client: &Object, statements: &Statements, lane: i32, state:
     Ok(())
 }
 
-pub(super) async fn settings_versions(
-    client: &Object,
-    statements: &Statements,
-    merchants: &[MerchantId],
-) -> Result<Vec<(MerchantId, SettingsVersion)>, StoreError> {
-    let rows = by_merchants(client, &statements.settings_versions, merchants).await?;
-    rows.iter().map(read_settings_version).collect()
-}
-
-pub(super) async fn unit_versions(
-    client: &Object,
-    statements: &Statements,
-    merchants: &[MerchantId],
-) -> Result<Vec<(MerchantId, UnitId, UnitVersion)>, StoreError> {
-    let rows = by_merchants(client, &statements.unit_versions, merchants).await?;
-    rows.iter().map(read_unit_version).collect()
-}
-
-pub(super) async fn object_versions(
-    client: &Object,
-    statements: &Statements,
-    merchants: &[MerchantId],
-) -> Result<Vec<(MerchantId, String, ObjectVersion)>, StoreError> {
-    let rows = by_merchants(client, &statements.object_versions, merchants).await?;
-    rows.iter().map(read_object_version).collect()
-}
-
 /// Versions come in ascending order.
-pub(crate) fn configs(
-    settings: Vec<(MerchantId, SettingsVersion)>,
-    units: Vec<(MerchantId, UnitId, UnitVersion)>,
-    objects: Vec<(MerchantId, String, ObjectVersion)>,
-) -> Result<HashMap<MerchantId, MerchantConfig>, StoreError> {
+pub(crate) fn configs(versions: &[Row]) -> Result<HashMap<MerchantId, MerchantConfig>, StoreError> {
     let mut configs: HashMap<MerchantId, MerchantConfig> = HashMap::new();
-    for (merchant, version) in settings {
-        configs.entry(merchant).or_default().settings.push(Arc::new(version));
-    }
-    for (merchant, unit, version) in units {
-        configs.entry(merchant).or_default().units.entry(unit).or_default().push(Arc::new(version));
-    }
-    for (merchant, id, version) in objects {
-        configs.entry(merchant).or_default().push_object(&id, Arc::new(version));
-    }
-    for (merchant, config) in &configs {
-        let is_gapless =
-            |versions: &mut dyn Iterator<Item = i64>| versions.zip(1..).all(|(version, place)| version == place);
-        let settings = is_gapless(&mut config.settings.iter().map(|version| version.version));
-        let units = config.units.values().all(|unit| is_gapless(&mut unit.iter().map(|version| version.version)));
-        let mut objects = config.objects.values().flat_map(BTreeMap::values);
-        let objects = objects.all(|of_one| is_gapless(&mut of_one.iter().map(|version| version.version)));
-        if !settings || !units || !objects {
+    for row in versions {
+        let (merchant, object) = read_config_version(row)?;
+        if !configs.entry(merchant.clone()).or_default().push(object) {
             return Err(StoreError::corrupt(format!("the configuration of merchant {merchant} lacks versions")));
         }
     }
@@ -280,7 +224,7 @@ async fn parked(
     let awaited: Vec<Uuid> = plan.identifiers.iter().map(identity_key).collect();
     let keys: Vec<Uuid> = plan.keys.iter().map(|key| Uuid::from_bytes(key.0)).collect();
     // Whoever is found twice counts twice. So where it cuts, more than the most have come.
-    let most = 2 * MOST_PARKED as i64 + 1;
+    let most = 2 * MAX_PARKED as i64 + 1;
     let due = async {
         let Some(query) = &plan.due else { return Ok(Vec::new()) };
         let limit = DueQuery::parked_limit(query.limit) as i64;
@@ -354,19 +298,12 @@ async fn customers(
     Ok(found)
 }
 
-async fn earned_orders(
+async fn memory(
     client: &Object,
     statements: &Statements,
-    orders: &[EarnedOrder],
-) -> Result<HashMap<EarnedOrder, TransactionId>, StoreError> {
-    let by_key: HashMap<Uuid, &EarnedOrder> = orders.iter().map(|order| (order_key(order), order)).collect();
-    let mut keys: Vec<Uuid> = by_key.keys().copied().collect();
+    keys: &[MemoryKey],
+) -> Result<IdMap<MemoryKey, Memory>, StoreError> {
+    let mut keys: Vec<Uuid> = keys.iter().map(|key| Uuid::from_bytes(key.0)).collect();
     keys.sort_unstable();
-    let rows = by_ids(client, &statements.earned_orders, &keys).await?;
-    let found = rows.iter().map(|row| {
-        let order = by_key.get(&row.try_get(0)?).copied();
-        let order = order.ok_or_else(|| StoreError::corrupt("an order was found that nobody asked for"))?;
-        Ok((order.clone(), TransactionId(row.try_get(1)?)))
-    });
-    found.collect()
+    by_ids(client, &statements.memory, &keys).await?.iter().map(read_memory).collect()
 }

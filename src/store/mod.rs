@@ -17,7 +17,6 @@ mod growth;
 mod lane;
 pub(crate) mod load;
 mod migrate;
-pub(crate) mod object_rows;
 pub mod outbox;
 pub(crate) mod parked_rows;
 mod replays;
@@ -36,7 +35,7 @@ use tokio_postgres::Client;
 
 use crate::batch::LaneState;
 use crate::config::{LaneRange, PostgresSettings};
-use crate::domain::{CommandTopic, Frontier, Instant};
+use crate::domain::{CommandTopic, Frontier, Instant, Position};
 
 pub use databases::Databases;
 pub use error::{StoreError, StoreErrorKind};
@@ -86,10 +85,10 @@ pub struct LaneIdentity {
     pub lanes: i32,
     pub cluster_id: String,
     pub consumer_group: String,
-    /// Full names, in the order of [`CommandTopic::ALL`].
-    pub topics: [String; CommandTopic::COUNT],
-    /// Kafka's own ids of them.
-    pub topic_ids: [String; CommandTopic::COUNT],
+    /// Of the topics' names.
+    pub topic_prefix: String,
+    /// Kafka's own ids of the command topics; `None` of one that the lane has not had yet.
+    pub topic_ids: [Option<String>; CommandTopic::COUNT],
 }
 
 impl Store {
@@ -288,13 +287,12 @@ impl Store {
 
     /// Takes a skip back. False when there is none, or its lane has passed it. The lane's epoch rises, so that an owner that has read the
     /// skip reads them again.
-    pub async fn unskip(&self, position: (&str, i32, i64), place: usize, owner: &str) -> Result<bool, StoreError> {
-        let (topic, partition, offset) = position;
+    pub async fn unskip(&self, position: Position, topic: &str, owner: &str) -> Result<bool, StoreError> {
+        let Position { topic: of, partition, offset } = position;
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
-        let place = i32::try_from(place + 1).unwrap_or(i32::MAX);
-        let raised = "update lane set epoch = epoch + 1, owner = $4 where lane = $1 and positions[$2] <= $3";
-        let ahead = transaction.execute(raised, &[&partition, &place, &offset, &owner]).await?;
+        let raised = "update lane set epoch = epoch + 1, owner = $4 where lane = $1 and coalesce((positions ->> $2)::bigint, 0) <= $3";
+        let ahead = transaction.execute(raised, &[&partition, &of.suffix(), &offset, &owner]).await?;
         let deleted = transaction
             .execute(
                 r#"delete from skipped_record where topic = $1 and "partition" = $2 and "offset" = $3"#,
@@ -344,9 +342,9 @@ async fn register(
                 &identity.cluster_id,
                 &identity.consumer_group,
                 &Timestamptz(lane_time),
-                &identity.topics.as_slice(),
-                &identity.topic_ids.as_slice(),
-                &start.0.as_slice(),
+                &identity.topic_prefix,
+                &lane::by_topic(&identity.topic_ids),
+                &lane::by_topic(&start.0),
             ],
         )
         .await?;

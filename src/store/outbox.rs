@@ -8,7 +8,7 @@ use crate::record::OutboundRecords;
 const POSTCARD_LZ4: u8 = 1;
 
 /// LZ4 can't do better; a length that claims more is damaged, and must not be allocated.
-const MOST_COMPRESSION: usize = 255;
+const MAX_COMPRESSION: usize = 255;
 
 /// Records as their outbox row holds them.
 #[derive(Clone, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl OutboxValue {
         }
         let damaged = |error: &dyn std::fmt::Display| DamagedOutbox(error.to_string());
         let (size, compressed) = lz4_flex::block::uncompressed_size(block).map_err(|error| damaged(&error))?;
-        if size > compressed.len().saturating_mul(MOST_COMPRESSION) {
+        if size > compressed.len().saturating_mul(MAX_COMPRESSION) {
             return Err(DamagedOutbox(format!("{} bytes can't hold {size}", compressed.len())));
         }
         let plain = lz4_flex::block::decompress(compressed, size).map_err(|error| damaged(&error))?;

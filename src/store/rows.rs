@@ -9,11 +9,10 @@ use uuid::Uuid;
 
 use super::StoreError;
 use super::sql_types::{AsRow, Columns, RowAt, RowWriter, SqlError, Timestamptz};
-use crate::batch::EarnedOrder;
 use crate::domain::customer::{Customer, CustomerStatus, Identifier};
 use crate::domain::{
     Account, CommandTopic, CustomerId, CustomerState, CustomerTier, Enrolment, Entry, EntryKind, Gender, Instant, Lot,
-    LotId, LotShare, MerchantId, Metric, Position, TransactionId, UnitId, lookup_key,
+    LotId, LotShare, Memory, MemoryKey, MerchantId, Metric, OrderId, Position, TransactionId, UnitId, lookup_key,
 };
 
 /// The key by which a customer is found: `external_key`, `phone_key` or `email_key`.
@@ -22,18 +21,21 @@ pub(crate) fn identity_key(identifier: &Identifier) -> Uuid {
     Uuid::from_bytes(lookup_key(&parts))
 }
 
-/// The key of the table `earned_order`.
-pub(super) fn order_key(order: &EarnedOrder) -> Uuid {
-    let parts = [order.merchant_id.as_str(), order.order_id.as_str(), order.unit_id.as_str()];
-    Uuid::from_bytes(lookup_key(&parts))
+impl AsRow for (MemoryKey, Memory) {
+    fn put(&self, row: &mut RowWriter<'_>) -> Result<(), SqlError> {
+        let (MemoryKey(key), memory) = self;
+        row.value(&Uuid::from_bytes(*key))?;
+        row.value(&memory.kind().code())?;
+        row.value(&postcard::to_stdvec(memory)?)
+    }
 }
 
-impl AsRow for (EarnedOrder, TransactionId) {
-    fn put(&self, row: &mut RowWriter<'_>) -> Result<(), SqlError> {
-        let (order, transaction_id) = self;
-        row.value(&order_key(order))?;
-        row.value(&transaction_id.0)
-    }
+pub(crate) fn read_memory(row: &Row) -> Result<(MemoryKey, Memory), StoreError> {
+    let mut columns = Columns::of(row);
+    let key = MemoryKey(columns.take::<Uuid>()?.into_bytes());
+    let memory = postcard::from_bytes(columns.take()?)
+        .map_err(|error| StoreError::corrupt(format!("what is remembered can't be read: {error}")))?;
+    Ok((key, memory))
 }
 
 /// A customer's whole row. `row_at` is where it lies, for an update.
@@ -67,7 +69,7 @@ impl AsRow for CustomerRow<'_> {
         row.value(&customer.last_name)?;
         row.value(&customer.name)?;
         row.value(&customer.registered_on)?;
-        row.value(&customer.gender.map(Gender::code))?;
+        row.value(&customer.gender.map(Gender::name))?;
         row.value(&customer.language)?;
         row.value(&customer.brand_id)?;
         row.value(&customer.source_version)?;
@@ -159,7 +161,7 @@ pub(crate) fn read_customer(columns: &mut Columns<'_>) -> Result<CustomerState, 
         last_name: columns.take()?,
         name: columns.take()?,
         registered_on: columns.take()?,
-        gender: columns.optional_code(Gender::from_code)?,
+        gender: columns.take::<Option<&str>>()?.and_then(Gender::from_name),
         language: columns.take()?,
         brand_id: columns.take()?,
         source_version: columns.take()?,
@@ -306,7 +308,7 @@ impl AsRow for Entry {
                 [Some(high), Some(low), Some(share.amount)]
             }))?;
         }
-        row.value(&self.order_id)?;
+        row.value(&self.order_id.as_ref().map(OrderId::as_str))?;
         row.value(&self.reason)?;
         row.value(&self.title)
     }
@@ -338,7 +340,7 @@ pub(crate) fn read_entry(row: &Row) -> Result<Entry, StoreError> {
         kind: columns.code(EntryKind::from_code)?,
         unit_id: unit_id(&mut columns)?,
         lots: read_lot_shares(&mut columns)?.unwrap_or_else(|| vec![own_lot(transaction_id, amount)]),
-        order_id: columns.take()?,
+        order_id: columns.take::<Option<String>>()?.map(OrderId::from),
         reason: columns.take()?,
         title: columns.take()?,
     })

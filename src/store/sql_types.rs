@@ -75,6 +75,19 @@ impl FromSql<'_> for Timestamptz {
     }
 }
 
+/// The text of a `json` as it is. Its `Debug`, which tokio-postgres may log, shows nothing of it.
+pub(crate) struct JsonText<'a>(pub &'a [u8]);
+
+impl<'a> FromSql<'a> for JsonText<'a> {
+    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, SqlError> {
+        Ok(JsonText(raw))
+    }
+
+    fn accepts(ty: &Type) -> bool {
+        *ty == Type::JSON
+    }
+}
+
 /// A value that fills one row of a composite type of the migrations.
 pub(crate) trait AsRow {
     /// Puts the fields, in the order of the type.
@@ -289,17 +302,6 @@ impl<'a> Columns<'a> {
         }
         let number = |bytes: [u8; 8]| Some(i64::from_be_bytes(bytes)).filter(|number| *number != NO_NUMBER);
         Ok(Some(values.iter().map(move |value| value.map(number))))
-    }
-
-    pub fn optional_code<T>(&mut self, word: impl Fn(i16) -> Option<T>) -> Result<Option<T>, StoreError> {
-        let column = self.next;
-        match self.take::<Option<i16>>()? {
-            None => Ok(None),
-            Some(_) => {
-                self.next = column;
-                self.code(word).map(Some)
-            }
-        }
     }
 
     /// A number that stands for one of our own words.

@@ -27,10 +27,9 @@ macro_rules! statements {
 statements! {
     lane_lock lane_take_over lane_advance
     outbox_unpublished outbox_insert outbox_forget
-    merchants settings_versions unit_versions object_versions
-    decisions entries earned_orders due customers
+    merchants config_versions
+    decisions entries memory due customers
     parked parked_due parked_count parked_insert parked_delete
     customers_insert customers_update accounts_update
-    entries_insert decisions_insert earned_orders_insert settings_versions_insert unit_versions_insert
-    object_versions_insert
+    entries_insert decisions_insert memory_insert config_versions_insert
 }

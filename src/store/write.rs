@@ -5,20 +5,21 @@ use futures_util::join;
 use tokio_postgres::Statement;
 use uuid::Uuid;
 
-use super::lane::Phase;
+use super::decision_rows::NewDecision;
+use super::lane::{Phase, by_topic};
 use super::rows::{CustomerAccountsRow, CustomerRow};
 use super::sql_types::{AsRow, RowAt, Rows, Timestamptz};
 use super::{LaneConnection, OutboxValue, StoreError, StoreErrorKind};
 use crate::batch::{ChangedCustomer, LaneState, RowChanges};
-use crate::domain::{CustomerChange, CustomerState};
+use crate::domain::{CustomerChange, CustomerState, Outcome};
 use crate::fail_point;
 
 impl LaneConnection {
-    /// Writes what the batch that was begun changes. Each table takes one statement, which must touch exactly as many rows as it was
+    /// Writes what the batch that was begun changes, and remembers those of its outcomes that are to be. Each table takes one statement, which must touch exactly as many rows as it was
     /// given: the single writer knows what is there. All of them are sent when this is polled first.
-    pub async fn write(&mut self, rows: &RowChanges) -> Result<(), StoreError> {
+    pub async fn write(&mut self, rows: &RowChanges, outcomes: &[Outcome]) -> Result<(), StoreError> {
         self.enter(Phase::Begun)?;
-        let written = self.write_rows(rows).await;
+        let written = self.write_rows(rows, outcomes).await;
         self.leave(written, Phase::Written).await
     }
 
@@ -50,7 +51,7 @@ impl LaneConnection {
         let (client, statements) = self.parts();
         let say = async {
             let Some(value) = outbox else { return Ok(()) };
-            let (before, after) = (state.frontier.0.as_slice(), next.frontier.0.as_slice());
+            let (before, after) = (by_topic(&state.frontier.0), by_topic(&next.frontier.0));
             client
                 .execute(&statements.outbox_insert, &[&lane, &next.batch, &before, &after, &value.as_bytes()])
                 .await?;
@@ -63,7 +64,7 @@ impl LaneConnection {
             Ok::<_, StoreError>(())
         };
         let advance = async {
-            let positions = next.frontier.0.as_slice();
+            let positions = by_topic(&next.frontier.0);
             let lane_time = Timestamptz(next.lane_time);
             let advanced = client
                 .execute(
@@ -82,8 +83,10 @@ impl LaneConnection {
         said.and(forgotten).and(advanced)
     }
 
-    async fn write_rows(&self, rows: &RowChanges) -> Result<(), StoreError> {
+    async fn write_rows(&self, rows: &RowChanges, outcomes: &[Outcome]) -> Result<(), StoreError> {
         let (client, statements) = self.parts();
+        let decisions = outcomes.iter().filter_map(|outcome| Some(NewDecision(outcome.remembered_by?, outcome)));
+        let decisions: Vec<NewDecision<'_>> = decisions.collect();
         let (mut created, mut profiles, mut accounts) = (Vec::new(), Vec::new(), Vec::new());
         for ChangedCustomer { state, change, .. } in &rows.customers {
             match change {
@@ -95,16 +98,14 @@ impl LaneConnection {
             }
         }
         let unparked: Vec<Uuid> = rows.unparked.iter().map(|seed| Uuid::from_bytes(seed.digest)).collect();
-        let done: [Result<(), StoreError>; 11] = join!(
-            write_all(client, &statements.settings_versions_insert, "settings_version", &rows.settings_versions),
-            write_all(client, &statements.unit_versions_insert, "unit_version", &rows.unit_versions),
-            write_all(client, &statements.object_versions_insert, "object_version", &rows.object_versions),
+        let done: [Result<(), StoreError>; 9] = join!(
+            write_all(client, &statements.config_versions_insert, "config_version", &rows.versions),
             write_all(client, &statements.customers_insert, "customer", &created),
             write_all(client, &statements.customers_update, "customer", &profiles),
             write_all(client, &statements.accounts_update, "customer", &accounts),
             write_all(client, &statements.entries_insert, "entry", &rows.entries),
-            write_all(client, &statements.decisions_insert, "decision", &rows.decisions),
-            write_all(client, &statements.earned_orders_insert, "earned_order", &rows.earned_orders),
+            write_all(client, &statements.decisions_insert, "decision", &decisions),
+            write_all(client, &statements.memory_insert, "memory", &rows.memory),
             write_all(client, &statements.parked_insert, "parked", &rows.parked),
             delete_all(client, &statements.parked_delete, "parked", &unparked),
         )

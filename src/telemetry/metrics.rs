@@ -257,10 +257,10 @@ impl Recorders {
                     })
                 })
             }),
-            rejected: RejectionCode::ALL.map(|code| counter!("loyalty_rejected_commands_total", "code" => code.code())),
+            rejected: RejectionCode::ALL.map(|code| counter!("loyalty_rejected_commands_total", "code" => code.name())),
             parked: counter!("loyalty_parked_commands_total"),
             dead_letters: DeadLetterClass::ALL
-                .map(|class| counter!("loyalty_dead_letter_records_total", "class" => class.code())),
+                .map(|class| counter!("loyalty_dead_letter_records_total", "class" => class.name())),
             batch_commands: histogram!("loyalty_batch_commands"),
             due_settled: counter!("loyalty_due_settled_accounts_total"),
             stages: Stage::ALL.map(|stage| histogram!("loyalty_batch_stage_seconds", "stage" => stage.name())),

@@ -10,7 +10,7 @@ use futures_util::{StreamExt, stream};
 use super::Shared;
 use super::failure::LaneFailure;
 use super::shared::RegistryPatience;
-use crate::batch::{self, BatchPlan, ChangeSet, Configs, DueQuery, LaneState, MOST_PARKED};
+use crate::batch::{self, BatchPlan, ChangeSet, Configs, DueQuery, LaneState, MAX_PARKED};
 use crate::codec::decode::NeedsSchema;
 use crate::codec::encode::{EncodeError, EncodeInput};
 use crate::domain::command::{Content, DeadLetter, DeadLetterClass, Delivery};
@@ -147,7 +147,7 @@ impl LaneMemory {
         let started = Clock::now();
         let snapshot = connection.begin(self.lane, state, &plan).await?;
         metrics::stage_seconds(Stage::Load, started.elapsed());
-        if snapshot.parked_named > MOST_PARKED && deliveries.len() > 1 {
+        if snapshot.parked_named > MAX_PARKED && deliveries.len() > 1 {
             connection.rollback().await?;
             return Err(ApplyError::TooMuch(deliveries));
         }
@@ -164,10 +164,7 @@ impl LaneMemory {
         metrics::stage_seconds(Stage::Fold, started.elapsed());
 
         let rows = &changes.rows;
-        let configured = rows.settings_versions.iter().map(|(merchant, _)| merchant);
-        let units = rows.unit_versions.iter().map(|(merchant, _, _)| merchant);
-        let objects = rows.object_versions.iter().map(|(merchant, _, _)| merchant);
-        self.merchants.extend(configured.chain(units).chain(objects).cloned());
+        self.merchants.extend(rows.versions.iter().map(|(merchant, _)| merchant.clone()));
         self.parked += rows.parked.len() as i64 - rows.unparked.len() as i64;
         let next = LaneState {
             epoch: state.epoch,

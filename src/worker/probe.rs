@@ -138,7 +138,7 @@ impl Search<'_> {
                 room: 0,
             },
         )?;
-        connection.write(&decided.changes.rows).await?;
+        connection.write(&decided.changes.rows, &decided.changes.outcomes).await?;
         Ok(connection.advance(lane, state, &decided.next, None, None).await?)
     }
 }

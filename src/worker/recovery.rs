@@ -75,7 +75,8 @@ pub(super) async fn recover(shared: &Arc<Shared>, lane: i32, watch: &Arc<LaneWat
     let committed = committed(shared, lane).await?;
     drop(wait);
     let wait = watch.waits_for(Wait::LaneRow);
-    let (identity, state) = connection.take_over(lane, &shared.owner).await?.ok_or_else(|| no_row(lane))?;
+    let (identity, state) =
+        connection.take_over(lane, &shared.owner, &shared.facts.topic_ids).await?.ok_or_else(|| no_row(lane))?;
     // It may have grown since it was read.
     shared.check_identity(&identity)?;
     watch.progressed(state.frontier);

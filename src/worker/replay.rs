@@ -106,7 +106,7 @@ async fn take_over(
     lane: i32,
 ) -> Result<(LaneState, LaneMemory), LaneFailure> {
     let owner = format!("`loyalty-worker recover`, {}", shared.owner);
-    let (_, state) = connection.take_over(lane, &owner).await?.ok_or_else(|| no_row(lane))?;
+    let (_, state) = connection.take_over(lane, &owner, &shared.facts.topic_ids).await?.ok_or_else(|| no_row(lane))?;
     Ok((state, LaneMemory::load(shared, connection, lane).await?))
 }
 
@@ -185,7 +185,7 @@ async fn apply_again(
             batch.outcomes_hash
         )));
     }
-    connection.write(&decided.changes.rows).await?;
+    connection.write(&decided.changes.rows, &decided.changes.outcomes).await?;
     connection.advance(memory.lane, state, &decided.next, None, None).await?;
     connection.commit().await?;
     *state = decided.next;
@@ -204,7 +204,7 @@ fn told_by(headers: &[Header], names: &TopicNames) -> Option<(Position, DeadLett
         offset: text("__connect.errors.offset")?.parse().ok()?,
     };
     let code = text("__connect.errors.class.name")?;
-    Some((position, DeadLetterClass::ALL.into_iter().find(|class| class.code() == code)?))
+    Some((position, DeadLetterClass::from_name(code)?))
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -256,7 +256,7 @@ impl Session {
         let lane = memory.lane;
         let write = async {
             let started = Clock::now();
-            let written = connection.write(&changes.rows).await;
+            let written = connection.write(&changes.rows, &changes.outcomes).await;
             metrics::stage_seconds(Stage::Write, started.elapsed());
             written
         };

@@ -156,15 +156,17 @@ impl Shared {
         if identity.lanes != facts.lanes {
             return unfit(other_lanes(identity.lanes, facts.lanes).message);
         }
+        if identity.topic_prefix != self.names.prefix() {
+            return unfit(format!(
+                "Postgres knows topics whose names begin with {:?}, but kafka.topic_prefix is {:?}: correct the setting",
+                identity.topic_prefix,
+                self.names.prefix()
+            ));
+        }
         for topic in CommandTopic::ALL {
-            let name = self.names.command(topic);
-            if identity.topics[topic.index()] != name {
-                return unfit(format!(
-                    "Postgres knows the topic {} where kafka.topic_prefix makes it {name}: correct the setting",
-                    identity.topics[topic.index()]
-                ));
-            }
-            if identity.topic_ids[topic.index()] != facts.topic_ids[topic.index()] {
+            let id = &facts.topic_ids[topic.index()];
+            if identity.topic_ids[topic.index()].as_ref().is_some_and(|known| known != id) {
+                let name = self.names.command(topic);
                 return halt(format!(
                     "the topic {name} was deleted and made again: its offsets mean other records now. Restore the topic, or start a \
                      new installation with another topic prefix, group and database"

@@ -126,8 +126,8 @@ fn dashboard_and_alerts_find_their_data_and_a_halted_lane_is_seen() {
     // What a person sees who connects a worker to another cluster's database.
     worker.finish();
     let database = installation.database();
-    let topic: String = database.one("select topic_ids[1] from lane where lane = 0");
-    database.execute("update lane set topic_ids[1] = 'another' where lane = 0");
+    let topic: String = database.one("select topic_ids ->> 'credit' from lane where lane = 0");
+    database.execute("update lane set topic_ids = topic_ids || '{\"credit\": \"another\"}' where lane = 0");
     let worker = installation.worker();
     worker.await_halt(0);
     prometheus.scrape(&worker.address());
@@ -138,7 +138,9 @@ fn dashboard_and_alerts_find_their_data_and_a_halted_lane_is_seen() {
         let state = alert_named(&prometheus, "LoyaltyLaneHalted")["state"].clone();
         (state != "inactive").then_some(())
     });
-    database.execute(&format!("update lane set topic_ids[1] = '{topic}' where lane = 0"));
+    database.execute(&format!(
+        "update lane set topic_ids = topic_ids || jsonb_build_object('credit', '{topic}') where lane = 0"
+    ));
     worker.await_all_lanes();
     eventually("the alert's condition is over", || prometheus.query(query).is_empty().then_some(()));
     worker.finish();

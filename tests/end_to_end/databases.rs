@@ -174,7 +174,7 @@ fn assert_each_has_its_own(databases: &[Database]) {
     for (lane, database) in (0..).zip(databases) {
         assert_eq!(database.one::<i32>("select lane from lane"), lane);
         assert_eq!(database.one::<i32>("select distinct \"partition\" from decision"), lane);
-        for table in ["settings_version", "unit_version", "customer"] {
+        for table in ["config_version", "customer"] {
             assert_eq!(merchants_in(database, table), merchants_of(lane), "{table} of lane {lane}");
         }
         let strays = "select count(*) from entry left join customer using (customer_id) where merchant_id is null";
@@ -257,8 +257,8 @@ fn a_wrong_range_is_refused(installation: &Installation) {
 fn the_audit_sees_a_row_in_the_other_database(installation: &Installation, databases: &[Database]) {
     let merchant = Shop::of_lane(installation, 1).merchant;
     databases[0].execute(&format!(
-        "create temp table moved as select * from settings_version limit 1; update moved set merchant_id = '{merchant}'; \
-         insert into settings_version select * from moved"
+        "create temp table moved as select * from config_version limit 1; update moved set merchant_id = '{merchant}'; \
+         insert into config_version select * from moved"
     ));
     let audit = installation.call(&["audit"]);
     assert_eq!(audit.code, Some(3), "{}{}", audit.stdout, audit.stderr);

@@ -13,6 +13,28 @@ use crate::support::stack::Stack;
 use crate::support::topics::ByHand;
 use crate::support::{Installation, LANES, Traffic, eventually};
 
+/// As an upgrade finds it, whose installation was made when there were fewer topics.
+#[test]
+fn a_topic_that_is_new_to_the_lanes_is_read_from_its_beginning() {
+    let installation = Installation::new("new-topic");
+    installation
+        .database()
+        .execute("update lane set topic_ids = topic_ids - 'reversal', positions = positions - 'reversal'");
+    let worker = installation.worker();
+    let mut shop = Shop::of_lane(&installation, 0);
+    shop.open("ada");
+    let reversed = shop.ask("reversal", &shop.command("take-back", Some("ada"), json!({ "type": "transaction" })));
+    assert_eq!(
+        (&reversed["command_kind"], &reversed["rejection"]["code"]),
+        (&json!("reversal"), &json!("unsupported_command")),
+        "{reversed}"
+    );
+    worker.finish();
+    let positions = installation.database().rows("select positions ->> 'reversal' from lane order by lane");
+    assert_eq!(positions.iter().map(|row| row.get::<_, String>(0)).collect::<Vec<_>>().len(), LANES as usize);
+    installation.assert_audit_holds();
+}
+
 #[test]
 fn a_customers_first_day() {
     let installation = Installation::new("first-day");

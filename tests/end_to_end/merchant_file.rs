@@ -186,7 +186,7 @@ fn a_schedule_outlasts_what_a_file_changes() {
     let told = ["settings.name: Aurora -> Borealis", still, "settings: updated, version 4"];
     assert_eq!(must(&apply(&installation, &file, &[])), told);
     assert_eq!(export(&installation, merchant)["versions"]["settings"], 3);
-    let versions = installation.database().rows("select time_zone, name from settings_version order by version");
+    let versions = installation.database().rows("select content ->> 'time_zone', content ->> 'name' from config_version where kind = 'settings' order by version");
     let versions: Vec<(String, String)> = versions.iter().map(|row| (row.get(0), row.get(1))).collect();
     let expected = [("UTC", "Aurora"), ("Europe/Berlin", "Aurora"), ("UTC", "Borealis"), ("Europe/Berlin", "Borealis")];
     assert_eq!(versions, expected.map(|(zone, name)| (zone.to_owned(), name.to_owned())));

@@ -1,7 +1,7 @@
 //! Commands that come before their customer: they wait over crashes, restarts and the loss of the database, and are answered once.
 
-use loyalty_worker::batch::MOST_PARKED;
-use loyalty_worker::domain::parking::MOST_WAITING;
+use loyalty_worker::batch::MAX_PARKED;
+use loyalty_worker::domain::parking::MAX_WAITING;
 use serde_json::{Value, json};
 
 use crate::load::now_micros;
@@ -119,8 +119,8 @@ fn a_crowd_that_waits_is_let_in_by_halves() {
         std::fs::write(&file, commands.into_iter().map(line).collect::<String>()).expect("written");
         installation.must(&["send", file.to_str().expect("a path")]);
     };
-    let waiting = GUESTS * MOST_WAITING;
-    assert!(waiting > MOST_PARKED);
+    let waiting = GUESTS * MAX_WAITING;
+    assert!(waiting > MAX_PARKED);
     let credit = |nth: usize| shop.credit(&format!("gift-{nth}"), &format!("guest-{}", nth % GUESTS), 1);
     send("gifts.jsonl", "credit", (0..waiting).map(credit).collect());
     eventually("all wait", || {
@@ -134,7 +134,7 @@ fn a_crowd_that_waits_is_let_in_by_halves() {
     let last = shop.send("credit", &shop.credit("last", &format!("guest-{}", GUESTS - 1), 1));
     let worker = installation.worker();
     let answer = shop.answers.await_answer(&last).json;
-    assert_eq!(answer["balances"][0]["available"], MOST_WAITING + 1, "{answer}");
+    assert_eq!(answer["balances"][0]["available"], MAX_WAITING + 1, "{answer}");
     worker.finish();
     installation.assert_audit_holds();
     let results = Published::of(&installation, &["results"]).all();

@@ -106,7 +106,7 @@ fn accepted(installation: &Installation) -> Vec<(Position, Vec<u8>, Vec<u8>)> {
     assert!(first.len() > 100, "only {} commands were accepted", first.len());
 
     let (bootstrap, prefix) = (&installation.stack.bootstrap, &installation.prefix);
-    let topics = &COMMANDS[..4];
+    let topics = &COMMANDS[..7];
     let commands = consumer(bootstrap, prefix, topics, installation.lanes, Offset::Beginning).expect("a consumer");
     let mut sent = HashMap::new();
     eventually("the commands are read again", || {

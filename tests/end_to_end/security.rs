@@ -224,7 +224,7 @@ fn the_workers_role_adds_to_the_ledger_and_changes_nothing_in_it() {
     let secured = SecuredInstallation::new("roles");
     let database = secured.installation.database();
     database.execute("set role worker");
-    for table in ["entry", "decision", "earned_order", "settings_version", "unit_version"] {
+    for table in ["entry", "decision", "memory", "config_version"] {
         let column = database.one::<String>(&format!(
             "select attname::text from pg_attribute where attrelid = '{table}'::regclass and attnum = 1"
         ));

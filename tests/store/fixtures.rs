@@ -5,26 +5,25 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use jiff::civil::date;
-use loyalty_worker::batch::{BatchPlan, ChangedCustomer, LaneState, NewDecision, RowChanges, Snapshot};
+use loyalty_worker::batch::{BatchPlan, ChangedCustomer, LaneState, RowChanges, Snapshot};
 use loyalty_worker::config::{LaneRange, PostgresSettings};
-use loyalty_worker::domain::command::{ContentHash, FieldProblem};
-use loyalty_worker::domain::config::objects::{Card, CardReward, CardStatus, Object, ObjectVersion, Programme, Tier};
+use loyalty_worker::domain::command::{Body, Command, ContentHash, CreditAmount, Envelope, FieldProblem};
 use loyalty_worker::domain::config::{
-    Expiry, KeyForm, MerchantStatus, MoneyValue, OnMatch, PhoneFormat, Rounding, Settings, SettingsVersion, UnitKind,
-    UnitVersion, UnknownCustomer, Zone,
+    Card, CardReward, CardStatus, Configured, KeyForm, MerchantStatus, MoneyValue, OnMatch, PhoneFormat, Programme,
+    Rounding, Settings, Tier, Unit, UnitKind, UnknownCustomer, Version, Zone,
 };
 use loyalty_worker::domain::customer::{Customer, CustomerStatus, Identifier, IdentifierKind};
 use loyalty_worker::domain::{
-    Account, CommandTopic, CustomerChange, CustomerId, CustomerState, CustomerTier, Decision, EarnedOrder, Effect,
-    Enrolment, Entry, EntryKind, Frontier, Gender, Instant, KeyHash, Lot, LotId, LotShare, MerchantId, Metric, OrderId,
-    Position, ProfileField, Rejection, RejectionCode, TransactionId, UnitId,
+    Account, CommandTopic, ConfigObject, CustomerChange, CustomerId, CustomerState, CustomerTier, Decision, Effect,
+    Enrolment, Entry, EntryKind, Frontier, Gender, Instant, KeyHash, Lot, LotId, LotShare, MemoryKey, MerchantId,
+    Metric, OrderId, Outcome, Position, ProfileField, Rejection, RejectionCode, Seed, TransactionId, UnitId,
 };
 use loyalty_worker::store::{LaneConnection, LaneIdentity, Store, StoreError};
 use tokio_postgres::NoTls;
 use uuid::Uuid;
 
 pub const LANE: i32 = 3;
-pub const START: Frontier = Frontier([10, 20, 30, 40, 50]);
+pub const START: Frontier = Frontier([10, 20, 30, 40, 50, 60, 70, 80]);
 
 pub fn settings(url: &str, lanes: Option<LaneRange>) -> PostgresSettings {
     PostgresSettings { lanes, url: url.to_owned(), pool_size: 5, verify_full: false, tls_ca_file: None }
@@ -59,7 +58,7 @@ impl Database {
     /// A lane that was just taken over.
     pub async fn owner(&self) -> (LaneConnection, LaneState) {
         let mut connection = self.store.lane_connection().await.unwrap();
-        let (_, state) = connection.take_over(LANE, "a test").await.unwrap().unwrap();
+        let (_, state) = connection.take_over(LANE, "a test", &ids()).await.unwrap().unwrap();
         (connection, state)
     }
 
@@ -104,10 +103,20 @@ async fn execute(url: &str, statements: &str) {
 
 /// One whole batch, which loads the customers that it changes; the lane's state after it.
 pub async fn apply(connection: &mut LaneConnection, state: &LaneState, rows: &RowChanges) -> LaneState {
+    decide(connection, state, rows, &[]).await
+}
+
+/// The same of one that decides commands.
+pub async fn decide(
+    connection: &mut LaneConnection,
+    state: &LaneState,
+    rows: &RowChanges,
+    outcomes: &[Outcome],
+) -> LaneState {
     let customers = rows.customers.iter().map(|row| row.state.customer.customer_id).collect();
     connection.begin(LANE, state, &BatchPlan { customers, ..BatchPlan::default() }).await.unwrap();
     let next = after(state);
-    write(connection, rows, state, &next).await.unwrap();
+    write(connection, rows, outcomes, state, &next).await.unwrap();
     connection.commit().await.unwrap();
     next
 }
@@ -116,10 +125,11 @@ pub async fn apply(connection: &mut LaneConnection, state: &LaneState, rows: &Ro
 pub async fn write(
     connection: &mut LaneConnection,
     rows: &RowChanges,
+    outcomes: &[Outcome],
     state: &LaneState,
     next: &LaneState,
 ) -> Result<(), StoreError> {
-    connection.write(rows).await?;
+    connection.write(rows, outcomes).await?;
     connection.advance(LANE, state, next, None, None).await
 }
 
@@ -155,9 +165,14 @@ pub fn identity() -> LaneIdentity {
         lanes: 8,
         cluster_id: "cluster".to_owned(),
         consumer_group: "loyalty".to_owned(),
-        topics: CommandTopic::ALL.map(|topic| format!("loyalty.{}", topic.suffix())),
-        topic_ids: CommandTopic::ALL.map(|topic| format!("id of {}", topic.suffix())),
+        topic_prefix: "loyalty.".to_owned(),
+        topic_ids: ids().map(Some),
     }
+}
+
+/// Of the topics.
+pub fn ids() -> [String; CommandTopic::COUNT] {
+    CommandTopic::ALL.map(|topic| format!("id of {}", topic.suffix()))
 }
 
 pub fn merchant(name: &str) -> MerchantId {
@@ -254,6 +269,7 @@ pub fn entry(number: u128, unit_name: &str, seq: i64) -> Arc<Entry> {
     let lots = (0..seq % 3).map(|index| LotShare { lot_id: LotId(Uuid::from_u128(index as u128)), amount: index + 1 });
     let is_caused = seq % 2 == 1;
     let text = |text: &str| is_caused.then(|| text.to_owned());
+    let order_id = is_caused.then(|| OrderId::from("order"));
     Arc::new(Entry {
         transaction_id: entry_id(number, unit_name, seq),
         previous: (seq > 1).then(|| entry_id(number, unit_name, seq - 1)),
@@ -265,7 +281,7 @@ pub fn entry(number: u128, unit_name: &str, seq: i64) -> Arc<Entry> {
         balance_after: -seq,
         lots: lots.collect(),
         unit_version: is_caused.then_some(1),
-        order_id: text("order"),
+        order_id,
         reason: text("reason"),
         title: text("title"),
         cause: is_caused.then(|| position(seq)),
@@ -311,93 +327,90 @@ pub fn rejections() -> Vec<Rejection> {
     ]
 }
 
-pub fn new_decision(key: u8, decision: Decision) -> NewDecision {
-    NewDecision {
-        key_hash: KeyHash([key; 16]),
-        content_hash: ContentHash([key + 1; 16]),
-        position: position(i64::from(key)),
+/// What is remembered under this key, of a command with another one's hash.
+pub fn remembered(key_hash: KeyHash, content_hash: ContentHash, position: Position, decision: Decision) -> Outcome {
+    let envelope = Envelope {
+        merchant_id: merchant("m"),
+        idempotency_key: "k".into(),
+        customer: None,
+        occurred_at: None,
+        source: None,
+        attributes: BTreeMap::new(),
+    };
+    let body = Body::CreditAmount(CreditAmount {
+        unit: unit("points"),
+        amount: 1,
+        order_id: None,
+        reason: None,
+        title: None,
+        expires_at: None,
+        skip_notifications: false,
+    });
+    Outcome {
+        position,
+        seed: Seed::of_record("topic", LANE, position.offset, at(0)),
+        command: Box::new(Command::new(CommandTopic::Credit, envelope, body, content_hash)),
+        original: None,
         decision: Arc::new(decision),
+        balances: Vec::new(),
+        membership: None,
+        parked_at: None,
+        remembered_by: Some(key_hash),
     }
 }
 
-pub fn order(name: &str) -> EarnedOrder {
-    EarnedOrder { merchant_id: merchant("m"), order_id: OrderId::new(name), unit_id: unit("points") }
+pub fn decided(key: u8, decision: Decision) -> Outcome {
+    remembered(KeyHash([key; 16]), ContentHash([key + 1; 16]), position(i64::from(key)), decision)
+}
+
+pub fn order(name: &str) -> MemoryKey {
+    MemoryKey::earned_order(&merchant("m"), &name.into(), &unit("points"))
 }
 
 fn labels(some: bool) -> BTreeMap<String, String> {
     some.then(|| ("web".to_owned(), "https://example.com/?a=\"b\"".to_owned())).into_iter().collect()
 }
 
-pub fn settings_version(version: i64) -> Arc<SettingsVersion> {
-    let is_first = version == 1;
-    Arc::new(SettingsVersion {
-        version,
-        effective_from: if is_first { Instant::BEGINNING } else { at(version) },
-        recorded_at: at(version),
-        settings: Arc::new(Settings {
-            name: (!is_first).then(|| "Café".to_owned()),
-            time_zone: Zone::named("Europe/Berlin").unwrap(),
-            match_by: if is_first { Vec::new() } else { vec![IdentifierKind::Email, IdentifierKind::ExternalId] },
-            max_age_s: 60,
-            max_future_s: 5,
-            email: (!is_first).then(|| "shop@example.com".to_owned()),
-            phone: (!is_first).then(|| "+49301".to_owned()),
-            social: labels(!is_first),
-            status: if is_first { MerchantStatus::Active } else { MerchantStatus::Suspended },
-            on_match: if is_first { OnMatch::Update } else { OnMatch::Reject },
-            required_fields: if is_first { Vec::new() } else { vec![ProfileField::Metadata, ProfileField::Email] },
-            phone_format: if is_first { PhoneFormat::E164 } else { PhoneFormat::Any },
-            allow_no_identifier: !is_first,
-            profile_change_needs_active: is_first,
-            key_form: if is_first { KeyForm::Any } else { KeyForm::Token },
-            unknown_customer: if is_first { UnknownCustomer::Reject } else { UnknownCustomer::Park },
-            park_s: 7 + version,
-            base_tier_id: (!is_first).then(|| "gold".to_owned()),
-            wallet_url_apple: (!is_first).then(|| "https://a.example/{code}".to_owned()),
-            wallet_url_google: (!is_first).then(|| "https://g.example/{code}".to_owned()),
-        }),
-    })
-}
-
-/// An object of each kind, in two versions.
-pub fn object_versions() -> Vec<(MerchantId, String, Arc<ObjectVersion>)> {
-    let reward = |stamps| CardReward { reward_id: format!("r{stamps}"), name: "Cup \"L\"".to_owned(), stamps };
-    let of_version = |version: i64| {
-        let is_first = version == 1;
-        [
-            Object::Tier(Tier { name: "Gold".to_owned(), rank: 7, benefits: labels(!is_first) }),
-            Object::Card(Card {
-                name: "Coffee".to_owned(),
-                stamps_required: 10,
-                initial_stamps: 2,
-                rewards: if is_first { Vec::new() } else { vec![reward(3), reward(5)] },
-                status: if is_first { CardStatus::Active } else { CardStatus::Archived },
-            }),
-            Object::Programme(Programme {
-                name: "Club".to_owned(),
-                unit_id: unit("points"),
-                tier_ids: if is_first { Vec::new() } else { vec!["gold".to_owned(), "tin".to_owned()] },
-                is_active: is_first,
-            }),
-        ]
-        .map(|object| {
-            let effective_from = if is_first { Instant::BEGINNING } else { at(version) };
-            let version = ObjectVersion { version, effective_from, recorded_at: at(version), object };
-            (merchant("m"), "the same id".to_owned(), Arc::new(version))
-        })
+fn versions<T: Configured>(id: &str, of_version: impl Fn(bool) -> T) -> Vec<(MerchantId, ConfigObject)> {
+    let version = |version: i64| {
+        let effective_from = if version == 1 { Instant::BEGINNING } else { at(version) };
+        let content = of_version(version == 1);
+        Arc::new(Version { version, effective_from, recorded_at: at(version), content })
     };
-    (1..=2).flat_map(of_version).collect()
+    (1..=2).map(|number| (merchant("m"), T::object(id.to_owned(), version(number)))).collect()
 }
 
-pub fn unit_version(version: i64) -> Arc<UnitVersion> {
-    let is_first = version == 1;
-    Arc::new(UnitVersion {
-        version,
-        effective_from: if is_first { Instant::BEGINNING } else { at(version) },
-        recorded_at: at(version),
+fn settings_of(is_first: bool) -> Settings {
+    Settings {
+        name: (!is_first).then(|| "Café".to_owned()),
+        time_zone: Zone::named("Europe/Berlin"),
+        match_by: if is_first { Vec::new() } else { vec![IdentifierKind::Email, IdentifierKind::ExternalId] },
+        max_age_s: 60,
+        max_future_s: 5,
+        email: (!is_first).then(|| "shop@example.com".to_owned()),
+        phone: (!is_first).then(|| "+49301".to_owned()),
+        social: labels(!is_first),
+        status: if is_first { MerchantStatus::Active } else { MerchantStatus::Suspended },
+        on_match: if is_first { OnMatch::Update } else { OnMatch::Reject },
+        required_fields: if is_first { Vec::new() } else { vec![ProfileField::Metadata, ProfileField::Email] },
+        phone_format: if is_first { PhoneFormat::E164 } else { PhoneFormat::Any },
+        allow_no_identifier: !is_first,
+        profile_change_needs_active: is_first,
+        key_form: if is_first { KeyForm::Any } else { KeyForm::Token },
+        unknown_customer: if is_first { UnknownCustomer::Reject } else { UnknownCustomer::Park },
+        park_s: 8,
+        base_tier_id: (!is_first).then(|| "gold".to_owned()),
+        wallet_url_apple: (!is_first).then(|| "https://a.example/{code}".to_owned()),
+        wallet_url_google: (!is_first).then(|| "https://g.example/{code}".to_owned()),
+    }
+}
+
+fn unit_of(is_first: bool) -> Unit {
+    Unit {
+        unit_id: unit("points"),
         name: "Points".to_owned(),
         scale: 2,
-        expiry: if is_first { Expiry::Never } else { Expiry::Days(u16::MAX) },
+        expiry_days: (!is_first).then_some(3650),
         min_held: 1,
         min_amount: 2,
         description: (!is_first).then(|| "What it is".to_owned()),
@@ -408,5 +421,36 @@ pub fn unit_version(version: i64) -> Arc<UnitVersion> {
         rounding: if is_first { Rounding::Floor } else { Rounding::Ceiling },
         step: 5,
         attributes: labels(!is_first),
-    })
+    }
+}
+
+/// An object of each kind, in two versions.
+pub fn config_versions() -> Vec<(MerchantId, ConfigObject)> {
+    let reward = |stamps| CardReward { reward_id: format!("r{stamps}"), name: "Cup \"L\"".to_owned(), stamps };
+    let id = "the same id";
+    let tier =
+        |is_first: bool| Tier { tier_id: id.to_owned(), name: "Gold".to_owned(), rank: 7, benefits: labels(!is_first) };
+    let card = |is_first: bool| Card {
+        card_id: id.to_owned(),
+        name: "Coffee".to_owned(),
+        stamps_required: 10,
+        initial_stamps: 2,
+        rewards: if is_first { Vec::new() } else { vec![reward(3), reward(5)] },
+        status: if is_first { CardStatus::Active } else { CardStatus::Archived },
+    };
+    let programme = |is_first: bool| Programme {
+        programme_id: id.to_owned(),
+        name: "Club".to_owned(),
+        unit_id: unit("points"),
+        tier_ids: if is_first { Vec::new() } else { vec!["gold".to_owned(), "tin".to_owned()] },
+        active: is_first,
+    };
+    [
+        versions("", settings_of),
+        versions("points", unit_of),
+        versions(id, tier),
+        versions(id, card),
+        versions(id, programme),
+    ]
+    .concat()
 }

@@ -6,22 +6,6 @@ use loyalty_worker::domain::customer::Customer;
 
 use crate::fixtures::*;
 
-#[tokio::test]
-async fn every_object_comes_back() {
-    let database = Database::new().await;
-    let (mut connection, state) = database.owner().await;
-    let rows = RowChanges { object_versions: object_versions(), ..RowChanges::default() };
-    apply(&mut connection, &state, &rows).await;
-    let configs = connection.load_configs(&[merchant("m"), merchant("n")]).await.unwrap();
-    assert_eq!(configs.len(), 1);
-    let config = &configs[&merchant("m")];
-    for (_, id, version) in &rows.object_versions {
-        let stored = config.object_versions(version.object.kind(), id);
-        assert_eq!((stored.len(), &stored[usize::try_from(version.version).unwrap() - 1]), (2, version));
-    }
-    assert_eq!(connection.known_merchants().await.unwrap(), [merchant("m")]);
-}
-
 /// No command names the merchant of a customer whom time settles, and the events need its configuration: the unit, and a member's tier.
 #[tokio::test]
 async fn a_customer_who_is_due_brings_its_merchants_configuration() {
@@ -33,7 +17,7 @@ async fn a_customer_who_is_due_brings_its_merchants_configuration() {
     };
     let rows = RowChanges {
         customers: vec![due(bare_customer(1)), due(full_customer(2))],
-        object_versions: object_versions(),
+        versions: config_versions(),
         ..RowChanges::default()
     };
     let state = apply(&mut connection, &state, &rows).await;

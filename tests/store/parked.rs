@@ -2,18 +2,17 @@
 
 use std::sync::Arc;
 
-use loyalty_worker::batch::{BatchPlan, DueQuery, MOST_PARKED, NewDecision, RowChanges};
+use loyalty_worker::batch::{BatchPlan, DueQuery, MAX_PARKED, RowChanges};
 use loyalty_worker::domain::command::{
-    Body, Command, ContentHash, CreditAmount, CustomerRef, Envelope, RedeemAmount, RefKind,
+    Body, Command, ContentHash, CreditAmount, CustomerRef, Envelope, RedeemAmount, RefKind, Schedule,
 };
 use loyalty_worker::domain::customer::{Identifier, IdentifierKind};
 use loyalty_worker::domain::{
-    CommandTopic, Decision, Effect, IdempotencyKey, Instant, Parked, Position, Rejection, RejectionCode, Seed,
+    CommandTopic, Decision, IdempotencyKey, Instant, Memory, Parked, Position, Rejection, RejectionCode, Seed,
 };
 
 use super::fixtures::*;
 
-/// Under U+0000 too: an idempotency key may hold it.
 fn parked(place: i64, key: &str, awaits: &str, deadline: i64) -> Parked {
     let is_credit = place % 2 == 0;
     let topic = if is_credit { CommandTopic::Credit } else { CommandTopic::Redeem };
@@ -21,7 +20,7 @@ fn parked(place: i64, key: &str, awaits: &str, deadline: i64) -> Parked {
         Body::CreditAmount(CreditAmount {
             unit: unit("points"),
             amount: i64::MAX,
-            order_id: Some(format!("o{place}")),
+            order_id: Some(format!("o{place}").into()),
             reason: Some("\"why\"".to_owned()),
             title: None,
             expires_at: Some(Instant::LATEST),
@@ -40,10 +39,10 @@ fn parked(place: i64, key: &str, awaits: &str, deadline: i64) -> Parked {
     let envelope = Envelope {
         merchant_id: merchant("m"),
         idempotency_key: IdempotencyKey::new(key),
-        customer: Some(CustomerRef { kind: RefKind::Identifier(IdentifierKind::Email), value: awaits.to_uppercase() }),
+        customer: Some(CustomerRef { kind: RefKind::Email, value: awaits.to_uppercase() }),
         occurred_at: is_credit.then(|| at(1)),
         source: is_credit.then(|| "till".to_owned()),
-        attributes: vec![("a".to_owned(), "\0".to_owned()), ("b".to_owned(), String::new())],
+        attributes: [("a".to_owned(), "\n\"".to_owned()), ("b".to_owned(), String::new())].into(),
     };
     let content_hash = ContentHash([7; 16]);
     let traceparent = is_credit.then(|| Arc::from("00-1-2-00"));
@@ -58,7 +57,16 @@ fn parked(place: i64, key: &str, awaits: &str, deadline: i64) -> Parked {
         deadline: at(deadline),
         config_version: is_credit.then_some(2),
         awaits: email(awaits),
-        command: Box::new(Command { envelope, body, content_hash, traceparent, original_time }),
+        command: Box::new(Command {
+            topic,
+            envelope,
+            schedule: Schedule::default(),
+            body: Some(body),
+            problems: Vec::new(),
+            content_hash,
+            traceparent,
+            original_time,
+        }),
     }
 }
 
@@ -73,11 +81,11 @@ async fn what_waits_comes_back_by_its_identifier_its_key_and_its_deadline() {
     let rows = RowChanges {
         parked: vec![
             parked(4, "first", "a@example.com", 30),
-            parked(5, "k\0", "b@example.com", 20),
+            parked(5, "k\\u", "b@example.com", 20),
             parked(6, "first", "a@example.com", 30),
             parked(8, "last", "c@example.com", 40),
         ],
-        earned_orders: vec![(order("o4"), loyalty_worker::domain::TransactionId(uuid::Uuid::nil()))],
+        memory: vec![(order("o4"), Memory::EarnedOrder(loyalty_worker::domain::TransactionId(uuid::Uuid::nil())))],
         ..RowChanges::default()
     };
     let state = apply(&mut connection, &state, &rows).await;
@@ -91,7 +99,7 @@ async fn what_waits_comes_back_by_its_identifier_its_key_and_its_deadline() {
     let snapshot = load(&mut connection, &state, &plan).await;
     assert_eq!(snapshot.parked, [first.clone(), again.clone()]);
     assert_eq!((snapshot.parked_named, snapshot.parked_due), (2, 0));
-    assert!(snapshot.earned_orders.contains_key(&order("o4")), "what it would earn for is known");
+    assert!(snapshot.memory.contains_key(&order("o4")), "what it would earn for is known");
     let unasked = BatchPlan { parked: false, ..plan };
     assert!(load(&mut connection, &state, &unasked).await.parked.is_empty());
     let plan = BatchPlan { parked: true, keys: vec![other.key_hash()], ..BatchPlan::default() };
@@ -107,7 +115,7 @@ async fn what_waits_comes_back_by_its_identifier_its_key_and_its_deadline() {
     assert_eq!(load(&mut connection, &state, &due(19, 9)).await.parked_due, 0);
 
     // The first delivery is refused before the second is looked at: the second finds that out.
-    let refused = Arc::new(Decision {
+    let refused = Decision {
         verdict: Err(Rejection::new(RejectionCode::UnknownCustomer, "Nobody.")),
         customer_id: None,
         customer_version: None,
@@ -115,58 +123,23 @@ async fn what_waits_comes_back_by_its_identifier_its_key_and_its_deadline() {
         entries: Vec::new(),
         occurred_at: at(1),
         decided_at: at(30),
-    });
-    let rows = RowChanges {
-        unparked: vec![first.seed, other.seed],
-        decisions: vec![NewDecision {
-            key_hash: first.key_hash(),
-            content_hash: first.command.content_hash,
-            position: first.position,
-            decision: refused.clone(),
-        }],
-        ..RowChanges::default()
     };
-    let state = apply(&mut connection, &state, &rows).await;
+    let rows = RowChanges { unparked: vec![first.seed, other.seed], ..RowChanges::default() };
+    let outcome = remembered(first.key_hash(), first.command.content_hash, first.position, refused.clone());
+    let state = decide(&mut connection, &state, &rows, &[outcome]).await;
     let snapshot = load(&mut connection, &state, &due(50, 9)).await;
     assert_eq!(snapshot.parked, [again.clone(), last]);
-    assert_eq!(snapshot.remembered[&again.key_hash()].decision, refused);
+    assert_eq!(*snapshot.remembered[&again.key_hash()].decision, refused);
     // So it does where it is named before it is due again.
     let plan = BatchPlan { parked: true, identifiers: vec![email("a@example.com")], ..BatchPlan::default() };
     let snapshot = load(&mut connection, &state, &plan).await;
     assert_eq!((snapshot.parked, snapshot.parked_due), (vec![again.clone()], 0));
-    assert_eq!(snapshot.remembered[&again.key_hash()].decision, refused);
+    assert_eq!(*snapshot.remembered[&again.key_hash()].decision, refused);
 
     // Nobody takes twice what has waited.
     let rows = RowChanges { unparked: vec![first.seed], ..RowChanges::default() };
     connection.begin(LANE, &state, &BatchPlan::default()).await.unwrap();
-    assert!(connection.write(&rows).await.is_err());
-}
-
-/// As a worker of a version leaves it that does not know of commands that wait: it makes the customer, and applies the command when it comes
-/// again.
-#[tokio::test]
-async fn what_waits_may_have_been_applied_by_another_version() {
-    let database = Database::new().await;
-    let (mut connection, state) = database.owner().await;
-    let waiting = parked(4, "first", "a@example.com", 30);
-    let applied = accepted(Effect::Applied, Some(1), vec![entry(1, "points", 2)]);
-    let rows = RowChanges {
-        entries: applied.entries.clone(),
-        decisions: vec![NewDecision {
-            key_hash: waiting.key_hash(),
-            content_hash: waiting.command.content_hash,
-            position: position(9),
-            decision: Arc::new(applied.clone()),
-        }],
-        parked: vec![waiting.clone()],
-        ..RowChanges::default()
-    };
-    let state = apply(&mut connection, &state, &rows).await;
-    let due = DueQuery { until: at(30), limit: 1, merchants: Vec::new() };
-    let plan = BatchPlan { parked: true, due: Some(due), ..BatchPlan::default() };
-    let snapshot = load(&mut connection, &state, &plan).await;
-    assert_eq!(*snapshot.remembered[&waiting.key_hash()].decision, applied);
-    assert_eq!(snapshot.parked, [waiting]);
+    assert!(connection.write(&rows, &[]).await.is_err());
 }
 
 /// However many wait for whom a batch names, so many are loaded that it is seen to be too large, and not many more.
@@ -174,7 +147,7 @@ async fn what_waits_may_have_been_applied_by_another_version() {
 async fn what_is_loaded_has_an_end() {
     let database = Database::new().await;
     let (mut connection, state) = database.owner().await;
-    let waiting = 3 * MOST_PARKED as i64;
+    let waiting = 3 * MAX_PARKED as i64;
     let rows = RowChanges {
         parked: (0..waiting).map(|place| parked(place, &format!("k{place}"), "a@example.com", 30)).collect(),
         ..RowChanges::default()
@@ -186,11 +159,11 @@ async fn what_is_loaded_has_an_end() {
     let plan = BatchPlan { parked: true, identifiers: vec![email("a@example.com")], ..BatchPlan::default() };
     for plan in [BatchPlan { keys, ..plan.clone() }, plan] {
         let named = load(&mut connection, &state, &plan).await.parked_named;
-        assert!((MOST_PARKED + 1..=2 * MOST_PARKED + 1).contains(&named), "{named}");
+        assert!((MAX_PARKED + 1..=2 * MAX_PARKED + 1).contains(&named), "{named}");
     }
     // What is due is taken bit by bit, and makes no batch too large.
     let due = DueQuery { until: at(30), limit: usize::MAX, merchants: Vec::new() };
     let plan = BatchPlan { parked: true, due: Some(due), ..BatchPlan::default() };
     let snapshot = load(&mut connection, &state, &plan).await;
-    assert_eq!((snapshot.parked.len(), snapshot.parked_named, snapshot.parked_due), (MOST_PARKED, 0, MOST_PARKED));
+    assert_eq!((snapshot.parked.len(), snapshot.parked_named, snapshot.parked_due), (MAX_PARKED, 0, MAX_PARKED));
 }

@@ -5,9 +5,10 @@ use super::super::report::Check;
 use super::View;
 use crate::domain::Position;
 
-/// Rejections that leave nothing behind: there was no merchant or no key to remember them under, or the key belongs to another
-/// command's decision. Written down here a second time on purpose.
-const UNREMEMBERED: [&str; 3] = ["unknown_merchant", "invalid_idempotency_key", "idempotency_conflict"];
+/// Rejections that leave nothing behind: there was no merchant or no key to remember them under, the key belongs to another
+/// command's decision, or a later version may decide otherwise. Written down here a second time on purpose.
+const UNREMEMBERED: [&str; 4] =
+    ["unknown_merchant", "invalid_idempotency_key", "unsupported_command", "idempotency_conflict"];
 
 /// The check of results against decisions, and of entries against results and events.
 pub fn check(view: View<'_>) -> (Check, Check) {

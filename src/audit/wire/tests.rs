@@ -235,7 +235,7 @@ fn a_journal_record_becomes_a_fact() {
     let mut context = Context { names: &mut names, topic_of: &topic_of };
     let fact =
         context.journal(1, decode(&framed(JOURNAL, journal())).expect("it can be decoded")).expect("it is a fact");
-    assert_eq!((fact.batch, fact.ranges), (4, [None, None, None, Some((3, 8)), None]));
+    assert_eq!((fact.batch, fact.ranges), (4, [None, None, None, None, Some((3, 8)), None, None, None]));
 }
 
 #[test]

@@ -7,10 +7,11 @@ use crate::batch::{BatchPlan, ChangeSet, ChangedCustomer, Configs, DueQuery, Row
 use crate::domain::command::{Content, Delivery};
 use crate::domain::config::MerchantConfig;
 use crate::domain::customer::Identifier;
+use crate::domain::rule::Keys;
 use crate::domain::tests::ledger::{Applied, Keeper, Reply};
 use crate::domain::{
-    Account, CommandTopic, CustomerChange, CustomerId, CustomerState, EarnedOrder, Entry, EntryKind, Event, Frontier,
-    Instant, KeyHash, LotShare, MerchantId, Parked, Remembered, TransactionId, UnitId,
+    Account, CommandTopic, CustomerChange, CustomerId, CustomerState, Entry, EntryKind, Event, Frontier, Instant,
+    KeyHash, LotShare, Memory, MemoryKey, MerchantId, Outcome, Parked, Remembered, TransactionId, UnitId, rules,
 };
 
 /// All rows. What is equal here is equal in the database.
@@ -20,7 +21,7 @@ pub(super) struct Rows {
     pub customers: BTreeMap<CustomerId, CustomerState>,
     pub entries: BTreeMap<(CustomerId, UnitId), Vec<Arc<Entry>>>,
     pub decisions: BTreeMap<KeyHash, Remembered>,
-    pub earned_orders: BTreeMap<EarnedOrder, TransactionId>,
+    pub memory: BTreeMap<MemoryKey, Memory>,
     /// By place.
     pub parked: BTreeMap<i64, Parked>,
 }
@@ -117,15 +118,10 @@ impl MemoryLane {
                 self.states.insert(state.customer.customer_id, CustomerState::clone(state));
             }
         }
+        self.rows.remember(&changes.outcomes);
         self.rows.apply(changes.rows);
         self.events.extend(changes.events);
-        self.outcomes.extend(changes.outcomes.into_iter().map(|outcome| Reply {
-            position: outcome.position,
-            original: outcome.original,
-            decision: outcome.decision,
-            balances: outcome.balances,
-            membership: outcome.membership,
-        }));
+        self.outcomes.extend(changes.outcomes.into_iter().map(Reply::from));
         // What stays in memory is what the next start would load.
         for (merchant, config) in &self.configs {
             assert_eq!(self.rows.configs.get(merchant), Some(config), "memory of {merchant}");
@@ -156,7 +152,7 @@ impl Rows {
             snapshot.configs.insert(merchant.clone(), self.configs.get(merchant).cloned().unwrap_or_default());
         }
         let mut keys = plan.keys.clone();
-        let mut orders = plan.orders.clone();
+        let mut needed = Keys { memory: plan.memory.clone(), ..Keys::default() };
         if plan.parked {
             let due = plan.due.as_ref().map(|query| self.parked_due(query.until).take(query.limit));
             let due: Vec<i64> = due.into_iter().flatten().map(|parked| parked.place).collect();
@@ -166,7 +162,7 @@ impl Rows {
                 let is_due = due.contains(&parked.place);
                 if is_named || is_due {
                     keys.push(parked.key_hash());
-                    orders.extend(parked.command.earned_order());
+                    rules::plan(&parked.command, &mut needed);
                     snapshot.parked.push(parked.clone());
                 }
             }
@@ -174,10 +170,20 @@ impl Rows {
         for key in &keys {
             snapshot.remembered.extend(self.decisions.get(key).map(|decision| (*key, decision.clone())));
         }
-        for order in &orders {
-            snapshot.earned_orders.extend(self.earned_orders.get(order).map(|first| (order.clone(), *first)));
+        for key in &needed.memory {
+            snapshot.memory.extend(self.memory.get(key).map(|memory| (*key, memory.clone())));
         }
         snapshot
+    }
+
+    fn remember(&mut self, outcomes: &[Outcome]) {
+        for outcome in outcomes {
+            let Some(key) = outcome.remembered_by else { continue };
+            let Outcome { position, command, decision, .. } = outcome;
+            let (content_hash, decision) = (command.content_hash, decision.clone());
+            let remembered = Remembered { position: *position, content_hash, decision };
+            assert!(self.decisions.insert(key, remembered).is_none(), "a key is decided twice");
+        }
     }
 
     fn apply(&mut self, changes: RowChanges) {
@@ -201,13 +207,8 @@ impl Rows {
         for entry in changes.entries {
             self.entries.entry((entry.customer_id, entry.unit_id.clone())).or_default().push(entry);
         }
-        for made in changes.decisions {
-            let remembered =
-                Remembered { position: made.position, content_hash: made.content_hash, decision: made.decision };
-            assert!(self.decisions.insert(made.key_hash, remembered).is_none(), "a key is decided twice");
-        }
-        for (order, transaction) in changes.earned_orders {
-            assert!(self.earned_orders.insert(order, transaction).is_none(), "an order earns twice");
+        for (key, memory) in changes.memory {
+            assert!(self.memory.insert(key, memory).is_none(), "an order earns twice");
         }
         for seed in changes.unparked {
             let place = self.parked.values().find(|parked| parked.seed == seed).map(|parked| parked.place);
@@ -216,14 +217,8 @@ impl Rows {
         for parked in changes.parked {
             assert!(self.parked.insert(parked.place, parked).is_none(), "two records have one place");
         }
-        for (merchant, version) in changes.settings_versions {
-            self.configs.entry(merchant).or_default().settings.push(version);
-        }
-        for (merchant, unit, version) in changes.unit_versions {
-            self.configs.entry(merchant).or_default().units.entry(unit).or_default().push(version);
-        }
-        for (merchant, id, version) in changes.object_versions {
-            self.configs.entry(merchant).or_default().push_object(&id, version);
+        for (merchant, object) in changes.versions {
+            assert!(self.configs.entry(merchant).or_default().push(object), "a version is missing");
         }
     }
 

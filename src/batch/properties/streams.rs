@@ -8,13 +8,14 @@ use proptest::sample::select;
 
 use crate::domain::command::{
     Body, Command, Content, CreditAmount, CustomerRef, CustomerUpsert, DeadLetter, DeadLetterClass, Delivery, Envelope,
-    FieldProblem, Malformed, RedeemAmount, RefKind, SettingsPatch, UnitDefinition, UpsertMode,
+    FieldProblem, RedeemAmount, RefKind, Schedule, UpsertMode,
 };
-use crate::domain::config::{OnMatch, UnknownCustomer};
-use crate::domain::customer::IdentifierKind;
+use crate::domain::config::{OnMatch, SettingsPatch, Unit, UnknownCustomer, Zone};
 use crate::domain::customer::card_code;
 use crate::domain::tests::ledger;
-use crate::domain::{CommandTopic, CustomerId, IdempotencyKey, Instant, MerchantId, Position, ProfileField, Seed};
+use crate::domain::{
+    CommandTopic, CustomerId, IdempotencyKey, Instant, MerchantId, OrderId, Position, ProfileField, Seed,
+};
 
 use super::configuration::{self, object, settings, unit, unit_definition};
 use super::memory_lane::Cut;
@@ -36,12 +37,38 @@ pub(super) enum What {
         key: Option<String>,
         reference: Option<Named>,
         time: Option<Time>,
-        body: Box<Body>,
+        said: Box<Said>,
     },
     /// The same command as so many commands before, again.
     Repeat(usize),
     Tick,
     Unreadable,
+}
+
+/// What a command says beside its envelope.
+#[derive(Debug, Clone)]
+pub(super) struct Said {
+    pub schedule: Schedule,
+    pub body: Option<Body>,
+    pub problems: Vec<FieldProblem>,
+}
+
+impl From<Body> for Said {
+    fn from(body: Body) -> Said {
+        (Schedule::default(), body).into()
+    }
+}
+
+impl From<(Schedule, Body)> for Said {
+    fn from((schedule, body): (Schedule, Body)) -> Said {
+        Said { schedule, body: Some(body), problems: Vec::new() }
+    }
+}
+
+impl From<Body> for Box<Said> {
+    fn from(body: Body) -> Box<Said> {
+        Box::new(body.into())
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -68,7 +95,7 @@ pub(super) fn deliveries(drafts: &[Draft], wild: bool) -> Vec<Delivery> {
             }
             What::Tick => None,
             What::Unreadable => Some((draft.topic, Content::DeadLetter(unreadable()))),
-            What::Send { merchant, key, reference, time, body } => {
+            What::Send { merchant, key, reference, time, said } => {
                 let record = deliveries.len();
                 let envelope = Envelope {
                     merchant_id: MerchantId::new(*merchant),
@@ -76,11 +103,13 @@ pub(super) fn deliveries(drafts: &[Draft], wild: bool) -> Vec<Delivery> {
                     customer: reference.as_ref().map(|named| refer(named, &deliveries)),
                     occurred_at: time.map(|time| time.from(now)),
                     source: record.is_multiple_of(3).then(|| "till".to_owned()),
-                    attributes: Vec::new(),
+                    attributes: BTreeMap::new(),
                 };
-                let content_hash = ledger::hash(&envelope, body);
-                let body = (**body).clone();
-                let command = Command { envelope, body, content_hash, traceparent: None, original_time: None };
+                let content_hash = ledger::hash(&envelope, said);
+                let Said { schedule, body, problems } = (**said).clone();
+                let (topic, traceparent, original_time) = (draft.topic, None, None);
+                let command =
+                    Command { topic, envelope, schedule, body, problems, content_hash, traceparent, original_time };
                 Some((draft.topic, Content::Command(Box::new(command))))
             }
         };
@@ -142,29 +171,31 @@ fn made_before(back: usize, deliveries: &[Delivery]) -> Option<CustomerId> {
 pub(super) fn preamble() -> Vec<Draft> {
     let mut drafts = Vec::new();
     for merchant in ["acme", "bolt"] {
-        let send = |reference, body| What::Send { merchant, key: None, reference, time: None, body: Box::new(body) };
-        let config = |body| Draft { topic: CommandTopic::MerchantConfig, gap: 0, what: send(None, body) };
+        let send = |said: Said| What::Send { merchant, key: None, reference: None, time: None, said: Box::new(said) };
+        let at = |effective_from, body: Body| {
+            let said = (Schedule { effective_from, expected_version: None }, body).into();
+            Draft { topic: CommandTopic::MerchantConfig, gap: 0, what: send(said) }
+        };
+        let config = |body| at(None, body);
         let patch = SettingsPatch {
             max_age_s: Some(30 * DAY),
-            time_zone: Some("Africa/Cairo".into()),
+            time_zone: Some(Zone::named("Africa/Cairo")),
             profile_change_needs_active: Some(merchant == "acme"),
             unknown_customer: Some(if merchant == "bolt" { UnknownCustomer::Enrol } else { UnknownCustomer::Park }),
             park_s: Some(2 * DAY),
             ..Default::default()
         };
         let later = |days: i64| Some(Instant::from_micros((START + days * DAY) * 1_000_000));
-        let scheduled =
-            SettingsPatch { effective_from: later(2), time_zone: Some("Asia/Tokyo".into()), ..Default::default() };
+        let scheduled = SettingsPatch { time_zone: Some(Zone::named("Asia/Tokyo")), ..Default::default() };
         drafts.push(config(Body::Settings(Box::new(patch))));
-        drafts.push(config(Body::Settings(Box::new(scheduled))));
+        drafts.push(at(later(2), Body::Settings(Box::new(scheduled))));
         drafts.push(config(Body::Unit(Box::new(unit_definition("points", Some(1), 0, 1)))));
-        let scheduled = UnitDefinition { effective_from: later(3), ..unit_definition("points", Some(2), 0, 2) };
-        drafts.push(config(Body::Unit(Box::new(scheduled))));
-        drafts.push(config(Body::Unit(Box::new(UnitDefinition { step: 2, ..unit_definition("apples", None, 20, 5) }))));
+        drafts.push(at(later(3), Body::Unit(Box::new(unit_definition("points", Some(2), 0, 2)))));
+        drafts.push(config(Body::Unit(Box::new(Unit { step: 2, ..unit_definition("apples", None, 20, 5) }))));
         drafts.extend(configuration::preamble().map(config));
         for external_id in ["ada", "bob"] {
             let upsert = CustomerUpsert { external_id: Some(external_id.to_owned()), ..Default::default() };
-            let what = send(None, Body::CustomerUpsert(Box::new(upsert)));
+            let what = send(Body::CustomerUpsert(Box::new(upsert)).into());
             drafts.push(Draft { topic: CommandTopic::CustomerUpsert, gap: 0, what });
         }
     }
@@ -190,7 +221,7 @@ fn draft(configurable: &'static [&'static str]) -> impl Strategy<Value = Draft> 
         1 => send(CommandTopic::MerchantConfig, select(configurable).boxed(), rarely(reference()), settings()),
         1 => send(CommandTopic::MerchantConfig, select(configurable).boxed(), rarely(reference()), unit()),
         1 => send(CommandTopic::MerchantConfig, select(configurable).boxed(), rarely(reference()), object()),
-        1 => send(CommandTopic::Redeem, merchant(), rarely(reference()), Just(malformed()).boxed()),
+        1 => send(CommandTopic::Redeem, merchant(), rarely(reference()), select(vec![malformed(), unsupported()]).boxed()),
         3 => (0..20_usize).prop_map(|back| (CommandTopic::Clock, What::Repeat(back))),
         1 => Just((CommandTopic::Clock, What::Tick)),
         1 => Just((CommandTopic::Credit, What::Unreadable)),
@@ -198,19 +229,19 @@ fn draft(configurable: &'static [&'static str]) -> impl Strategy<Value = Draft> 
     (gap, what).prop_map(|(gap, (topic, what))| Draft { topic, gap, what })
 }
 
-fn send(
+fn send<S: Into<Said> + std::fmt::Debug>(
     topic: CommandTopic,
     merchant: BoxedStrategy<&'static str>,
     reference: BoxedStrategy<Option<Named>>,
-    body: BoxedStrategy<Body>,
+    said: BoxedStrategy<S>,
 ) -> impl Strategy<Value = (CommandTopic, What)> {
     let key = prop_oneof![
         24 => Just(None),
         3 => (0..6).prop_map(|key| Some(format!("key-{key}"))),
         1 => select(vec![Some(String::new()), Some("x".repeat(256))]),
     ];
-    (merchant, key, reference, rare_time(), body).prop_map(move |(merchant, key, reference, time, body)| {
-        (topic, What::Send { merchant, key, reference, time, body: Box::new(body) })
+    (merchant, key, reference, rare_time(), said).prop_map(move |(merchant, key, reference, time, said)| {
+        (topic, What::Send { merchant, key, reference, time, said: Box::new(said.into()) })
     })
 }
 
@@ -219,11 +250,11 @@ fn merchant() -> BoxedStrategy<&'static str> {
 }
 
 fn reference() -> BoxedStrategy<Option<Named>> {
-    let by = |kind, value| Named::By(RefKind::Identifier(kind), value);
+    let by = Named::By;
     prop_oneof![
-        16 => external_id().prop_map(move |value| Some(by(IdentifierKind::ExternalId, value))),
-        2 => phone().prop_map(move |value| Some(by(IdentifierKind::Phone, value))),
-        2 => email().prop_map(move |value| Some(by(IdentifierKind::Email, value))),
+        16 => external_id().prop_map(move |value| Some(by(RefKind::ExternalId, value))),
+        2 => phone().prop_map(move |value| Some(by(RefKind::Phone, value))),
+        2 => email().prop_map(move |value| Some(by(RefKind::Email, value))),
         3 => (0..6_usize).prop_map(|back| Some(Named::MadeBefore(back))),
         1 => (0..4_usize, 0..2_usize).prop_map(|(back, place)| Some(Named::CardOf(back, place))),
         1 => Just(None),
@@ -263,11 +294,11 @@ fn amount() -> impl Strategy<Value = i64> {
     ]
 }
 
-fn order() -> impl Strategy<Value = Option<String>> {
+fn order() -> impl Strategy<Value = Option<OrderId>> {
     prop_oneof![
         12 => Just(None),
-        8 => (0..5).prop_map(|order| Some(format!("order-{order}"))),
-        1 => Just(Some(String::new())),
+        8 => (0..5).prop_map(|order| Some(OrderId::from(format!("order-{order}")))),
+        1 => Just(Some(OrderId::from(""))),
     ]
 }
 
@@ -360,7 +391,12 @@ fn manner() -> impl Strategy<Value = CustomerUpsert> {
     )
 }
 
-fn malformed() -> Body {
+fn malformed() -> Said {
     let problems = vec![FieldProblem { field: "command.amount".to_owned(), problem: "must be an integer".to_owned() }];
-    Body::Malformed(Malformed { kind: "redeem", problems, rest: None })
+    Said { schedule: Schedule::default(), body: None, problems }
+}
+
+/// Of a topic that has no command yet.
+fn unsupported() -> Said {
+    Said { problems: Vec::new(), ..malformed() }
 }

@@ -16,8 +16,7 @@ use crate::codec::json;
 use crate::codec::{Decoder, RegistryClient};
 use crate::config::Settings;
 use crate::domain::config::MerchantConfig;
-use crate::domain::config::objects::ObjectKind;
-use crate::domain::{CommandTopic, Instant, MerchantId, Position, UnitId};
+use crate::domain::{CommandTopic, Instant, MerchantId, Position};
 use crate::kafka::sender::CommandSender;
 use crate::kafka::topics;
 use crate::query;
@@ -99,25 +98,15 @@ pub fn run(options: &Options, settings: &Settings) -> Result<(), CliError> {
 /// The worker changes what is in force when the broker has the command, by the broker's clock. About the time when a schedule comes into
 /// force, that may be another version than the one that this difference is to.
 fn uncertain(change: &Change, config: &MerchantConfig, now: Instant) -> Option<String> {
-    let times: Vec<(Instant, Instant)> = match change.object.split_once(' ') {
-        Some(("unit", unit)) => {
-            let versions = config.units.get(&UnitId::new(unit)).into_iter().flatten();
-            versions.map(|version| (version.effective_from, version.recorded_at)).collect()
-        }
-        Some((kind, id)) => {
-            let kind = ObjectKind::ALL.into_iter().find(|known| known.name() == kind);
-            let versions = kind.into_iter().flat_map(|kind| config.object_versions(kind, id));
-            versions.map(|version| (version.effective_from, version.recorded_at)).collect()
-        }
-        None => config.settings.iter().map(|version| (version.effective_from, version.recorded_at)).collect(),
-    };
     let about_now = now.saturating_add_seconds(-UNCERTAIN_S)..=now.saturating_add_seconds(UNCERTAIN_S);
+    let versions = config.objects().filter(|object| (object.kind(), object.id()) == (change.kind, change.id.as_str()));
     // What was in force when it was made was not scheduled.
-    let (from, _) = times.into_iter().find(|(from, made)| from > made && about_now.contains(from))?;
+    let mut scheduled = versions.filter(|object| object.effective_from() > object.recorded_at());
+    let from = scheduled.find(|object| about_now.contains(&object.effective_from()))?.effective_from();
     Some(format!(
         "{}: what was scheduled for {from} comes into force about now, and by the brokers' clock it may have come or not. Nothing was \
          sent. Run this again five minutes after that time",
-        change.object
+        change.object()
     ))
 }
 
@@ -166,7 +155,7 @@ fn send(changes: &[Change], merchant: &MerchantId, patience: Duration, settings:
         let value = change.record(merchant);
         let sent = Handle::current().block_on(sender.send(topic, merchant.as_str().as_bytes(), &value, &[]));
         let (partition, offset) = sent.map_err(CliError::failed)?;
-        answers.expect(Position { topic, partition, offset }, change.object.clone());
+        answers.expect(Position { topic, partition, offset }, change.object());
     }
     let mut refused = Vec::new();
     answers.follow(|object, answer| match told(&answer) {

@@ -4,20 +4,17 @@
 //! normalised as its commands would be, and the difference is between what is in force and what they would make. Like the commands, it
 //! leaves what is scheduled to its time.
 
-use std::collections::BTreeSet;
-
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::document::{Document, Fields, list_of, object_fields, settings_fields, settings_version, unit_fields};
+use super::document::{Document, Fields, fields, in_force, settings_fields, version_at};
 use crate::cli::CliError;
 use crate::codec::Decoder;
 use crate::domain::case::Moment;
-use crate::domain::command::{Body, Content};
+use crate::domain::command::Content;
 use crate::domain::config::MerchantConfig;
-use crate::domain::config::objects::ObjectKind;
-use crate::domain::decide::{Judged, judge};
-use crate::domain::{Book, CommandTopic, Instant, MerchantId, Position, Rejection, UnitId, lookup_key};
+use crate::domain::decide::decide;
+use crate::domain::{Book, CommandTopic, Instant, MerchantId, ObjectKind, Position, Rejection, lookup_key};
 use crate::record::{Headers, InboundRecord};
 
 /// Who sends, in the envelope.
@@ -36,8 +33,8 @@ pub struct Difference {
 /// One command that is needed.
 #[derive(Debug)]
 pub struct Change {
-    /// `settings`, `unit points`, `tier gold`.
-    pub object: String,
+    pub kind: ObjectKind,
+    pub id: String,
     /// Field by field, for people.
     pub lines: Vec<String>,
     /// The version that the change is made for: the document's word, or else the one in force.
@@ -49,10 +46,16 @@ pub struct Change {
 }
 
 impl Change {
+    /// `settings`, `unit points`, `tier gold`.
+    pub fn object(&self) -> String {
+        called(self.kind, &self.id)
+    }
+
     /// Why it must not be sent: the document was made for another version.
     pub fn conflict(&self) -> Option<String> {
-        let Change { object, made_for, in_force, .. } = self;
+        let Change { made_for, in_force, .. } = self;
         (made_for != in_force).then(|| {
+            let object = self.object();
             format!("{object}: the file was made for version {made_for}, and version {in_force} is in force now")
         })
     }
@@ -65,6 +68,12 @@ impl Change {
     }
 }
 
+/// The order in which commands are tried and sent: tiers come first, since settings and programmes name them, and units before programmes.
+fn order() -> impl Iterator<Item = ObjectKind> {
+    let others = ObjectKind::ALL.into_iter().filter(|kind| *kind != ObjectKind::Tier);
+    std::iter::once(ObjectKind::Tier).chain(others)
+}
+
 /// Compares a document with what its merchant has now. The error names every field that is not right; nothing has been sent.
 pub fn difference(
     document: &Document,
@@ -73,65 +82,73 @@ pub fn difference(
     decoder: &Decoder,
 ) -> Result<Difference, CliError> {
     let merchant = MerchantId::new(document.merchant_id.as_str());
-    let (Named { units, objects }, made) = tried(document, &merchant, config, now, decoder)?;
-    let mut difference = Difference { scheduled: scheduled(config, now), ..Difference::default() };
-
-    let object_changes = |is_wanted: fn(ObjectKind) -> bool| {
-        let wanted = objects.iter().filter(move |(kind, _)| is_wanted(*kind));
-        wanted.filter_map(|(kind, id)| object_change(document, config, &made, *kind, id, now)).collect::<Vec<_>>()
+    let (named, made) = tried(document, &merchant, config, now, decoder)?;
+    let scheduled = config.scheduled(now).into_iter();
+    let mut difference = Difference {
+        scheduled: scheduled.map(|it| format!("{} from {}", called(it.kind(), it.id()), it.effective_from())).collect(),
+        ..Difference::default()
     };
-    difference.changes.extend(object_changes(|kind| kind == ObjectKind::Tier));
-    let (before, after) = (settings_fields(config, now), settings_fields(&made, now));
-    let patch = differing(&before, &after);
-    let is_first = config.is_empty() && document.settings.is_some();
-    if !patch.is_empty() || is_first {
-        let in_force = settings_version(config, now);
-        difference.changes.push(Change {
-            object: "settings".to_owned(),
-            lines: if patch.is_empty() { vec!["settings: new".to_owned()] } else { lines("settings", &before, &patch) },
-            made_for: document.versions.settings.unwrap_or(in_force),
-            in_force,
-            latest: config.latest_settings().map_or(0, |latest| latest.version),
-            command: tagged("settings", clearing(patch)),
-        });
+    for kind in order() {
+        if kind == ObjectKind::Settings {
+            difference.changes.extend(settings_change(document, config, &made, now));
+        }
+        let ids = named.iter().filter(|(named, id)| *named == kind && !id.is_empty()).map(|(_, id)| id);
+        difference.changes.extend(ids.filter_map(|id| object_change(document, config, &made, kind, id, now)));
     }
+    difference.left_alone = settings_left(document, config, &made, now);
+    let mut all: Vec<(ObjectKind, String)> = Vec::new();
+    for object in config.objects().filter(|object| object.kind() != ObjectKind::Settings) {
+        let name = (object.kind(), object.id().to_owned());
+        if !named.contains(&name) && !all.contains(&name) {
+            all.push(name);
+        }
+    }
+    difference.left_alone.extend(all.into_iter().map(|(kind, id)| called(kind, &id)));
+    Ok(difference)
+}
+
+/// An object's name for people.
+fn called(kind: ObjectKind, id: &str) -> String {
+    format!("{} {id}", kind.name()).trim_end().to_owned()
+}
+
+/// The command for settings that differ, or are the first.
+fn settings_change(
+    document: &Document,
+    config: &MerchantConfig,
+    made: &MerchantConfig,
+    now: Instant,
+) -> Option<Change> {
+    let (before, after) = (settings_fields(config, now), settings_fields(made, now));
+    let patch = differing(&before, &after);
+    let is_first = config.is_empty() && !document.parts(ObjectKind::Settings).is_empty();
+    if patch.is_empty() && !is_first {
+        return None;
+    }
+    let in_force = version_at(config, ObjectKind::Settings, "", now);
+    Some(Change {
+        kind: ObjectKind::Settings,
+        id: String::new(),
+        lines: if patch.is_empty() { vec!["settings: new".to_owned()] } else { lines("settings", &before, &patch) },
+        made_for: document.version(ObjectKind::Settings, "").unwrap_or(in_force),
+        in_force,
+        latest: config.latest(ObjectKind::Settings, "").map_or(0, |latest| latest.version()),
+        command: tagged(ObjectKind::Settings, clearing(patch)),
+    })
+}
+
+/// Settings that are in force and that the document does not name.
+fn settings_left(document: &Document, config: &MerchantConfig, made: &MerchantConfig, now: Instant) -> Vec<String> {
+    let (before, after) = (settings_fields(config, now), settings_fields(made, now));
     let first = settings_fields(&MerchantConfig::default(), now);
     let names = |field: &str| {
-        let settings = document.settings.as_ref();
+        let settings = document.parts(ObjectKind::Settings).first();
         settings.and_then(|settings| settings.get(field)).is_some_and(|value| !value.is_null())
     };
     let stay = before.iter().filter(|(field, value)| {
         first.get(*field) != Some(*value) && after.get(*field) == Some(*value) && !names(field.as_str())
     });
-    difference.left_alone.extend(stay.map(|(field, _)| format!("settings.{field}")));
-
-    for unit in &units {
-        let Some(after) = made.unit_at(unit, now).map(|version| unit_fields(unit, version)) else { continue };
-        let in_force = config.unit_at(unit, now);
-        let object = format!("unit {unit}");
-        let lines = match in_force {
-            Some(version) => {
-                let before = unit_fields(unit, version);
-                lines(&object, &before, &differing(&before, &after))
-            }
-            None => vec![format!("{object}: new")],
-        };
-        if lines.is_empty() {
-            continue;
-        }
-        let in_force = in_force.map_or(0, |version| version.version);
-        let made_for = document.versions.units.get(unit.as_str()).copied().unwrap_or(in_force);
-        let latest = config.latest_unit(unit).map_or(0, |latest| latest.version);
-        difference.changes.push(Change { object, lines, made_for, in_force, latest, command: tagged("unit", after) });
-    }
-    let others = config.units.keys().filter(|unit| !units.contains(unit));
-    difference.left_alone.extend(others.map(|unit| format!("unit {unit}")));
-
-    difference.changes.extend(object_changes(|kind| kind != ObjectKind::Tier));
-    let all = ObjectKind::ALL.into_iter().flat_map(|kind| config.objects_of(kind).map(move |(id, _)| (kind, id)));
-    let others = all.filter(|(kind, id)| !objects.iter().any(|named| (named.0, named.1.as_str()) == (*kind, *id)));
-    difference.left_alone.extend(others.map(|(kind, id)| format!("{} {id}", kind.name())));
-    Ok(difference)
+    stay.map(|(field, _)| format!("settings.{field}")).collect()
 }
 
 /// The command for an object that is new or differs.
@@ -143,79 +160,48 @@ fn object_change(
     id: &str,
     now: Instant,
 ) -> Option<Change> {
-    let after = object_fields(id, &made.object_at(kind, id, now)?.object);
-    let object = format!("{} {id}", kind.name());
-    let in_force = config.object_at(kind, id, now);
-    let lines = match in_force {
-        Some(version) => {
-            let before = object_fields(id, &version.object);
+    let after = fields(&in_force(made, kind, id, now)?.content());
+    let before = in_force(config, kind, id, now);
+    let object = called(kind, id);
+    let lines = match &before {
+        Some(before) => {
+            let before = fields(&before.content());
             lines(&object, &before, &differing(&before, &after))
         }
         None => vec![format!("{object}: new")],
     };
-    let in_force = in_force.map_or(0, |version| version.version);
-    let made_for = document.versions.object(kind, id).unwrap_or(in_force);
-    let latest = config.object_versions(kind, id).last().map_or(0, |latest| latest.version);
-    let command = tagged(kind.name(), after);
-    (!lines.is_empty()).then_some(Change { object, lines, made_for, in_force, latest, command })
+    let in_force = before.map_or(0, |before| before.version());
+    let made_for = document.version(kind, id).unwrap_or(in_force);
+    let latest = config.latest(kind, id).map_or(0, |latest| latest.version());
+    let command = tagged(kind, after);
+    (!lines.is_empty()).then_some(Change { kind, id: id.to_owned(), lines, made_for, in_force, latest, command })
 }
 
-fn scheduled(config: &MerchantConfig, now: Instant) -> Vec<String> {
-    let settings = config.settings_after(now);
-    let settings = settings.iter().map(|version| format!("settings from {}", version.effective_from));
-    let units = config.units.keys().flat_map(|unit| {
-        let waiting = config.unit_after(unit, now);
-        waiting.into_iter().map(move |version| format!("unit {unit} from {}", version.effective_from))
-    });
-    let ids = ObjectKind::ALL.into_iter().flat_map(|kind| config.objects_of(kind).map(move |(id, _)| (kind, id)));
-    let objects = ids.flat_map(|(kind, id)| {
-        let waiting = config.object_after(kind, id, now);
-        waiting.into_iter().map(move |version| format!("{} {id} from {}", kind.name(), version.effective_from))
-    });
-    settings.chain(units).chain(objects).collect()
-}
-
-/// What a document names, in its order.
-#[derive(Default)]
-struct Named {
-    units: Vec<UnitId>,
-    objects: Vec<(ObjectKind, String)>,
-}
-
-/// The document's commands, applied to a copy of what there is: what they name, and what they make. Tiers come first, since settings and
-/// programmes name them, and units before the programmes.
+/// The document's commands, applied to a copy of what there is: what they name, in the document's order, and what they make.
 fn tried(
     document: &Document,
     merchant: &MerchantId,
     config: &MerchantConfig,
     now: Instant,
     decoder: &Decoder,
-) -> Result<(Named, MerchantConfig), CliError> {
+) -> Result<(Vec<(ObjectKind, String)>, MerchantConfig), CliError> {
     let mut trial = Trial { decoder, merchant, now, book: Book::default(), tried: 0 };
     trial.book.configs.insert(merchant.clone(), config.clone());
-    let settings = document.settings.iter().map(|settings| ("settings".to_owned(), "settings", settings));
-    let units = document.units.iter().enumerate().map(|(index, unit)| (format!("units[{index}]"), "unit", unit));
-    let objects = |kind: ObjectKind| {
-        let parts = document.objects(kind).iter().enumerate();
-        parts.map(move |(index, part)| (format!("{}[{index}]", list_of(kind)), kind.name(), part))
-    };
-    let (tiers, cards, programmes) =
-        (objects(ObjectKind::Tier), objects(ObjectKind::Card), objects(ObjectKind::Programme));
-    let parts = tiers.chain(settings).chain(units).chain(cards).chain(programmes);
-    let (mut named, mut seen, mut wrong) = (Named::default(), BTreeSet::new(), Vec::new());
-    for (place, kind, part) in parts {
-        match trial.judge(&place, kind, part) {
-            Ok(Body::Unit(unit)) if !seen.insert((kind, unit.unit_id.to_string())) => {
-                wrong.push(format!("{place}.unit_id: {} is there twice", unit.unit_id));
+    let (mut named, mut wrong) = (Vec::new(), Vec::new());
+    for kind in order() {
+        for (index, part) in document.parts(kind).iter().enumerate() {
+            let place = match kind {
+                ObjectKind::Settings => "settings".to_owned(),
+                kind => format!("{}[{index}]", kind.list()),
+            };
+            let id_field = format!("{}_id", kind.name());
+            let name = (kind, part.get(&id_field).and_then(Value::as_str).unwrap_or_default().to_owned());
+            match trial.judge(&place, kind, part) {
+                Ok(()) if named.contains(&name) => wrong.push(format!("{place}.{id_field}: {} is there twice", name.1)),
+                Ok(()) => named.push(name),
+                Err(CliError::Usage(problem)) => wrong.push(problem),
+                Err(other) => return Err(other),
             }
-            Ok(Body::Object(object)) if !seen.insert((kind, object.id.clone())) => {
-                wrong.push(format!("{place}.{kind}_id: {} is there twice", object.id));
-            }
-            Ok(Body::Unit(unit)) => named.units.push(unit.unit_id),
-            Ok(Body::Object(object)) => named.objects.push((object.object.kind(), object.id)),
-            Ok(_) => {}
-            Err(CliError::Usage(problem)) => wrong.push(problem),
-            Err(other) => return Err(other),
         }
     }
     if !wrong.is_empty() {
@@ -234,7 +220,7 @@ struct Trial<'a> {
 }
 
 impl Trial<'_> {
-    fn judge(&mut self, place: &str, kind: &'static str, part: &Value) -> Result<Body, CliError> {
+    fn judge(&mut self, place: &str, kind: ObjectKind, part: &Value) -> Result<(), CliError> {
         let command = match part {
             Value::Object(fields) if fields.contains_key("type") => {
                 return Err(CliError::Usage(format!("{place}.type: is not a field of this command")));
@@ -260,23 +246,21 @@ impl Trial<'_> {
             place: 0,
         };
         let command = match delivery.content {
-            Content::Command(command) => *command,
+            Content::Command(command) => command,
             Content::DeadLetter(letter) => return Err(CliError::Usage(format!("{place}: {}", letter.message))),
             Content::Tick => unreachable!("the clock's topic is another"),
         };
-        let Judged::Answered(answer) = judge(&mut self.book, &command, moment, None) else {
-            unreachable!("configuration waits for nobody")
-        };
-        match &answer.decision.verdict {
-            Ok(_) => Ok(command.body),
-            Err(rejection) => Err(refused(place, rejection)),
-        }
+        let mut answered = Ok(());
+        decide(&mut self.book, command, moment, |outcome| {
+            answered = outcome.decision.verdict.as_ref().map(|_| ()).map_err(|rejection| refused(place, rejection));
+        });
+        answered
     }
 }
 
 fn refused(place: &str, rejection: &Rejection) -> CliError {
     if rejection.fields.is_empty() {
-        let (code, message) = (rejection.code.code(), &rejection.message);
+        let (code, message) = (rejection.code.name(), &rejection.message);
         return CliError::Failed(format!("{place}: {code}: {message} Nothing was sent."));
     }
     let problems = rejection.fields.iter().map(|bad| format!("{}: {}", in_file(place, &bad.field), bad.problem));
@@ -297,8 +281,8 @@ fn value(merchant: &MerchantId, key: &str, command: &Value, expected: Option<i64
     json!({ "envelope": envelope, "command": command, "expected_version": expected }).to_string().into_bytes()
 }
 
-fn tagged(kind: &str, mut fields: Fields) -> Value {
-    fields.insert("type".to_owned(), kind.into());
+fn tagged(kind: ObjectKind, mut fields: Fields) -> Value {
+    fields.insert("type".to_owned(), kind.name().into());
     Value::Object(fields)
 }
 

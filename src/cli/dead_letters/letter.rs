@@ -107,7 +107,7 @@ impl WholeLetter {
             // Versions before this one did not write down when the record came, which was moments before.
             came: value_of(&added, ORIGINAL_TIME).and_then(|text| times::instant(text).ok()).unwrap_or(given_up),
             given_up,
-            class: DeadLetterClass::ALL.into_iter().find(|class| class.code() == code)?,
+            class: DeadLetterClass::from_name(code)?,
             reason: value_of(&added, "__connect.errors.exception.message").unwrap_or_default().to_owned(),
             schema_id: value_of(&added, "loyalty.schema-id").and_then(|id| id.parse().ok()),
             group: value_of(&added, "loyalty.group").map(str::to_owned),
@@ -274,7 +274,7 @@ mod tests {
         assert_eq!(letter.place.to_string(), "1/17");
         assert_eq!(letter.original, Position { topic: CommandTopic::Credit, partition: 1, offset: 81 });
         assert_eq!(
-            (letter.came.to_string(), letter.class.code()),
+            (letter.came.to_string(), letter.class.name()),
             ("2023-11-14T22:13:19Z".to_owned(), "wrong_partition")
         );
         assert_eq!((letter.reason.as_str(), letter.group, letter.schema_id), ("Not here.", None, None));

@@ -12,7 +12,7 @@ use crate::domain::command::DeadLetterClass;
 use crate::record::TopicNames;
 
 /// A key that is longer than any merchant's is not shown whole in the table.
-const MOST_OF_A_KEY: usize = 64;
+const MAX_OF_A_KEY: usize = 64;
 
 #[derive(Args)]
 #[command(
@@ -64,7 +64,7 @@ type Row = [String; 6];
 
 fn row(letter: &Letter, replayed: &Replayed) -> Row {
     let mut key = letter::plain(&letter.key);
-    if let Some((end, _)) = key.char_indices().nth(MOST_OF_A_KEY) {
+    if let Some((end, _)) = key.char_indices().nth(MAX_OF_A_KEY) {
         key.truncate(end);
         key.push('…');
     }
@@ -72,7 +72,7 @@ fn row(letter: &Letter, replayed: &Replayed) -> Row {
         letter.place.to_string(),
         format!("{:?}", letter.original),
         letter.came.to_string(),
-        letter.class.code().to_owned(),
+        letter.class.name().to_owned(),
         key,
         replayed.of(letter.original).map_or_else(|| "no".to_owned(), |(_, now_at)| format!("as {now_at:?}")),
     ]
@@ -115,7 +115,7 @@ fn object(letter: &Letter, replayed: &Replayed, names: &TopicNames) -> Value {
             "offset": original.offset,
             "timestamp": letter.came.to_string(),
         },
-        "class": letter.class.code(),
+        "class": letter.class.name(),
         "reason": letter.reason,
         "schema_id": letter.schema_id,
         "omitted": letter.omitted,

@@ -65,8 +65,8 @@ fn connect(settings: &Settings) -> Result<Databases, CliError> {
 }
 
 fn class_named(name: &str) -> Result<DeadLetterClass, String> {
-    DeadLetterClass::ALL.into_iter().find(|class| class.code() == name).ok_or_else(|| {
-        let names = DeadLetterClass::ALL.map(DeadLetterClass::code);
+    DeadLetterClass::from_name(name).ok_or_else(|| {
+        let names = DeadLetterClass::ALL.map(DeadLetterClass::name);
         format!("there is no class {name}; there are {}", names.join(", "))
     })
 }

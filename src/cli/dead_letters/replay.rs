@@ -21,7 +21,7 @@ const KEPT_KEY: &str =
     "its key is not the command's merchant_id, and a replay keeps the key: let its sender send the command again";
 
 /// What became a dead letter again after so many replays is not mended by one more.
-const MOST_REPLAYS: usize = 3;
+const MAX_REPLAYS: usize = 3;
 
 #[derive(Args)]
 #[command(
@@ -142,7 +142,7 @@ impl Options {
                         record.at
                     ));
                 }
-            } else if letter.replays >= MOST_REPLAYS && !self.again {
+            } else if letter.replays >= MAX_REPLAYS && !self.again {
                 refused.push(format!(
                     "{} was replayed {} times, and became a dead letter each time: mend what it says, and --again sends it once more",
                     named(&letter),

@@ -47,7 +47,7 @@ fn page(whole: &WholeLetter, replayed: &Replayed) -> String {
     line("came", &letter.came.to_string());
     line("given up", &letter.given_up.to_string());
     line("by group", letter.group.as_deref().unwrap_or_default());
-    line("class", letter.class.code());
+    line("class", letter.class.name());
     line("reason", &letter::plain(letter.reason.as_bytes()));
     line("schema id", &letter.schema_id.map(|id| id.to_string()).unwrap_or_default());
     line("what mends", mends(letter.class));

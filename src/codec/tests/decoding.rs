@@ -108,7 +108,7 @@ fn all_bad_fields_are_named() {
         ]
     );
     let command = command(&record);
-    assert_eq!(command.body.kind(), "credit");
+    assert_eq!(command.kind(), "credit");
     assert_eq!(command.envelope.customer, None);
     assert_eq!(command.envelope.idempotency_key.as_str(), "k-1");
     assert_eq!(command.envelope.source.as_deref(), Some("till"));
@@ -145,13 +145,13 @@ fn what_would_poison_the_database_is_malformed_in_both_encodings() {
     let mut wire = credit();
     wire.envelope.idempotency_key = "k\0".into();
     wire.envelope.source = Some("\0".into());
-    wire.envelope.occurred_at = Some(i64::MAX);
+    wire.envelope.occurred_at = Some(Instant::from_micros(i64::MAX));
     wire.envelope.customer.as_mut().unwrap().value = "\0".into();
     wire.envelope.attributes = BTreeMap::from([("a\0".into(), "".into()), ("b".into(), "\0".into())]);
-    let wire::CreditBody::CreditAmount(amount) = &mut wire.command;
+    let sent::CreditBody::CreditAmount(amount) = &mut wire.command;
     amount.unit = "\0".into();
     amount.title = Some("\0".into());
-    amount.expires_at = Some(Instant::EARLIEST.micros() - 1);
+    amount.expires_at = Some(Instant::from_micros(Instant::EARLIEST.micros() - 1));
     let expected = [
         format!("envelope.idempotency_key: {nul}"),
         format!("envelope.customer.value: {nul}"),
@@ -166,7 +166,7 @@ fn what_would_poison_the_database_is_malformed_in_both_encodings() {
     let record = avro(CommandTopic::Credit, &wire);
     assert_eq!(problems(&record), expected);
     let envelope = command(&record).envelope;
-    assert_eq!((envelope.source, envelope.occurred_at, envelope.attributes), (None, None, vec![]));
+    assert_eq!((envelope.source, envelope.occurred_at, envelope.attributes), (None, None, BTreeMap::new()));
 
     let json = changed(|value| {
         value["command"]["title"] = "\0".into();

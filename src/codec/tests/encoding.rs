@@ -4,20 +4,20 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use super::*;
-use crate::batch::{ChangeSet, ChangedCustomer, Outcome, RowChanges};
+use crate::batch::{ChangeSet, ChangedCustomer, RowChanges};
 use crate::codec::decode::MAX_VALUE_BYTES;
 use crate::codec::encode::{EncodeError, MAX_RECORD_BYTES};
 use crate::codec::problems::Problems;
 use crate::codec::{EncodeInput, Encoder, JournalBatch, OutgoingReader, from_json, outcomes_hash};
 use crate::config::{Encoding, RegistrySettings};
 use crate::domain::command::DeadLetter;
-use crate::domain::config::objects::CardReward;
-use crate::domain::config::{Expiry, Rounding, UnitKind, UnitVersion};
+use crate::domain::config::{CardReward, Unit, UnitKind, Version};
 use crate::domain::customer::Customer;
-use crate::domain::customer::{MOST_CARDS, card_code};
+use crate::domain::customer::{MAX_CARDS, card_code};
 use crate::domain::{
-    self, Account, Balance, ConfigObject, CustomerChange, CustomerId, Decision, Effect, Entry, EntryKind, Event, Fact,
-    IdempotencyKey, Lot, LotId, LotShare, MemberCard, Membership, MerchantId, Rejection, RejectionCode, Seed, UnitId,
+    self, Account, Balance, ConfigObject, Counted, CustomerChange, CustomerId, Decision, Effect, Entry, EntryKind,
+    Event, Fact, IdempotencyKey, Lot, LotId, LotShare, MemberCard, Membership, MerchantId, Outcome, Rejection,
+    RejectionCode, Seed, UnitId,
 };
 use crate::record::{Header, OutTopic, OutboundRecord, OutboundRecords, TopicNames};
 use uuid::Uuid;
@@ -83,27 +83,23 @@ fn outcome(offset: i64, verdict: Result<Effect, Rejection>) -> Outcome {
         balances: if accepted { vec![balance()] } else { vec![] },
         membership: None,
         parked_at: accepted.then_some(Instant::from_micros(NOW - 1)),
+        remembered_by: None,
     }
 }
 
-fn unit() -> Arc<UnitVersion> {
-    Arc::new(UnitVersion {
+fn unit() -> Arc<Version<Unit>> {
+    Arc::new(Version {
         version: 3,
         effective_from: Instant::BEGINNING,
         recorded_at: Instant::from_micros(NOW),
-        name: "Cash".into(),
-        scale: 2,
-        expiry: Expiry::Never,
-        min_held: 0,
-        min_amount: 1,
-        description: None,
-        kind: UnitKind::Money,
-        currency: Some("EUR".into()),
-        brand_id: None,
-        value: None,
-        rounding: Rounding::Floor,
-        step: 1,
-        attributes: BTreeMap::new(),
+        content: Unit {
+            unit_id: UnitId::new("points"),
+            name: "Cash".into(),
+            scale: 2,
+            kind: UnitKind::Money,
+            currency: Some("EUR".into()),
+            ..Unit::default()
+        },
     })
 }
 
@@ -125,14 +121,11 @@ fn changes() -> ChangeSet {
         source: Some("till".into()),
         notify: None,
         skip_notifications: true,
-        fact: Fact::PointsRedeemed { entry: entry(1), balance: balance(), unit: unit() },
+        fact: Fact::Posted { entry: entry(1), balance: balance(), counted: Counted::Unit(Some(unit())), end: None },
     };
     let config = Event {
         customer_id: None,
-        fact: Fact::ConfigChanged {
-            object: ConfigObject::Unit(UnitId::new("points"), unit()),
-            effective_from: Instant::BEGINNING,
-        },
+        fact: Fact::ConfigChanged { object: ConfigObject::Unit("points".into(), unit()) },
         ..event.clone()
     };
     let parked = Event {
@@ -380,7 +373,7 @@ fn the_longest_state_can_be_published_as_json() {
         apple_wallet_url: Some(url.clone()),
         google_wallet_url: Some(url),
     };
-    let membership = Membership { tier: None, cards: vec![card; MOST_CARDS] };
+    let membership = Membership { tier: None, cards: vec![card; MAX_CARDS] };
     changes.rows.customers[0].membership = Some(Box::new(membership));
     let encoded = encode(&encoder, &changes, &[original()]).unwrap();
     let state = encoded.iter().find(|record| record.topic == OutTopic::Customers).unwrap();
@@ -442,7 +435,7 @@ fn a_dead_letter_that_no_broker_would_take_back_is_cut() {
 fn what_is_too_large_stops_before_the_commit() {
     let (encoder, _) = encoder_and_reader(Encoding::Avro);
     let mut changes = changes();
-    changes.outcomes[0].command.envelope.attributes = vec![("a".into(), "x".repeat(MAX_RECORD_BYTES))];
+    changes.outcomes[0].command.envelope.attributes = [("a".into(), "x".repeat(MAX_RECORD_BYTES))].into();
     let error = encode(&encoder, &changes, &[original()]).unwrap_err();
     assert!(matches!(error, EncodeError::TooLarge { topic: OutTopic::Results, .. }), "{error}");
     assert!(matches!(encode(&encoder, &super::encoding::changes(), &[]), Err(EncodeError::NotConsumed(_))));

@@ -11,9 +11,18 @@ use super::decode::Decoder;
 use super::registry::RegistryClient;
 use super::{framing, schemas, wire};
 use crate::config::RegistrySettings;
-use crate::domain::command::{Body, Command, Content, DeadLetterClass, Malformed};
+use crate::domain::command::{Body, Command, Content, DeadLetterClass};
 use crate::domain::{CommandTopic, Instant, Position};
 use crate::record::{Headers, InboundRecord, lane_of};
+
+/// What senders write.
+mod sent {
+    pub use crate::codec::records::*;
+    pub use crate::domain::command::*;
+    pub use crate::domain::config::*;
+    pub use crate::domain::customer::IdentifierKind;
+    pub use crate::domain::{Gender, Metric, ProfileField};
+}
 
 pub const LANES: i32 = 8;
 pub const MERCHANT: &str = "m-1";
@@ -72,35 +81,32 @@ pub fn dead_letter(record: &InboundRecord) -> (DeadLetterClass, String) {
 /// The bad fields as `path: problem`.
 #[track_caller]
 pub fn problems(record: &InboundRecord) -> Vec<String> {
-    match command(record).body {
-        Body::Malformed(Malformed { problems, .. }) => {
-            problems.into_iter().map(|bad| format!("{}: {}", bad.field, bad.problem)).collect()
-        }
-        other => panic!("not malformed: {other:?}"),
-    }
+    let problems = command(record).problems;
+    assert!(!problems.is_empty(), "nothing is wrong with it");
+    problems.into_iter().map(|bad| format!("{}: {}", bad.field, bad.problem)).collect()
 }
 
-pub fn envelope() -> wire::Envelope {
-    wire::Envelope {
+pub fn envelope() -> sent::Envelope {
+    sent::Envelope {
         merchant_id: MERCHANT.into(),
         idempotency_key: "k-1".into(),
-        customer: Some(wire::CustomerRef { kind: wire::RefKind::Phone, value: "+49123".into() }),
-        occurred_at: Some(1_700_000_000_000_000),
+        customer: Some(sent::CustomerRef { kind: sent::RefKind::Phone, value: "+49123".into() }),
+        occurred_at: Some(Instant::from_micros(1_700_000_000_000_000)),
         source: Some("till".into()),
         attributes: BTreeMap::from([("shop".into(), "7".into()), ("b".into(), "ä".into())]),
     }
 }
 
-pub fn credit() -> wire::CreditCommand {
-    wire::CreditCommand {
+pub fn credit() -> sent::CreditCommand {
+    sent::CreditCommand {
         envelope: envelope(),
-        command: wire::CreditBody::CreditAmount(wire::CreditAmount {
+        command: sent::CreditBody::CreditAmount(sent::CreditAmount {
             unit: "points".into(),
             amount: 1276,
             order_id: Some("o-1".into()),
             reason: None,
             title: None,
-            expires_at: Some(1_800_000_000_000_000),
+            expires_at: Some(Instant::from_micros(1_800_000_000_000_000)),
             skip_notifications: true,
         }),
     }
@@ -125,8 +131,8 @@ pub fn changed(change: impl FnOnce(&mut serde_json::Value)) -> InboundRecord {
 }
 
 /// A unit at its schema's defaults.
-fn bare_unit() -> wire::Unit {
-    wire::Unit {
+fn bare_unit() -> sent::Unit {
+    sent::Unit {
         unit_id: "points".into(),
         name: "Points".into(),
         scale: 0,
@@ -134,11 +140,11 @@ fn bare_unit() -> wire::Unit {
         min_held: 0,
         min_amount: 1,
         description: None,
-        kind: wire::UnitKind::Points,
+        kind: sent::UnitKind::Points,
         currency: None,
         brand_id: None,
         value: None,
-        rounding: wire::Rounding::Floor,
+        rounding: sent::Rounding::Floor,
         step: 1,
         attributes: BTreeMap::new(),
     }

@@ -1,159 +1,240 @@
-//! A merchant's settings.
+//! A merchant's settings, each declared once: name, type, default, check. The settings, the patch, its merging and the rebasing of what is
+//! scheduled are made of that.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
 
+use crate::domain::config::objects::MAX_ID_CHARS;
 use crate::domain::customer::identifiers::{IdentifierKind, PhoneFormat};
 use crate::domain::customer::profile::ProfileField;
-use crate::domain::values::time::Instant;
+use crate::domain::field_check::FieldCheck;
 use crate::domain::values::words::words;
 
-#[derive(Debug, Clone, PartialEq)]
-pub struct SettingsVersion {
-    pub version: i64,
-    /// [`Instant::BEGINNING`] for the first.
-    pub effective_from: Instant,
-    pub recorded_at: Instant,
-    pub settings: Arc<Settings>,
+const ONE_DAY_S: i64 = 24 * 60 * 60;
+const TEN_YEARS_S: i64 = 10 * 366 * ONE_DAY_S;
+/// What waits takes room in the database.
+const MAX_PARKED_S: i64 = 30 * ONE_DAY_S;
+const MAX_LINKS: usize = 20;
+
+/// `name: type = default, check;` for what always has a value, and `name: type as Field "name", check;` for what a merchant may be without.
+macro_rules! settings {
+    ($(
+        $(#[doc = $doc:literal])+
+        $name:ident: $type:ty $(as $field:ident $word:literal)? $(= $default:expr)?, $check:expr;
+    )+) => {
+        /// All settings of a merchant.
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(default)]
+        pub struct Settings {
+            $($(#[doc = $doc])+ pub $name: settings!(stored $type $(= $default)?),)+
+        }
+
+        /// A change of a merchant's settings; `None` keeps.
+        #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(rename = "Settings")]
+        pub struct SettingsPatch {
+            /// Sets a product's behaviour whole; what stands beside it still counts.
+            pub preset: Option<Preset>,
+            $($(#[doc = $doc])+ pub $name: Option<$type>,)+
+            /// What to be without.
+            pub clear: Vec<SettingsField>,
+        }
+
+        words! {
+            /// What a merchant may be without. What else may be empty is emptied by an empty value.
+            SettingsField { $($($field $word,)?)+ }
+        }
+
+        impl Default for Settings {
+            fn default() -> Self {
+                Settings { $($name: settings!(first $($default)?),)+ }
+            }
+        }
+
+        impl Settings {
+            /// Every setting's name and what it means, in the order of the schema.
+            pub const TABLE: &[(&str, &str)] = &[$((stringify!($name), concat!($($doc),+)),)+];
+
+            /// These settings with a change.
+            pub fn patched(&self, patch: &SettingsPatch, check: &mut FieldCheck) -> Settings {
+                let mut settings = self.clone();
+                if let Some(preset) = patch.preset {
+                    settings.apply_preset(preset);
+                }
+                $(if let Some(value) = &patch.$name {
+                    let mut value = value.clone();
+                    $check(&mut *check, concat!("command.", stringify!($name)), &mut value);
+                    settings.$name = value.into();
+                })+
+                // By the words that there are: a list may name each as often as it likes.
+                $($(if patch.clear.contains(&SettingsField::$field) {
+                    if patch.$name.is_some() {
+                        check.bad(concat!("command.", stringify!($name)), "can't be set and cleared at once");
+                    }
+                    settings.$name = None;
+                })?)+
+                settings
+            }
+
+            /// These settings, which were made of `before`, as they are when they are made of `after`: what they changed stays changed, all
+            /// else follows.
+            pub fn rebased(&self, before: &Settings, after: &Settings) -> Settings {
+                Settings { $($name: kept(&self.$name, &before.$name, &after.$name),)+ }
+            }
+        }
+    };
+    (stored $type:ty = $default:expr) => { $type };
+    (stored $type:ty) => { Option<$type> };
+    (first $default:expr) => { $default };
+    (first) => { None };
 }
 
-#[derive(Debug, Clone, PartialEq)]
-pub struct Settings {
-    pub name: Option<String>,
-    pub time_zone: Zone,
-    pub match_by: Vec<IdentifierKind>,
-    /// How old a command's business time may be.
-    pub max_age_s: i64,
-    /// How far ahead of the record it may be.
-    pub max_future_s: i64,
-    /// The merchant's own, for messages; as are its phone and its links by the network's name.
-    pub email: Option<String>,
-    pub phone: Option<String>,
-    pub social: BTreeMap<String, String>,
-    pub status: MerchantStatus,
-    pub on_match: OnMatch,
-    /// What a customer must have after every upsert, each once.
-    pub required_fields: Vec<ProfileField>,
-    pub phone_format: PhoneFormat,
-    /// Whether a customer may be without any identifier of `match_by`.
-    pub allow_no_identifier: bool,
-    /// Whether an inactive customer's profile is closed.
-    pub profile_change_needs_active: bool,
-    pub key_form: KeyForm,
-    pub unknown_customer: UnknownCustomer,
-    /// How long such a command waits.
-    pub park_s: i64,
+settings! {
+    /// What the merchant is called, for messages.
+    name: String as Name "name", text(255);
+    /// The IANA time zone in which days end.
+    time_zone: Zone = Zone::default(), Zone::check;
+    /// The order in which an upsert without a reference is matched.
+    match_by: Vec<IdentifierKind> = IdentifierKind::ALL.to_vec(), check_match_by;
+    /// How old a command's business time may be, in seconds.
+    max_age_s: i64 = 3 * ONE_DAY_S, range(0, TEN_YEARS_S);
+    /// How far ahead of the record it may be, in seconds.
+    max_future_s: i64 = 5 * 60, range(0, ONE_DAY_S);
+    /// The merchant's own phone, for messages.
+    phone: String as Phone "phone", text(20);
+    /// The merchant's own address, for messages.
+    email: String as Email "email", check_email;
+    /// The merchant's links, by the network's name.
+    social: BTreeMap<String, String> = BTreeMap::new(), check_links;
+    /// Whether the merchant's commands are taken.
+    status: MerchantStatus = MerchantStatus::Active, any;
     /// The tier of those who have no other; the active programme's lowest where it is not said.
-    pub base_tier_id: Option<String>,
-    /// Where a customer's card is had for a phone's wallet, with [`PLACEHOLDERS`].
-    pub wallet_url_apple: Option<String>,
-    pub wallet_url_google: Option<String>,
+    base_tier_id: String as BaseTierId "base_tier_id", check_tier_id;
+    /// Where a customer's card is had for Apple's wallet, with `{code}` in it.
+    wallet_url_apple: String as WalletUrlApple "wallet_url_apple", wallet_url;
+    /// The same for Google's.
+    wallet_url_google: String as WalletUrlGoogle "wallet_url_google", wallet_url;
+    /// What a customer must have after every upsert.
+    required_fields: Vec<ProfileField> = Vec::new(), check_fields;
+    /// What an upsert does to a customer that exists, where it does not say so itself.
+    on_match: OnMatch = OnMatch::Update, any;
+    /// Which phone numbers are taken.
+    phone_format: PhoneFormat = PhoneFormat::E164, any;
+    /// Whether a customer may be without any identifier of `match_by`.
+    allow_no_identifier: bool = false, any;
+    /// Whether an inactive customer's profile is closed.
+    profile_change_needs_active: bool = false, any;
+    /// Which idempotency keys are taken.
+    key_form: KeyForm = KeyForm::Any, any;
+    /// What becomes of a credit or a redeem whose reference leads to nobody.
+    unknown_customer: UnknownCustomer = UnknownCustomer::Reject, any;
+    /// How long such a command waits, in seconds.
+    park_s: i64 = ONE_DAY_S, range(1, MAX_PARKED_S);
 }
 
-words! {
-    /// The texts that a merchant may be without. What else may be empty is emptied by an empty value.
-    SettingsField {
-        Name = 1 "name",
-        Email = 2 "email",
-        Phone = 3 "phone",
-        BaseTierId = 4 "base_tier_id",
-        WalletUrlApple = 5 "wallet_url_apple",
-        WalletUrlGoogle = 6 "wallet_url_google",
+fn any<T>(_: &mut FieldCheck, _: &str, _: &mut T) {}
+
+fn range(least: i64, most: i64) -> impl Fn(&mut FieldCheck, &str, &mut i64) {
+    move |check, field, value| check.range(field, *value, least, most)
+}
+
+fn text(most: usize) -> impl Fn(&mut FieldCheck, &str, &mut String) {
+    move |check, field, text| check.text(field, Some(text), most)
+}
+
+fn check_match_by(check: &mut FieldCheck, field: &str, kinds: &mut [IdentifierKind]) {
+    if kinds.is_empty() || (1..kinds.len()).any(|at| kinds[..at].contains(&kinds[at])) {
+        check.bad(field, "must name at least one identifier, each once");
     }
 }
 
+fn check_email(check: &mut FieldCheck, field: &str, email: &mut String) {
+    if let Some(stored) = check.identifier(field, IdentifierKind::Email, Some(email), PhoneFormat::E164) {
+        *email = stored;
+    }
+}
+
+fn check_links(check: &mut FieldCheck, field: &str, links: &mut BTreeMap<String, String>) {
+    check.labels(field, links, MAX_LINKS);
+}
+
+fn check_tier_id(check: &mut FieldCheck, field: &str, id: &mut str) {
+    check.id(field, Some(id), MAX_ID_CHARS);
+}
+
+fn check_fields(check: &mut FieldCheck, field: &str, fields: &mut [ProfileField]) {
+    if (1..fields.len()).any(|at| fields[..at].contains(&fields[at])) {
+        check.bad(field, "must name each field once");
+    }
+}
+
+fn wallet_url(check: &mut FieldCheck, field: &str, url: &mut str) {
+    check.wallet_url(field, Some(url));
+}
+
+fn kept<T: Clone + PartialEq>(changed: &T, before: &T, after: &T) -> T {
+    if changed == before { after.clone() } else { changed.clone() }
+}
+
 words! {
-    /// What becomes of a credit or a redeem whose reference leads to nobody.
     UnknownCustomer {
-        Reject = 1 "reject",
+        Reject "reject",
         /// A credit makes a customer with that one identifier.
-        Enrol = 2 "enrol",
+        Enrol "enrol",
         /// It waits for a customer with that identifier.
-        Park = 3 "park",
+        Park "park",
     }
 }
 
 words! {
     MerchantStatus {
-        Active = 1 "active",
+        Active "active",
         /// Every command but configuration is refused.
-        Suspended = 2 "suspended",
+        Suspended "suspended",
     }
 }
 
 words! {
-    /// What an upsert does to a customer that exists.
     OnMatch {
-        Update = 1 "update",
+        Update "update",
         /// Leaves it as it is.
-        Keep = 2 "keep",
+        Keep "keep",
         /// Sets only what it does not have.
-        FillMissing = 3 "fill_missing",
-        Reject = 4 "reject",
+        FillMissing "fill_missing",
+        Reject "reject",
     }
 }
 
 words! {
-    /// Which idempotency keys are taken.
     KeyForm {
         /// 1 to 255 characters.
-        Any = 1 "any",
+        Any "any",
         /// 1 to 100 of A-Z a-z 0-9 _ -.
-        Token = 2 "token",
+        Token "token",
     }
 }
 
 words! {
     /// The products whose behaviour a merchant may choose whole.
     Preset {
-        None = 1 "none",
-        Rewrd = 2 "rewrd",
-        AddUpdate = 3 "add_update",
-        Restai = 4 "restai",
-        Masivo = 5 "masivo",
-        StampCards = 6 "stamp_cards",
-    }
-}
-
-/// What a merchant's wallet URL is made with; the first must be in it.
-pub const PLACEHOLDERS: [&str; 3] = ["{code}", "{card_id}", "{customer_id}"];
-
-impl Default for Settings {
-    fn default() -> Self {
-        Settings {
-            name: None,
-            time_zone: Zone::utc(),
-            match_by: vec![IdentifierKind::ExternalId, IdentifierKind::Phone, IdentifierKind::Email],
-            max_age_s: 72 * 60 * 60,
-            max_future_s: 5 * 60,
-            email: None,
-            phone: None,
-            social: BTreeMap::new(),
-            status: MerchantStatus::Active,
-            on_match: OnMatch::Update,
-            required_fields: Vec::new(),
-            phone_format: PhoneFormat::E164,
-            allow_no_identifier: false,
-            profile_change_needs_active: false,
-            key_form: KeyForm::Any,
-            unknown_customer: UnknownCustomer::Reject,
-            park_s: 24 * 60 * 60,
-            base_tier_id: None,
-            wallet_url_apple: None,
-            wallet_url_google: None,
-        }
+        None "none",
+        Rewrd "rewrd",
+        AddUpdate "add_update",
+        Restai "restai",
+        Masivo "masivo",
+        StampCards "stamp_cards",
     }
 }
 
 impl Settings {
     /// Sets what a preset covers, all of it, so that nothing remains of another product's behaviour.
-    pub fn apply_preset(&mut self, preset: Preset) {
+    fn apply_preset(&mut self, preset: Preset) {
         use IdentifierKind::{Email, ExternalId, Phone};
-        let first = Settings::default();
         self.match_by = match preset {
-            Preset::None => first.match_by,
+            Preset::None => Settings::default().match_by,
             Preset::Rewrd | Preset::Restai => vec![Phone],
             Preset::AddUpdate | Preset::Masivo => vec![ExternalId],
             Preset::StampCards => vec![Email, Phone],
@@ -176,61 +257,56 @@ impl Settings {
         // None of the products makes a customer of a credit, or waits for one.
         self.unknown_customer = UnknownCustomer::Reject;
     }
+}
 
-    /// These settings, which were made of `before`, as they are when they are made of `after`: what they changed stays changed, all else
-    /// follows.
-    pub fn rebased(&self, before: &Settings, after: &Settings) -> Settings {
-        Settings {
-            name: kept(&self.name, &before.name, &after.name),
-            time_zone: kept(&self.time_zone, &before.time_zone, &after.time_zone),
-            match_by: kept(&self.match_by, &before.match_by, &after.match_by),
-            max_age_s: kept(&self.max_age_s, &before.max_age_s, &after.max_age_s),
-            max_future_s: kept(&self.max_future_s, &before.max_future_s, &after.max_future_s),
-            email: kept(&self.email, &before.email, &after.email),
-            phone: kept(&self.phone, &before.phone, &after.phone),
-            social: kept(&self.social, &before.social, &after.social),
-            status: kept(&self.status, &before.status, &after.status),
-            on_match: kept(&self.on_match, &before.on_match, &after.on_match),
-            required_fields: kept(&self.required_fields, &before.required_fields, &after.required_fields),
-            phone_format: kept(&self.phone_format, &before.phone_format, &after.phone_format),
-            allow_no_identifier: kept(
-                &self.allow_no_identifier,
-                &before.allow_no_identifier,
-                &after.allow_no_identifier,
-            ),
-            profile_change_needs_active: kept(
-                &self.profile_change_needs_active,
-                &before.profile_change_needs_active,
-                &after.profile_change_needs_active,
-            ),
-            key_form: kept(&self.key_form, &before.key_form, &after.key_form),
-            unknown_customer: kept(&self.unknown_customer, &before.unknown_customer, &after.unknown_customer),
-            park_s: kept(&self.park_s, &before.park_s, &after.park_s),
-            base_tier_id: kept(&self.base_tier_id, &before.base_tier_id, &after.base_tier_id),
-            wallet_url_apple: kept(&self.wallet_url_apple, &before.wallet_url_apple, &after.wallet_url_apple),
-            wallet_url_google: kept(&self.wallet_url_google, &before.wallet_url_google, &after.wallet_url_google),
+/// An IANA time zone by its name. The database is compiled in, so that every worker knows the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub struct Zone {
+    name: Arc<str>,
+    rules: Option<TimeZone>,
+}
+
+impl Zone {
+    pub fn named(name: &str) -> Zone {
+        Zone { name: name.into(), rules: jiff::tz::TimeZoneDatabase::bundled().get(name).ok() }
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn is_known(&self) -> bool {
+        self.rules.is_some()
+    }
+
+    /// UTC's where the name is unknown, which no settings that were accepted have.
+    pub fn rules(&self) -> &TimeZone {
+        static UTC: TimeZone = TimeZone::UTC;
+        self.rules.as_ref().unwrap_or(&UTC)
+    }
+
+    fn check(check: &mut FieldCheck, field: &str, zone: &mut Zone) {
+        if !zone.is_known() {
+            check.bad(field, "must be an IANA time zone such as Europe/Berlin");
         }
     }
 }
 
-fn kept<T: Clone + PartialEq>(changed: &T, before: &T, after: &T) -> T {
-    if changed == before { after.clone() } else { changed.clone() }
-}
-
-/// An IANA time zone and its name. The database is compiled in, so that every worker knows the same.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Zone {
-    pub name: Arc<str>,
-    pub rules: TimeZone,
-}
-
-impl Zone {
-    pub fn utc() -> Zone {
-        Zone { name: "UTC".into(), rules: TimeZone::UTC }
+impl Default for Zone {
+    fn default() -> Self {
+        Zone { name: "UTC".into(), rules: Some(TimeZone::UTC) }
     }
+}
 
-    pub fn named(name: &str) -> Option<Zone> {
-        let rules = jiff::tz::TimeZoneDatabase::bundled().get(name).ok()?;
-        Some(Zone { name: name.into(), rules })
+impl From<String> for Zone {
+    fn from(name: String) -> Zone {
+        Zone::named(&name)
+    }
+}
+
+impl From<Zone> for String {
+    fn from(zone: Zone) -> String {
+        zone.name.to_string()
     }
 }

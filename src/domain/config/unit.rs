@@ -2,31 +2,41 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::values::time::Instant;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::field_check::FieldCheck;
+use crate::domain::values::amount::MAX_AMOUNT;
+use crate::domain::values::ids::UnitId;
 use crate::domain::values::words::words;
+
+const MAX_ATTRIBUTES: usize = 50;
 
 words! {
     /// What a unit's amounts are.
+    #[derive(Default)]
     UnitKind {
-        Points = 1 "points",
-        Money = 2 "money",
-        Discount = 3 "discount",
-        Product = 4 "product",
+        #[default]
+        Points "points",
+        Money "money",
+        Discount "discount",
+        Product "product",
     }
 }
 
 words! {
     /// How an amount that is computed becomes minor units.
+    #[derive(Default)]
     Rounding {
-        Floor = 1 "floor",
-        HalfUp = 2 "half_up",
-        HalfEven = 3 "half_even",
-        Ceiling = 4 "ceiling",
+        #[default]
+        Floor "floor",
+        HalfUp "half_up",
+        HalfEven "half_even",
+        Ceiling "ceiling",
     }
 }
 
 /// What one minor unit is worth: numerator / denominator of the currency's minor unit.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MoneyValue {
     pub numerator: i64,
     pub denominator: i64,
@@ -34,16 +44,15 @@ pub struct MoneyValue {
     pub currency: String,
 }
 
-#[derive(Debug, Clone, PartialEq)]
-pub struct UnitVersion {
-    pub version: i64,
-    /// [`Instant::BEGINNING`] for the first.
-    pub effective_from: Instant,
-    pub recorded_at: Instant,
+/// A unit, whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unit {
+    pub unit_id: UnitId,
     pub name: String,
     /// Digits after the point; amounts are integers of the smallest.
-    pub scale: u8,
-    pub expiry: Expiry,
+    pub scale: i32,
+    /// A lot ends with the local day that is so many days after its issue; `None`: never.
+    pub expiry_days: Option<i32>,
     /// The least available balance before a redemption.
     pub min_held: i64,
     /// The least amount of a redemption.
@@ -61,9 +70,61 @@ pub struct UnitVersion {
     pub attributes: BTreeMap<String, String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Expiry {
-    Never,
-    /// At the end of the local day so many days after the lot was issued.
-    Days(u16),
+impl Default for Unit {
+    fn default() -> Self {
+        Unit {
+            unit_id: UnitId::new(""),
+            name: String::new(),
+            scale: 0,
+            expiry_days: None,
+            min_held: 0,
+            min_amount: 1,
+            description: None,
+            kind: UnitKind::default(),
+            currency: None,
+            brand_id: None,
+            value: None,
+            rounding: Rounding::default(),
+            step: 1,
+            attributes: BTreeMap::new(),
+        }
+    }
+}
+
+impl Unit {
+    /// What is wrong with its fields. `before`: the unit so far, whose currency may have gone out of use since.
+    pub fn check(&self, before: Option<&Unit>, check: &mut FieldCheck) {
+        check.text("command.name", Some(&self.name), 255);
+        check.range("command.scale", i64::from(self.scale), 0, 6);
+        if let Some(days) = self.expiry_days {
+            check.range("command.expiry_days", i64::from(days), 1, 3650);
+        }
+        check.range("command.min_held", self.min_held, 0, MAX_AMOUNT);
+        check.range("command.min_amount", self.min_amount, 1, MAX_AMOUNT);
+        check.prose("command.description", self.description.as_deref(), 500);
+        let currency = before.and_then(|before| before.currency.as_deref());
+        check.currency("command.currency", self.currency.as_deref(), currency);
+        if self.currency.is_some() != (self.kind == UnitKind::Money) && !check.names("command.kind") {
+            check.bad("command.currency", "must be set for a unit of kind money, and for no other");
+        }
+        check.id("command.brand_id", self.brand_id.as_deref(), 255);
+        if let Some(value) = &self.value {
+            check.range("command.value.numerator", value.numerator, 1, MAX_AMOUNT);
+            check.range("command.value.denominator", value.denominator, 1, MAX_AMOUNT);
+            let currency = before.and_then(|before| before.value.as_ref()).map(|value| value.currency.as_str());
+            check.currency("command.value.currency", Some(&value.currency), currency);
+        }
+        check.range("command.step", self.step, 1, MAX_AMOUNT);
+        let fits = (1..=MAX_AMOUNT).contains(&self.step) && (1..=MAX_AMOUNT).contains(&self.min_amount);
+        // Both are at most MAX_AMOUNT, so that nothing overflows.
+        if fits && (self.min_amount + self.step - 1) / self.step * self.step > MAX_AMOUNT {
+            check.bad(
+                "command.step",
+                format!(
+                    "leaves no amount that can be redeemed: its first multiple from min_amount on is above {MAX_AMOUNT}"
+                ),
+            );
+        }
+        check.labels("command.attributes", &self.attributes, MAX_ATTRIBUTES);
+    }
 }

@@ -4,12 +4,13 @@
 //! card's place among the customer's. So a code that is scanned leads to its customer without an index, and two never clash. Ids are half
 //! a SHA-256, so nobody can guess a code.
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::domain::values::ids::{CustomerId, parse_customer_id};
 use crate::domain::values::time::Instant;
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CustomerTier {
     pub tier_id: String,
     /// Lane time.
@@ -19,7 +20,7 @@ pub struct CustomerTier {
 }
 
 /// A stamp card that a customer has; its place among the customer's is in the card's code.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Enrolment {
     pub card_id: String,
     /// Lane time.
@@ -33,8 +34,8 @@ const ID_DIGITS: usize = 26;
 const PLACE_DIGITS: usize = 2;
 /// So many cards a merchant may have, and so a customer: a state lists them all, with their rewards and links, and must stay a record that
 /// brokers take.
-pub const MOST_CARDS: usize = 24;
-const _: () = assert!(MOST_CARDS <= 1 << (5 * PLACE_DIGITS));
+pub const MAX_CARDS: usize = 24;
+const _: () = assert!(MAX_CARDS <= 1 << (5 * PLACE_DIGITS));
 
 /// The code of a customer's card by its place among the customer's, from 0.
 pub fn card_code(customer: CustomerId, place: usize) -> String {
@@ -85,7 +86,7 @@ mod tests {
     #[test]
     fn a_code_leads_to_its_customer_and_card() {
         let ids = [0, 1, u128::MAX, 0x0197_1E5C_0000_8000_8000_1234_5678_9ABC];
-        for (id, place) in ids.into_iter().flat_map(|id| [(id, 0), (id, 1), (id, MOST_CARDS - 1)]) {
+        for (id, place) in ids.into_iter().flat_map(|id| [(id, 0), (id, 1), (id, MAX_CARDS - 1)]) {
             let customer = CustomerId(Uuid::from_u128(id));
             let code = card_code(customer, place);
             assert_eq!(code.len(), 28, "{code}");

@@ -1,46 +1,30 @@
 //! What names a customer within a merchant: each identifier's form, in which it is stored and compared.
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::values::ids::MerchantId;
 use crate::domain::values::text::{compared, is_deceptive_in_id};
 use crate::domain::values::words::words;
 
-/// What can name a customer within a merchant, each for itself unique. Rows have them in this order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum IdentifierKind {
-    ExternalId,
-    Phone,
-    Email,
+words! {
+    /// What can name a customer within a merchant, each for itself unique. Rows have them in this order.
+    IdentifierKind {
+        ExternalId "external_id",
+        Phone "phone",
+        Email "email",
+    }
 }
 
 impl IdentifierKind {
-    pub const ALL: [IdentifierKind; 3] = [IdentifierKind::ExternalId, IdentifierKind::Phone, IdentifierKind::Email];
-
-    /// The number that stands for it in the database; never reused.
-    pub fn code(self) -> i16 {
-        match self {
-            IdentifierKind::ExternalId => 1,
-            IdentifierKind::Phone => 2,
-            IdentifierKind::Email => 3,
-        }
-    }
-
-    pub fn from_code(code: i16) -> Option<IdentifierKind> {
-        Self::ALL.into_iter().find(|kind| kind.code() == code)
-    }
-
     /// The field's name in commands, rejections and events.
     pub fn field(self) -> &'static str {
-        match self {
-            IdentifierKind::ExternalId => "external_id",
-            IdentifierKind::Phone => "phone",
-            IdentifierKind::Email => "email",
-        }
+        self.name()
     }
 }
 
 /// An identifier's normalised value, unique within its merchant and kind. Sorted, the kinds lie together, and merchants, whom a batch has
 /// few of, are compared last.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Identifier {
     pub kind: IdentifierKind,
     pub value: String,
@@ -49,9 +33,9 @@ pub struct Identifier {
 
 words! {
     PhoneFormat {
-        E164 = 1 "e164",
+        E164 "e164",
         /// 1 to 20 characters, compared as they are.
-        Any = 2 "any",
+        Any "any",
     }
 }
 

@@ -6,6 +6,6 @@ pub mod identifiers;
 pub mod profile;
 pub mod state;
 
-pub use enrolment::{CustomerTier, Enrolment, MOST_CARDS, card_code, parse_card_code, referrer_of};
+pub use enrolment::{CustomerTier, Enrolment, MAX_CARDS, card_code, parse_card_code, referrer_of};
 pub use identifiers::{Identifier, IdentifierKind, normalise, stored_form};
 pub use state::{Customer, CustomerChange, CustomerState, CustomerStatus};

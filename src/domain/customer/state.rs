@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::civil::Date;
+use serde::Serialize;
 
 use crate::domain::customer::enrolment::{CustomerTier, Enrolment};
 use crate::domain::customer::identifiers::{Identifier, IdentifierKind};
@@ -20,7 +21,7 @@ words! {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Customer {
     pub customer_id: CustomerId,
     pub merchant_id: MerchantId,
@@ -61,7 +62,7 @@ pub struct Customer {
 }
 
 /// A customer with all its accounts: what a row of the database holds, and what is published of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CustomerState {
     pub customer: Customer,
     /// In the order of their units.
@@ -69,7 +70,7 @@ pub struct CustomerState {
 }
 
 /// What of a customer changed, from the least to the most.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum CustomerChange {
     /// An account's `next_due` was early and is exact now. No version, and nobody is told.
     NextDue,

@@ -1,11 +1,13 @@
 //! An account: what a customer has of one unit, and its lots. All arithmetic on value is here.
 
+use serde::Serialize;
+
 use crate::domain::ledger::entry::LotShare;
 use crate::domain::values::ids::{LotId, TransactionId, UnitId};
 use crate::domain::values::time::Instant;
 
 /// What one earning left to spend.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Lot {
     pub lot_id: LotId,
     /// What it was made with.
@@ -17,7 +19,7 @@ pub struct Lot {
     pub expires_at: Option<Instant>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Account {
     pub unit_id: UnitId,
     /// The seq of the last entry.
@@ -129,6 +131,7 @@ impl Account {
             !expires
         });
         self.available -= shares.iter().map(|share| share.amount).sum::<i64>();
+        self.refresh_next_due();
         shares
     }
 

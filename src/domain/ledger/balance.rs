@@ -1,9 +1,11 @@
 //! What an account holds, as results and events have it.
 
+use serde::Serialize;
+
 use crate::domain::values::ids::UnitId;
 
 /// What an account holds, for results and events.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Balance {
     pub unit_id: UnitId,
     pub available: i64,

@@ -1,38 +1,60 @@
 //! One line of the ledger.
 
-use crate::domain::values::ids::{CustomerId, LotId, TransactionId, UnitId};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::ledger::event_type::EventType;
+use crate::domain::values::ids::{CustomerId, LotId, OrderId, TransactionId, UnitId};
 use crate::domain::values::position::Position;
 use crate::domain::values::time::Instant;
 use crate::domain::values::words::words;
 
 words! {
-    EntryKind {
-        EarnAmount = 1 "earn_amount",
-        RedeemAmount = 2 "redeem_amount",
-        Expire = 3 "expire",
-        /// Stamps on a card.
-        Stamp = 4 "stamp",
+    /// Whether an entry adds to the balance.
+    Direction {
+        Credit "credit",
+        Debit "debit",
     }
 }
 
-impl EntryKind {
-    /// Whether it adds to the balance.
-    pub fn is_credit(self) -> bool {
-        match self {
-            EntryKind::EarnAmount | EntryKind::Stamp => true,
-            EntryKind::RedeemAmount | EntryKind::Expire => false,
+macro_rules! entry_kinds {
+    ($($(#[$doc:meta])* $kind:ident = $code:literal $word:literal $direction:ident $event:ident,)+) => {
+        words! {
+            EntryKind { $($(#[$doc])* $kind = $code $word,)+ }
         }
-    }
+
+        impl EntryKind {
+            pub fn direction(self) -> Direction {
+                match self {
+                    $(EntryKind::$kind => Direction::$direction,)+
+                }
+            }
+
+            /// The event that tells of such an entry.
+            pub fn event_type(self) -> EventType {
+                match self {
+                    $(EntryKind::$kind => EventType::$event,)+
+                }
+            }
+        }
+    };
+}
+
+entry_kinds! {
+    EarnAmount = 1 "earn_amount" Credit PointsEarned,
+    RedeemAmount = 2 "redeem_amount" Debit PointsRedeemed,
+    Expire = 3 "expire" Debit PointsExpired,
+    /// Stamps on a card.
+    Stamp = 4 "stamp" Credit StampsAdded,
 }
 
 /// How much of one lot an entry made or took.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LotShare {
     pub lot_id: LotId,
     pub amount: i64,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     pub transaction_id: TransactionId,
     /// The account's entry before it: an account's entries are a chain.
@@ -48,7 +70,7 @@ pub struct Entry {
     pub lots: Vec<LotShare>,
     /// Of a stamp, the card's.
     pub unit_version: Option<i64>,
-    pub order_id: Option<String>,
+    pub order_id: Option<OrderId>,
     pub reason: Option<String>,
     pub title: Option<String>,
     /// The command that caused it; `None` when time did.
@@ -59,6 +81,9 @@ pub struct Entry {
 
 impl Entry {
     pub fn balance_before(&self) -> i64 {
-        if self.kind.is_credit() { self.balance_after - self.amount } else { self.balance_after + self.amount }
+        match self.kind.direction() {
+            Direction::Credit => self.balance_after - self.amount,
+            Direction::Debit => self.balance_after + self.amount,
+        }
     }
 }

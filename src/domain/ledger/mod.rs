@@ -1,6 +1,7 @@
-//! What a customer has: accounts with their lots, and the entries that changed them.
+//! What a customer has: accounts with their lots, the entries that changed them, and what is remembered of them.
 
 pub mod account;
 pub mod balance;
-pub mod earned_order;
 pub mod entry;
+pub mod event_type;
+pub mod memory;

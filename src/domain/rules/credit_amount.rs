@@ -6,20 +6,20 @@
 //! identifier that is not of `match_by`, by which no upsert would find the customer again, unless the merchant has customers without any
 //! of those.
 
-use crate::domain::book::Book;
-use crate::domain::case::{Accepted, Case, Touched};
-use crate::domain::command::{CreditAmount, RefKind};
+use crate::domain::book::{Book, Movement, Posting};
+use crate::domain::case::Case;
+use crate::domain::command::CreditAmount;
 use crate::domain::config::settings::UnknownCustomer;
-use crate::domain::config::unit::{Expiry, UnitVersion};
+use crate::domain::config::unit::Unit;
 use crate::domain::customer::identifiers::Identifier;
-use crate::domain::event::{Fact, LotEnd};
-use crate::domain::ledger::account::Lot;
-use crate::domain::ledger::earned_order::EarnedOrder;
-use crate::domain::ledger::entry::{Entry, EntryKind, LotShare};
+use crate::domain::event::{Counted, Fact, LotEnd};
+use crate::domain::ledger::entry::EntryKind;
+use crate::domain::ledger::memory::{Memory, MemoryKey};
 use crate::domain::outcome::Effect;
 use crate::domain::rejection::{Rejection, RejectionCode};
+use crate::domain::rule::{Keys, Rule};
 use crate::domain::settle;
-use crate::domain::values::ids::{CustomerId, LotId, UnitId};
+use crate::domain::values::ids::{CustomerId, MerchantId, OrderId};
 use crate::domain::values::time::Instant;
 
 enum Earner {
@@ -28,84 +28,73 @@ enum Earner {
     New(Identifier),
 }
 
-pub(in crate::domain) fn judge(
-    book: &mut Book,
-    case: &Case<'_>,
-    credit: &CreditAmount,
-    touched: &mut Touched,
-) -> Result<Accepted, Rejection> {
-    check_fields(case, credit)?;
-    let unit = unit_in_force(book, case, &credit.unit)?;
-    let earner = match newcomer(book, case) {
-        Some(identifier) => Earner::New(identifier),
-        None => Earner::Known(case.active_customer(book, touched)?),
-    };
-    touched.unit = Some(credit.unit.clone());
-    let order = check_order(book, case)?;
-    let (customer, mut facts) = match earner {
-        Earner::Known(customer) => (customer, Vec::new()),
-        // What comes below can't fail for a new account: it holds whatever one command may give.
-        Earner::New(identifier) => enrol(book, case, identifier, touched),
-    };
+impl Rule for CreditAmount {
+    const MAY_PARK: bool = true;
 
-    let transaction_id = case.moment.seed.transaction_id(0);
-    let expires_at = credit.expires_at.or_else(|| expiry(&unit, case));
-    let lot = Lot {
-        lot_id: LotId(transaction_id.0),
-        amount: credit.amount,
-        remaining: credit.amount,
-        issued_at: case.occurred_at,
-        expires_at,
-    };
-    book.change_account(customer, &credit.unit, |account| account.credit(lot)).map_err(|_| {
-        Rejection::new(
-            RejectionCode::AmountOverflow,
-            "The account can't hold so much: its balance would leave 64 bits.",
-        )
-    })?;
+    fn keys(&self, merchant: &MerchantId, keys: &mut Keys) {
+        keys.memory.extend(self.order(merchant));
+    }
 
-    // From here on nothing can fail.
-    let account = book.account_mut(customer, &credit.unit);
-    let previous = account.append(transaction_id);
-    let entry = Entry {
-        transaction_id,
-        previous,
-        customer_id: customer,
-        unit_id: credit.unit.clone(),
-        seq: account.entries,
-        kind: EntryKind::EarnAmount,
-        amount: credit.amount,
-        balance_after: account.balance(),
-        lots: vec![LotShare { lot_id: lot.lot_id, amount: lot.amount }],
-        unit_version: Some(unit.version),
-        order_id: credit.order_id.clone(),
-        reason: credit.reason.clone(),
-        title: credit.title.clone(),
-        cause: Some(case.moment.position),
-        occurred_at: case.occurred_at,
-        recorded_at: case.moment.lane_time,
-    };
-    let entry = book.record(entry);
-    let zone = &case.settings.time_zone.rules;
-    let end = expires_at.map(|at| LotEnd { at, last_day: at.last_local_date(zone) });
-    let balance = book.balance(customer, &credit.unit);
-    facts.push(Fact::PointsEarned { entry: entry.clone(), balance, unit: unit.clone(), end });
-    let mut entries = vec![entry];
-    if let Some(expires_at) = expires_at.filter(|&expires_at| expires_at <= case.moment.lane_time) {
-        // Rule 5: an earning that comes so late that its lot has expired is issued and expired in the same command.
-        let cause = case.cause(credit.skip_notifications);
-        let transaction_id = case.moment.seed.transaction_id(1);
-        let expired = settle::expire_lots(book, customer, &credit.unit, expires_at, transaction_id, &cause);
-        let balance = book.balance(customer, &credit.unit);
-        facts.push(Fact::PointsExpired { entry: expired.clone(), balance, unit: Some(unit) });
-        entries.push(expired);
+    fn judge(&self, book: &mut Book, case: &mut Case<'_>) -> Result<Effect, Rejection> {
+        check_fields(case, self)?;
+        let unit = case.unit_in_force(book, &self.unit)?;
+        let earner = match newcomer(book, case) {
+            Some(identifier) => Earner::New(identifier),
+            None => Earner::Known(case.active_customer(book)?),
+        };
+        case.unit = Some(self.unit.clone());
+        let order = self.order(&case.command.envelope.merchant_id);
+        check_order(book, order)?;
+        let (customer, mut facts) = match earner {
+            Earner::Known(customer) => (customer, Vec::new()),
+            // What comes below can't fail for a new account: it holds whatever one command may give.
+            Earner::New(identifier) => enrol(book, case, identifier),
+        };
+        let cause = case.cause(self.skip_notifications);
+        let expires_at = self.expires_at.or_else(|| expiry(&unit, case));
+        let posting = Posting {
+            order_id: self.order_id.clone(),
+            reason: self.reason.clone(),
+            title: self.title.clone(),
+            ..Posting::new(
+                EntryKind::EarnAmount,
+                Movement::Issue { amount: self.amount, expires_at },
+                Some(unit.version),
+            )
+        };
+        let entry = book.post(customer, &self.unit, posting, 0, &cause).map_err(|_| {
+            Rejection::new(
+                RejectionCode::AmountOverflow,
+                "The account can't hold so much: its balance would leave 64 bits.",
+            )
+        })?;
+
+        // From here on nothing can fail.
+        let zone = case.settings.time_zone.rules();
+        let end = expires_at.map(|at| LotEnd { at, last_day: at.last_local_date(zone) });
+        let balance = book.balance(customer, &self.unit);
+        if let Some(order) = order {
+            book.memorise(order, Memory::EarnedOrder(entry.transaction_id));
+        }
+        let counted = Counted::Unit(Some(unit.clone()));
+        facts.push(Fact::Posted { entry: entry.clone(), balance, counted, end });
+        case.entries.push(entry);
+        if let Some(expires_at) = expires_at.filter(|&expires_at| expires_at <= case.moment.lane_time) {
+            // Rule 5: an earning that comes so late that its lot has expired is issued and expired in the same command.
+            let (expired, fact) = settle::expire_lots(book, customer, &self.unit, Some(unit), expires_at, 1, &cause);
+            facts.push(fact);
+            case.entries.push(expired);
+        }
+        book.change_customer(customer, cause, facts);
+        Ok(Effect::Applied)
     }
-    book.change_customer(customer, case.cause(credit.skip_notifications), facts);
-    if let Some(order) = order {
-        book.earned_orders.insert(order.clone(), transaction_id);
-        book.new_orders.push((order, transaction_id));
+}
+
+impl CreditAmount {
+    /// By what it is remembered that the order has earned.
+    fn order(&self, merchant: &MerchantId) -> Option<MemoryKey> {
+        Some(MemoryKey::earned_order(merchant, self.order_id.as_ref()?, &self.unit))
     }
-    Ok(Accepted { effect: Effect::Applied, entries, config_version: None })
 }
 
 fn check_fields(case: &Case<'_>, credit: &CreditAmount) -> Result<(), Rejection> {
@@ -116,19 +105,19 @@ fn check_fields(case: &Case<'_>, credit: &CreditAmount) -> Result<(), Rejection>
     case.check_reference(&mut check);
     check.id("command.unit", Some(credit.unit.as_str()), 255);
     check.amount("command.amount", credit.amount);
-    check.id("command.order_id", credit.order_id.as_deref(), 255);
+    check.id("command.order_id", credit.order_id.as_ref().map(OrderId::as_str), 255);
     check.prose("command.reason", credit.reason.as_deref(), 500);
     check.text("command.title", credit.title.as_deref(), 255);
     if credit.expires_at.is_some_and(|expires_at| expires_at <= case.occurred_at) {
         check.bad("command.expires_at", "must be after the command's business time");
     }
-    check.done()
+    Ok(check.done()?)
 }
 
 /// The identifier that nobody has, where it makes a customer.
 fn newcomer(book: &Book, case: &Case<'_>) -> Option<Identifier> {
     let reference = case.command.envelope.customer.as_ref()?;
-    let RefKind::Identifier(kind) = reference.kind else { return None };
+    let kind = reference.kind.identifier()?;
     let settings = &case.settings;
     let enrols = match settings.unknown_customer {
         UnknownCustomer::Reject | UnknownCustomer::Park => false,
@@ -141,7 +130,7 @@ fn newcomer(book: &Book, case: &Case<'_>) -> Option<Identifier> {
 }
 
 /// Makes the customer; its first version, with these facts, is the credit's.
-fn enrol(book: &mut Book, case: &Case<'_>, identifier: Identifier, touched: &mut Touched) -> (CustomerId, Vec<Fact>) {
+fn enrol(book: &mut Book, case: &mut Case<'_>, identifier: Identifier) -> (CustomerId, Vec<Fact>) {
     let id = case.moment.seed.customer_id();
     let mut customer = case.new_customer(book, id);
     customer.incomplete = true;
@@ -151,38 +140,23 @@ fn enrol(book: &mut Book, case: &Case<'_>, identifier: Identifier, touched: &mut
     let created = Fact::CustomerCreated { changed };
     book.give_identifier(identifier, id);
     book.add_customer(customer);
-    touched.customer = Some(id);
+    case.customer = Some(id);
     (id, vec![created])
 }
 
-/// The unit's version at business time.
-pub(in crate::domain) fn unit_in_force(
-    book: &Book,
-    case: &Case<'_>,
-    unit: &UnitId,
-) -> Result<std::sync::Arc<UnitVersion>, Rejection> {
-    case.config(book).and_then(|config| config.unit_at(unit, case.occurred_at)).cloned().ok_or_else(|| {
-        Rejection::new(RejectionCode::UnknownUnit, "The merchant has no such unit at the command's business time.")
-            .with("unit", unit)
-    })
-}
-
 /// Rule 2: one accepted earning per merchant, order and unit.
-fn check_order(book: &Book, case: &Case<'_>) -> Result<Option<EarnedOrder>, Rejection> {
-    let Some(order) = case.command.earned_order() else { return Ok(None) };
-    match book.earned_orders.get(&order) {
-        Some(first) => Err(Rejection::new(
+fn check_order(book: &Book, order: Option<MemoryKey>) -> Result<(), Rejection> {
+    match order.and_then(|order| book.memory.get(&order)) {
+        Some(Memory::EarnedOrder(first)) => Err(Rejection::new(
             RejectionCode::DuplicateOrder,
             "This order has earned already: an order earns once per unit.",
         )
         .with("first_transaction", first)),
-        None => Ok(Some(order)),
+        None => Ok(()),
     }
 }
 
-fn expiry(unit: &UnitVersion, case: &Case<'_>) -> Option<Instant> {
-    match unit.expiry {
-        Expiry::Never => None,
-        Expiry::Days(days) => Some(case.occurred_at.end_of_local_day_after(days, &case.settings.time_zone.rules)),
-    }
+fn expiry(unit: &Unit, case: &Case<'_>) -> Option<Instant> {
+    let days = u16::try_from(unit.expiry_days?).expect("the days of a unit are checked when it is put");
+    Some(case.occurred_at.end_of_local_day_after(days, case.settings.time_zone.rules()))
 }

@@ -4,50 +4,31 @@
 //! sign-up, so it is filled as by `update` whatever mode and `on_match` are for those that exist. What the merchant requires is asked of it
 //! then, as of every upsert, and it is incomplete no more.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use jiff::civil::Date;
-
 use crate::domain::book::Book;
-use crate::domain::case::{Accepted, Case, Touched, unknown_tier};
+use crate::domain::case::{Case, unknown_tier};
 use crate::domain::command::{CustomerUpsert, UpsertMode};
-use crate::domain::config::objects::MOST_ID_CHARS;
+use crate::domain::config::objects::Tier;
 use crate::domain::config::settings::OnMatch;
 use crate::domain::customer::changes::differences;
-use crate::domain::customer::enrolment::referrer_of;
-use crate::domain::customer::enrolment::{CustomerTier, Enrolment};
+use crate::domain::customer::enrolment::{Enrolment, referrer_of};
 use crate::domain::customer::identifiers::{Identifier, IdentifierKind};
-use crate::domain::customer::profile::ProfileField;
 use crate::domain::customer::state::{Customer, CustomerStatus};
 use crate::domain::event::{Fact, TierReason};
-use crate::domain::field_check::{FieldCheck, is_key};
+use crate::domain::field_check::FieldCheck;
 use crate::domain::ledger::entry::Entry;
 use crate::domain::outcome::Effect;
 use crate::domain::rejection::{Rejection, RejectionCode};
+use crate::domain::rule::{Keys, Rule};
 use crate::domain::rules::card_enrolment;
 use crate::domain::rules::card_enrolment::NamedCard;
+use crate::domain::rules::customer_proposal::{Change, MAX_KEYS, Proposal, check_form};
 use crate::domain::settle;
-use crate::domain::values::ids::CustomerId;
-use crate::domain::values::ids::parse_customer_id;
-use crate::domain::values::time::Instant;
+use crate::domain::values::ids::{CustomerId, MerchantId, parse_customer_id};
 
-/// One command may replace all of them.
-const MOST_KEYS: usize = 50;
 /// Of a customer's metrics and metadata together, as they are stored.
-const MOST_MAP_BYTES: usize = 8 * 1024;
-
-/// The payload, normalised.
-struct Proposal<'a> {
-    upsert: &'a CustomerUpsert,
-    identifiers: Vec<(IdentifierKind, String)>,
-    birth_date: Option<Date>,
-    registered_on: Option<Date>,
-    language: Option<String>,
-    /// Whom the merchant gives no other tier.
-    base_tier: Option<CustomerTier>,
-    now: Instant,
-}
+const MAX_MAP_BYTES: usize = 8 * 1024;
 
 /// What is to become of whom.
 enum Plan {
@@ -60,18 +41,20 @@ enum Plan {
     Unknown,
 }
 
-#[derive(Clone, Copy, PartialEq)]
-enum Change {
-    Update,
-    FillMissing,
+impl Rule for CustomerUpsert {
+    fn keys(&self, merchant: &MerchantId, keys: &mut Keys) {
+        keys.identifier(merchant, IdentifierKind::ExternalId, self.external_id.as_ref());
+        keys.identifier(merchant, IdentifierKind::Phone, self.phone.as_ref());
+        keys.identifier(merchant, IdentifierKind::Email, self.email.as_ref());
+        keys.customers.extend(self.referral_code.as_deref().and_then(referrer_of));
+    }
+
+    fn judge(&self, book: &mut Book, case: &mut Case<'_>) -> Result<Effect, Rejection> {
+        judge(self, book, case)
+    }
 }
 
-pub(in crate::domain) fn judge(
-    book: &mut Book,
-    case: &Case<'_>,
-    upsert: &CustomerUpsert,
-    touched: &mut Touched,
-) -> Result<Accepted, Rejection> {
+fn judge(upsert: &CustomerUpsert, book: &mut Book, case: &mut Case<'_>) -> Result<Effect, Rejection> {
     let mut check = case.field_check();
     case.check_reference(&mut check);
     let proposal = check_form(book, case, upsert, &mut check);
@@ -89,12 +72,12 @@ pub(in crate::domain) fn judge(
 
     // A reference that names somebody touches them, whatever else is wrong.
     if case.command.envelope.customer.is_some() && matched.is_some() {
-        case.named_customer(book, touched)?;
+        case.named_customer(book)?;
     }
     check_conflict(book, case, &proposal, matched)?;
     check_replaced(book, case, &proposal, &plan)?;
     if let Some(customer) = matched {
-        touched.customer = Some(customer);
+        case.customer = Some(customer);
         settle::settle_customer(book, customer, case.moment.lane_time);
     }
     let (effect, entry) = match plan {
@@ -102,7 +85,7 @@ pub(in crate::domain) fn judge(
             let referrer = referrer(book, case, upsert)?;
             card.as_ref().map_or(Ok(()), NamedCard::check_open)?;
             let (customer, entry) = create(book, case, &proposal, referrer, card.as_ref());
-            touched.customer = Some(customer);
+            case.customer = Some(customer);
             (Effect::Created, entry)
         }
         Plan::Change(customer, change) => {
@@ -124,54 +107,9 @@ pub(in crate::domain) fn judge(
             ));
         }
     };
-    touched.unit = entry.as_ref().map(|entry| entry.unit_id.clone());
-    Ok(Accepted { effect, entries: entry.into_iter().collect(), config_version: None })
-}
-
-/// What is wrong with the payload by itself.
-fn check_form<'a>(book: &Book, case: &Case<'_>, upsert: &'a CustomerUpsert, check: &mut FieldCheck) -> Proposal<'a> {
-    let sent = [
-        (IdentifierKind::ExternalId, "command.external_id", &upsert.external_id),
-        (IdentifierKind::Phone, "command.phone", &upsert.phone),
-        (IdentifierKind::Email, "command.email", &upsert.email),
-    ];
-    let phones = case.settings.phone_format;
-    let identifiers = sent
-        .into_iter()
-        .filter_map(|(kind, field, value)| Some((kind, check.identifier(field, kind, value.as_deref(), phones)?)))
-        .collect();
-    check.text("command.first_name", upsert.first_name.as_deref(), 255);
-    check.text("command.last_name", upsert.last_name.as_deref(), 255);
-    check.text("command.name", upsert.name.as_deref(), 255);
-    // Today where the customer may be: the date line is at most 14 hours ahead of UTC.
-    let today = case.moment.lane_time.saturating_add_seconds(14 * 60 * 60).utc_date();
-    let birth_date = check.date("command.birth_date", upsert.birth_date.as_deref(), today);
-    let registered_on = check.date("command.registered_on", upsert.registered_on.as_deref(), today);
-    let language = check.language("command.language", upsert.language.as_deref());
-    check.id("command.brand_id", upsert.brand_id.as_deref(), 255);
-    if check.keys("command.metrics", upsert.metrics.keys(), 2 * MOST_KEYS) {
-        let sent = upsert.metrics.iter().filter(|(key, _)| is_key(key));
-        for (key, metric) in sent.filter_map(|(key, metric)| Some((key, metric.as_ref()?))) {
-            check.range(&format!("command.metrics.{key}.scale"), i64::from(metric.scale), 0, 6);
-        }
-    }
-    if check.keys("command.metadata", upsert.metadata.keys(), 2 * MOST_KEYS) {
-        let sent = upsert.metadata.iter().filter(|(key, _)| is_key(key));
-        for (key, text) in sent.filter_map(|(key, text)| Some((key, text.as_deref()?))) {
-            check.value(&format!("command.metadata.{key}"), text);
-        }
-    }
-    check.id("command.tier_id", upsert.tier_id.as_deref(), MOST_ID_CHARS);
-    check.id("command.card_id", upsert.card_id.as_deref(), MOST_ID_CHARS);
-    if upsert.referral_code.as_ref().is_some_and(|code| referrer_of(code).is_none()) {
-        check.bad("command.referral_code", "must be a customer's id, or the code of one of its cards");
-    }
-    // By the words that there are: a list may name each as often as it likes.
-    for field in ProfileField::ALL.iter().filter(|field| upsert.clear.contains(field) && upsert.sets(**field)) {
-        check.bad(format!("command.{}", field.name()), "can't be set and cleared at once");
-    }
-    let (base_tier, now) = (case.base_tier(book), case.moment.lane_time);
-    Proposal { upsert, identifiers, birth_date, registered_on, language, base_tier, now }
+    case.unit = entry.as_ref().map(|entry| entry.unit_id.clone());
+    case.entries.extend(entry);
+    Ok(effect)
 }
 
 /// The customer that is meant: the one that the reference names, or the first that an identifier of the payload leads to, in the merchant's
@@ -233,15 +171,14 @@ fn check_outcome(book: &Book, case: &Case<'_>, proposal: &Proposal<'_>, plan: &P
         );
     }
     for (field, keys) in [("command.metrics", after.metrics.len()), ("command.metadata", after.metadata.len())] {
-        if keys > MOST_KEYS && !check.names(field) {
-            check.bad(field, format!("would have {keys} keys; {MOST_KEYS} are the most"));
+        if keys > MAX_KEYS && !check.names(field) {
+            check.bad(field, format!("would have {keys} keys; {MAX_KEYS} are the most"));
         }
     }
     let bytes = after.map_bytes();
     let are_named = check.names("command.metrics") || check.names("command.metadata");
-    if bytes > MOST_MAP_BYTES && !are_named {
-        check
-            .bad("command", format!("would have {bytes} bytes of metrics and metadata; {MOST_MAP_BYTES} are the most"));
+    if bytes > MAX_MAP_BYTES && !are_named {
+        check.bad("command", format!("would have {bytes} bytes of metrics and metadata; {MAX_MAP_BYTES} are the most"));
     }
 }
 
@@ -252,7 +189,7 @@ fn path_of(kind: IdentifierKind) -> String {
 /// A tier that is to be assigned must be there.
 fn check_tier(book: &Book, case: &Case<'_>, upsert: &CustomerUpsert) -> Result<(), Rejection> {
     let Some(tier) = &upsert.tier_id else { return Ok(()) };
-    let found = case.config(book).and_then(|config| config.tier_at(tier, case.occurred_at));
+    let found = case.config(book).and_then(|config| config.at::<Tier>(tier, case.occurred_at));
     if found.is_some() { Ok(()) } else { Err(unknown_tier(tier)) }
 }
 
@@ -327,95 +264,6 @@ fn check_open(
             .with("stored", stored));
     }
     Ok(())
-}
-
-impl Proposal<'_> {
-    fn holder(&self, book: &Book, case: &Case<'_>, kind: IdentifierKind) -> Option<CustomerId> {
-        self.identifiers.iter().find(|(sent, _)| *sent == kind)?;
-        case.holder(book, kind, self.sent(kind)?)
-    }
-
-    /// An identifier as it was sent.
-    fn sent(&self, kind: IdentifierKind) -> Option<&str> {
-        match kind {
-            IdentifierKind::ExternalId => self.upsert.external_id.as_deref(),
-            IdentifierKind::Phone => self.upsert.phone.as_deref(),
-            IdentifierKind::Email => self.upsert.email.as_deref(),
-        }
-    }
-
-    /// The customer with what is sent.
-    fn applied(&self, mut customer: Customer, change: Change) -> Customer {
-        let upsert = self.upsert;
-        let tier_before = customer.tier.clone();
-        for (kind, value) in &self.identifiers {
-            if change == Change::Update || customer.identifier(*kind).is_none() {
-                customer.set_identifier(*kind, Some(value.clone()));
-            }
-        }
-        set(&mut customer.first_name, &upsert.first_name, change);
-        set(&mut customer.last_name, &upsert.last_name, change);
-        set(&mut customer.name, &upsert.name, change);
-        set(&mut customer.birth_date, &self.birth_date, change);
-        set(&mut customer.registered_on, &self.registered_on, change);
-        set(&mut customer.gender, &upsert.gender, change);
-        set(&mut customer.language, &self.language, change);
-        set(&mut customer.brand_id, &upsert.brand_id, change);
-        if let Some(tier_id) = &upsert.tier_id
-            && (change == Change::Update || customer.tier.is_none())
-        {
-            customer.tier = Some(self.tier(tier_id, true, tier_before.as_ref()));
-        }
-        set_keys(&mut customer.metrics, &upsert.metrics, change);
-        set_keys(&mut customer.metadata, &upsert.metadata, change);
-        // What is never missing is not filled, and nothing is cleared.
-        if change == Change::Update {
-            upsert.clear.iter().for_each(|field| field.clear(&mut customer));
-            customer.notify_email = upsert.notify_email.unwrap_or(customer.notify_email);
-            customer.notify_phone = upsert.notify_phone.unwrap_or(customer.notify_phone);
-            if upsert.clear.contains(&ProfileField::TierId) {
-                customer.tier = self.base_tier_for(tier_before.as_ref());
-            }
-            customer.status = match upsert.active {
-                Some(true) => CustomerStatus::Active,
-                Some(false) => CustomerStatus::Inactive,
-                None => customer.status,
-            };
-        }
-        customer.source_version = upsert.source_version.or(customer.source_version);
-        customer.incomplete = false;
-        customer
-    }
-
-    /// A tier from now on, or since when it was had.
-    fn tier(&self, tier_id: &str, is_manual: bool, before: Option<&CustomerTier>) -> CustomerTier {
-        let since = before.filter(|before| before.tier_id == tier_id).map_or(self.now, |before| before.since);
-        CustomerTier { tier_id: tier_id.to_owned(), since, is_manual }
-    }
-
-    fn base_tier_for(&self, before: Option<&CustomerTier>) -> Option<CustomerTier> {
-        self.base_tier.as_ref().map(|base| self.tier(&base.tier_id, false, before))
-    }
-}
-
-fn set<T: Clone>(field: &mut Option<T>, sent: &Option<T>, change: Change) {
-    if sent.is_some() && (change == Change::Update || field.is_none()) {
-        field.clone_from(sent);
-    }
-}
-
-fn set_keys<T: Clone>(map: &mut BTreeMap<String, T>, sent: &BTreeMap<String, Option<T>>, change: Change) {
-    for (key, value) in sent {
-        match value {
-            Some(value) if change == Change::Update || !map.contains_key(key) => {
-                map.insert(key.clone(), value.clone());
-            }
-            None if change == Change::Update => {
-                map.remove(key);
-            }
-            Some(_) | None => {}
-        }
-    }
 }
 
 fn blank(book: &Book, case: &Case<'_>) -> Customer {

@@ -1,8 +1,12 @@
 //! One file per command: its checks in the order of their precedence, then its effect, after which nothing can fail.
 
 mod card_enrolment;
-pub mod credit_amount;
-pub mod customer_upsert;
-pub mod merchant_config;
-pub mod object_config;
-pub mod redeem_amount;
+mod configure;
+mod credit_amount;
+mod customer_proposal;
+mod customer_upsert;
+mod dispatch;
+mod redeem_amount;
+
+pub use dispatch::plan;
+pub(in crate::domain) use dispatch::{judge, may_park};

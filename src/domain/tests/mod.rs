@@ -18,9 +18,9 @@ use super::book::Book;
 use super::case::Moment;
 use super::command::{Content, Delivery};
 use super::customer::{CustomerState, Identifier};
-use super::decide::{self as waiting, Decided};
-use super::{Account, CommandTopic, CustomerId, Frontier, Instant, settle};
-use ledger::{Applied, Keeper, Reply};
+use super::decide as waiting;
+use super::{Account, CommandTopic, CustomerId, Frontier, Instant, Outcome, settle};
+use ledger::{Applied, Keeper};
 
 /// Makes a test of each ledger, and a list of them all.
 macro_rules! ledgers {
@@ -83,15 +83,7 @@ impl Keeper for OneBook {
                 place: self.frontier.pass(delivery.position),
             };
             let replies = &mut applied.replies;
-            let tell = |decided: Decided| {
-                replies.push(Reply {
-                    position: decided.position,
-                    original: decided.answer.original,
-                    decision: decided.answer.decision,
-                    balances: decided.answer.balances,
-                    membership: decided.answer.membership,
-                });
-            };
+            let tell = |outcome: Outcome| replies.push(outcome.into());
             match delivery.content {
                 Content::Command(command) => waiting::decide(&mut self.book, command, moment, tell),
                 Content::Tick => {
@@ -118,7 +110,8 @@ impl Keeper for OneBook {
     }
 
     fn preset(&mut self, id: CustomerId, account: Account) {
-        *self.book.account_mut(id, &account.unit_id) = account.clone();
+        let row = self.book.customers.get_mut(&id).expect("a customer");
+        *row.state.account_mut(&account.unit_id) = account.clone();
     }
 }
 

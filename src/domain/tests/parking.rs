@@ -1,7 +1,6 @@
 //! Ledgers of commands that wait for their customer.
 
-use super::{OneBook, ledger, ledgers, waiting};
-use crate::domain::{IdempotencyKey, Instant, KeyHash, MerchantId, RejectionCode};
+use super::{OneBook, ledger, ledgers};
 
 ledgers! {
     /// Decided right after the command that makes the customer, in the order in which they came, each as its own command.
@@ -152,12 +151,12 @@ ledgers! {
 /// There is an end to what waits for one identifier, and it is commands that are counted: neither does one that comes again take the place of
 /// another, nor is it kept for ever.
 pub(crate) fn crowd() -> String {
-    use crate::domain::parking::MOST_WAITING;
+    use crate::domain::parking::MAX_WAITING;
     let mut text = String::from("settings unknown=park\nunit points\n");
     text += "credit ada points 1 key=k0       -> parked\n";
-    text += &"credit ada points 1 key=k0       -> parked\n".repeat(MOST_WAITING);
+    text += &"credit ada points 1 key=k0       -> parked\n".repeat(MAX_WAITING);
     text += "credit ada points 1 key=k0       -> idempotency_conflict\n";
-    for number in 1..MOST_WAITING {
+    for number in 1..MAX_WAITING {
         text += &format!("credit ada points 1 key=k{number} -> parked\n");
     }
     text += "credit ada points 1 key=more     -> unknown_customer\n";
@@ -165,7 +164,7 @@ pub(crate) fn crowd() -> String {
     text += "credit bob points 1              -> parked\n";
     text += "upsert external_id=ada as=ada    -> created\n";
     text += "outcome k0                       -> applied, v2\n";
-    text += &format!("outcome k0#{}                -> applied, v2, again k0\n", MOST_WAITING + 1);
+    text += &format!("outcome k0#{}                -> applied, v2, again k0\n", MAX_WAITING + 1);
     text += "outcome k99                      -> applied, v101, available 100\n";
     text += "credit ada points 1 key=more     -> unknown_customer, again more\n";
     text
@@ -174,20 +173,4 @@ pub(crate) fn crowd() -> String {
 #[test]
 fn so_many_wait_and_no_more() {
     ledger::check(&mut OneBook::default(), &crowd(), 1);
-}
-
-/// A worker of a version that does not know of commands that wait has used the key for something else.
-#[test]
-fn who_waits_under_a_key_that_was_used_meanwhile_is_no_duplicate() {
-    let mut keeper = OneBook::default();
-    ledger::check(&mut keeper, "settings unknown=park\nunit points\ncredit ada points 1 key=k -> parked", 1);
-    let book = &mut keeper.book;
-    let other = book.remembered.values().next().cloned().expect("the settings");
-    book.remembered.insert(KeyHash::of(&MerchantId::new("acme"), &IdempotencyKey::new("k")), other);
-    let mut codes = Vec::new();
-    waiting::expire(book, Instant::LATEST, |decided| {
-        codes.push(decided.answer.decision.verdict.as_ref().err().map(|rejection| rejection.code));
-        assert_eq!((decided.answer.original, decided.answer.new_key), (None, None));
-    });
-    assert_eq!(codes, [Some(RejectionCode::IdempotencyConflict)]);
 }

@@ -5,15 +5,18 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use crate::domain::values::text::{compared, is_deceptive_in_id};
 use crate::domain::values::time::Instant;
 
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(transparent)]
         pub struct $name(Arc<str>);
 
         impl $name {
@@ -23,6 +26,12 @@ macro_rules! text_id {
 
             pub fn as_str(&self) -> &str {
                 &self.0
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(text: &str) -> Self {
+                $name(text.into())
             }
         }
 
@@ -43,7 +52,8 @@ macro_rules! text_id {
 macro_rules! uuid_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(transparent)]
         pub struct $name(pub Uuid);
 
         impl fmt::Display for $name {
@@ -63,13 +73,39 @@ text_id!(
     UnitId
 );
 text_id!(
-    /// A purchase as the merchant numbers it.
-    OrderId
-);
-text_id!(
     /// What makes a command one command, however often it is delivered. Unique within its merchant.
     IdempotencyKey
 );
+
+/// A purchase as the merchant numbers it, in the form in which it is compared. What no id may hold is left in it, so that it is refused.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub struct OrderId(Arc<str>);
+
+impl OrderId {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<OrderId> for String {
+    fn from(order: OrderId) -> String {
+        order.0.to_string()
+    }
+}
+
+impl From<&str> for OrderId {
+    fn from(text: &str) -> OrderId {
+        text.to_owned().into()
+    }
+}
+
+impl From<String> for OrderId {
+    fn from(text: String) -> OrderId {
+        OrderId(if text.contains(is_deceptive_in_id) { text } else { compared(&text) }.into())
+    }
+}
+
 uuid_id!(CustomerId);
 uuid_id!(
     /// One line of the ledger.
@@ -87,7 +123,7 @@ uuid_id!(EventId);
 pub type IdMap<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 
 /// Where ids come from: what is unique about their cause, digested, and the cause's time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seed {
     pub digest: [u8; 16],
     pub at: Instant,

@@ -2,60 +2,40 @@
 
 use std::fmt;
 
-/// A topic that commands come from. The order is the rank that breaks ties of time: a merchant's configuration first, ticks last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum CommandTopic {
-    MerchantConfig,
-    CustomerUpsert,
-    Credit,
-    Redeem,
-    Clock,
+use serde::{Deserialize, Serialize};
+
+use crate::domain::values::words::words;
+
+words! {
+    /// A topic that commands come from. The order is the rank that breaks ties of time: a merchant's configuration first, ticks last.
+    CommandTopic {
+        MerchantConfig = 1 "merchant-config",
+        CustomerUpsert = 2 "customer-upsert",
+        CustomerLifecycle = 3 "customer-lifecycle",
+        Credit = 4 "credit",
+        Redeem = 5 "redeem",
+        Reservation = 6 "reservation",
+        Reversal = 7 "reversal",
+        Clock = 8 "clock",
+    }
 }
 
 impl CommandTopic {
-    pub const ALL: [CommandTopic; 5] = [
-        CommandTopic::MerchantConfig,
-        CommandTopic::CustomerUpsert,
-        CommandTopic::Credit,
-        CommandTopic::Redeem,
-        CommandTopic::Clock,
-    ];
     pub const COUNT: usize = Self::ALL.len();
 
     /// The name without the installation's prefix.
     pub fn suffix(self) -> &'static str {
-        match self {
-            CommandTopic::MerchantConfig => "merchant-config",
-            CommandTopic::CustomerUpsert => "customer-upsert",
-            CommandTopic::Credit => "credit",
-            CommandTopic::Redeem => "redeem",
-            CommandTopic::Clock => "clock",
-        }
+        self.name()
     }
 
     /// Its place in [`CommandTopic::ALL`] and in every per-topic array.
     pub fn index(self) -> usize {
         self as usize
     }
-
-    /// The number that stands for it in the database; never reused.
-    pub fn code(self) -> i16 {
-        match self {
-            CommandTopic::MerchantConfig => 1,
-            CommandTopic::CustomerUpsert => 2,
-            CommandTopic::Credit => 3,
-            CommandTopic::Redeem => 4,
-            CommandTopic::Clock => 5,
-        }
-    }
-
-    pub fn from_code(code: i16) -> Option<CommandTopic> {
-        Self::ALL.into_iter().find(|topic| topic.code() == code)
-    }
 }
 
 /// The address of one inbound record.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Position {
     pub topic: CommandTopic,
     pub partition: i32,

@@ -1,9 +1,9 @@
 -- Two indexes, one after the other: by what is awaited, and by keys. Whoever is found by both comes twice. No further than the limit.
-select place, seed, "offset", "partition", topic, record_time, parked_at, deadline, config_version, content_hash, command
+select place, content
 from parked
 where awaited_key = any ($1)
 union all
-select place, seed, "offset", "partition", topic, record_time, parked_at, deadline, config_version, content_hash, command
+select place, content
 from parked
 where key_hash = any ($2)
 limit $3

@@ -1,5 +1,5 @@
 -- From the front of the lane's part of the index, no further than the limit.
-select place, seed, "offset", "partition", topic, record_time, parked_at, deadline, config_version, content_hash, command
+select place, content
 from parked
 where lane = $1 and deadline <= $2
 order by deadline, place

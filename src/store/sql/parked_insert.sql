@@ -1,4 +1,2 @@
-insert into parked (
-    seed, lane, place, "offset", "partition", topic, record_time, parked_at, deadline, config_version, awaited_key, key_hash,
-    content_hash, merchant_id, command)
+insert into parked (seed, lane, place, deadline, awaited_key, key_hash, merchant_id, content)
 select * from unnest($1::parked_row[])

@@ -1,6 +1,7 @@
 //! A merchant who sends commands one by one and waits for the answers, in JSON as any sender without a registry would.
 
-use loyalty_worker::codec::wire;
+use loyalty_worker::codec::records::CreditCommand;
+use loyalty_worker::domain::command::{CreditAmount, CreditBody, CustomerRef, Envelope, RefKind};
 use serde_json::{Value, json};
 
 use super::Installation;
@@ -93,18 +94,18 @@ impl Shop {
 }
 
 /// 70 points for ada, as a sender of Avro has it.
-pub fn credit_of_ada(merchant: &str, key: &str, source: Option<&str>) -> wire::CreditCommand {
-    wire::CreditCommand {
-        envelope: wire::Envelope {
-            merchant_id: merchant.to_owned(),
-            idempotency_key: key.to_owned(),
-            customer: Some(wire::CustomerRef { kind: wire::RefKind::ExternalId, value: "ada".to_owned() }),
+pub fn credit_of_ada(merchant: &str, key: &str, source: Option<&str>) -> CreditCommand {
+    CreditCommand {
+        envelope: Envelope {
+            merchant_id: merchant.into(),
+            idempotency_key: key.into(),
+            customer: Some(CustomerRef { kind: RefKind::ExternalId, value: "ada".to_owned() }),
             occurred_at: None,
             source: source.map(str::to_owned),
             attributes: Default::default(),
         },
-        command: wire::CreditBody::CreditAmount(wire::CreditAmount {
-            unit: "points".to_owned(),
+        command: CreditBody::CreditAmount(CreditAmount {
+            unit: "points".into(),
             amount: 70,
             order_id: None,
             reason: None,

@@ -74,7 +74,7 @@ impl Database {
         let digest = |table: &str| {
             let rows = match table {
                 "lane" => {
-                    "(select lane, lanes, cluster_id, consumer_group, batch, lane_time, due_pending, topics, topic_ids, positions from lane)"
+                    "(select lane, lanes, cluster_id, consumer_group, batch, lane_time, due_pending, topic_prefix, topic_ids, positions from lane)"
                 }
                 table => table,
             };

@@ -13,7 +13,16 @@ use tokio::runtime::Runtime;
 use super::eventually;
 use crate::load::murmur2::partition_of;
 
-pub const COMMANDS: [&str; 5] = ["merchant-config", "customer-upsert", "credit", "redeem", "clock"];
+pub const COMMANDS: [&str; 8] = [
+    "merchant-config",
+    "customer-upsert",
+    "customer-lifecycle",
+    "credit",
+    "redeem",
+    "reservation",
+    "reversal",
+    "clock",
+];
 pub const OUTGOING: [&str; 5] = ["results", "events", "customers", "dead-letters", "journal"];
 
 /// Where a record stands.

@@ -90,8 +90,9 @@ impl World {
     }
 
     fn commands(&mut self) {
-        let offsets: [&[i64]; CommandTopic::COUNT] = [&[0], &[0, 1], &[0, 1, 2, 3, 4], &[0, 1], &[0, 1, 2]];
-        let ends = [1, 3, 6, 2, 3];
+        let offsets: [&[i64]; CommandTopic::COUNT] =
+            [&[0], &[0, 1], &[], &[0, 1, 2, 3, 4], &[0, 1], &[], &[], &[0, 1, 2]];
+        let ends = [1, 3, 0, 6, 2, 0, 0, 3];
         for (facts, (offsets, end)) in self.facts.lanes[0].commands.iter_mut().zip(offsets.iter().zip(ends)) {
             *facts = CommandFacts { low: 0, end, offsets: offsets.to_vec() };
         }
@@ -101,12 +102,12 @@ impl World {
         let batch =
             |offset, batch, ranges| JournalFact { offset, lane: 0, batch, lane_time_before: batch * 10, ranges };
         let lane = &mut self.facts.lanes[0];
-        lane.row = Some(LaneRow { batch: 2, lane_time: 100, frontier: Frontier([1, 3, 6, 2, 3]) });
+        lane.row = Some(LaneRow { batch: 2, lane_time: 100, frontier: Frontier([1, 3, 0, 6, 2, 0, 0, 3]) });
         lane.applied_at_end = 2;
-        let first = [Some((0, 1)), Some((0, 3)), Some((0, 3)), Some((0, 0)), Some((0, 1))];
-        let second = [Some((1, 1)), None, Some((3, 6)), Some((0, 2)), Some((1, 3))];
+        let first = [Some((0, 1)), Some((0, 3)), None, Some((0, 3)), Some((0, 0)), None, None, Some((0, 1))];
+        let second = [Some((1, 1)), None, None, Some((3, 6)), Some((0, 2)), None, None, Some((1, 3))];
         lane.journal.records = vec![batch(0, 1, first), batch(1, 2, second)];
-        for (committed, offset) in lane.committed.iter_mut().zip([1, 3, 6, 2, 3]) {
+        for (committed, offset) in lane.committed.iter_mut().zip([1, 3, 0, 6, 2, 0, 0, 3]) {
             *committed = Some(Committed { offset, batch: Some(2) });
         }
     }

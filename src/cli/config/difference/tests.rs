@@ -4,7 +4,8 @@ use super::*;
 use crate::cli::config::document::written;
 use crate::codec::RegistryClient;
 use crate::config::RegistrySettings;
-use crate::domain::config::{Settings, SettingsVersion, UnitVersion, Zone};
+use crate::domain::ConfigObject;
+use crate::domain::config::{Settings, Unit, Version, Zone};
 
 /// So many after 2026-01-10T12:00:00Z, which is now.
 fn hours(after: i64) -> Instant {
@@ -244,7 +245,7 @@ fn objects_are_compared_sent_and_written_as_units_are() {
         "programmes": [{ "programme_id": "club", "name": "Club", "unit_id": "points", "tier_ids": ["tin"] }],
     });
     let found = against(&MerchantConfig::default(), &file).expect("it is right");
-    let objects: Vec<&str> = found.changes.iter().map(|change| change.object.as_str()).collect();
+    let objects: Vec<String> = found.changes.iter().map(Change::object).collect();
     assert_eq!(objects, ["tier tin", "settings", "unit points", "card coffee", "programme club"]);
     let config = applied(&MerchantConfig::default(), &file);
     let text = written(&MerchantId::new("cafe"), &config, hours(0)).expect("it can be written");
@@ -289,13 +290,17 @@ fn a_merchants_first_settings_need_no_fields() {
 #[test]
 fn what_is_scheduled_is_neither_brought_forward_nor_lost() {
     let mut config = cafe();
-    let first = SettingsVersion::clone(&config.settings[0]);
-    let paris = Zone::named("Europe/Paris").expect("a zone");
-    let settings = Arc::new(Settings { time_zone: paris, ..Settings::clone(&first.settings) });
-    config.settings.push(Arc::new(SettingsVersion { version: 2, effective_from: hours(1), settings, ..first }));
-    let versions = config.units.get_mut(&UnitId::new("points")).expect("a unit");
-    let later = UnitVersion { version: 2, effective_from: hours(1), step: 5, ..UnitVersion::clone(&versions[0]) };
-    versions.push(Arc::new(later));
+    let first = config.settings_at(hours(0)).expect("settings").content.clone();
+    let later = |content| Arc::new(Version { version: 2, effective_from: hours(1), recorded_at: hours(-1), content });
+    let settings = Version {
+        version: 2,
+        effective_from: hours(1),
+        recorded_at: hours(-1),
+        content: Settings { time_zone: Zone::named("Europe/Paris"), ..first },
+    };
+    assert!(config.push(ConfigObject::Settings(String::new(), Arc::new(settings))));
+    let points = config.at::<Unit>("points", hours(0)).expect("a unit").content.clone();
+    assert!(config.push(ConfigObject::Unit("points".to_owned(), later(Unit { step: 5, ..points }))));
 
     let text = written(&MerchantId::new("cafe"), &config, hours(0)).expect("it can be written");
     let mut file: Value = serde_json::from_str(&text).expect("JSON");
@@ -316,8 +321,8 @@ fn what_is_scheduled_is_neither_brought_forward_nor_lost() {
     assert_eq!(records.len(), 1);
     assert_eq!((&records[0]["command"]["name"], &records[0]["expected_version"]), (&json!("Cafe"), &json!(2)));
     let made = applied(&config, &file);
-    let at = |time: Instant| &made.settings_at(time).expect("settings").settings;
-    let names = [hours(-1), hours(0), hours(1)].map(|time| (at(time).name.as_deref(), &*at(time).time_zone.name));
+    let at = |time: Instant| made.settings_at(time).expect("settings");
+    let names = [hours(-1), hours(0), hours(1)].map(|time| (at(time).name.as_deref(), at(time).time_zone.name()));
     assert_eq!(names, [(None, "Europe/Berlin"), (Some("Cafe"), "Europe/Berlin"), (Some("Cafe"), "Europe/Paris")]);
 
     // It has come into force since the file was made.

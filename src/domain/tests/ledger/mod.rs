@@ -53,6 +53,13 @@ pub(crate) struct Reply {
     pub membership: Option<Box<Membership>>,
 }
 
+impl From<crate::domain::Outcome> for Reply {
+    fn from(outcome: crate::domain::Outcome) -> Reply {
+        let crate::domain::Outcome { position, original, decision, balances, membership, .. } = outcome;
+        Reply { position, original, decision, balances, membership }
+    }
+}
+
 /// One line as the delivery that it stands for.
 pub(crate) fn parsed(line: &str) -> Delivery {
     match Parser::new().line(line).map(|line| line.step) {
@@ -95,7 +102,7 @@ fn flush(keeper: &mut dyn Keeper, waiting: &mut Vec<(Delivery, Line)>, so_far: &
     for (position, line) in positions.into_iter().zip(lines) {
         let reply = applied.replies.iter().find(|reply| reply.position == position);
         let told = applied.events.iter().filter(|event| event.cause == Some(position));
-        let told: Vec<&str> = told.map(|event| event.fact.type_name()).collect();
+        let told: Vec<&str> = told.map(|event| event.fact.event_type().name()).collect();
         for item in &line.expected {
             if item == "parked" {
                 assert!(told.contains(&"command.parked"), "{}\ntold {told:?}", line.text);
@@ -152,7 +159,7 @@ fn check_item(reply: &Reply, told: &[&str], item: &str, names: &Names, line: &st
         }
         _ => {
             let verdict =
-                decision.verdict.as_ref().map_or_else(|rejection| rejection.code.code(), |effect| effect.name());
+                decision.verdict.as_ref().map_or_else(|rejection| rejection.code.name(), |effect| effect.name());
             assert_eq!(verdict, item, "\n{line}\nwas {decision:?}");
             return;
         }
@@ -183,7 +190,7 @@ fn look(keeper: &dyn Keeper, words: &[String], expected: &[String], line: &str, 
     match words[0].as_str() {
         "history" => {
             let of_customer = events.iter().filter(|event| event.customer_id == Some(id));
-            let told = join(of_customer.map(|event| format!("{} {}", event.version, event.fact.type_name())));
+            let told = join(of_customer.map(|event| format!("{} {}", event.version, event.fact.event_type().name())));
             assert_eq!(told, expected.join(","), "\n{line}");
         }
         "profile" => {

@@ -1,24 +1,23 @@
 //! From the text of a ledger to deliveries and to what is expected of them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use sha2::{Digest, Sha256};
 
 use crate::domain::command::{
     Body, Command, Content, ContentHash, CreditAmount, CustomerRef, CustomerUpsert, Delivery, Envelope, FieldProblem,
-    Malformed, ObjectDefinition, RedeemAmount, RefKind, SettingsPatch, UnitDefinition, UpsertMode,
+    RedeemAmount, RefKind, Schedule, UpsertMode,
 };
-use crate::domain::config::objects::{Card, CardReward, CardStatus, Object, Programme, Tier};
 use crate::domain::config::{
-    KeyForm, MerchantStatus, MoneyValue, OnMatch, PhoneFormat, Preset, Rounding, SettingsField, UnitKind,
-    UnknownCustomer,
+    Card, CardReward, CardStatus, KeyForm, MerchantStatus, MoneyValue, OnMatch, PhoneFormat, Preset, Programme,
+    Rounding, SettingsField, SettingsPatch, Tier, Unit, UnitKind, UnknownCustomer, Zone,
 };
 use crate::domain::customer::card_code;
 use crate::domain::customer::{Identifier, IdentifierKind};
 use crate::domain::values::ids::first_16;
 use crate::domain::{
-    CommandTopic, CustomerId, Gender, IdempotencyKey, Instant, LotId, MerchantId, Metric, Position, ProfileField, Seed,
-    UnitId,
+    CommandTopic, CustomerId, Gender, IdempotencyKey, Instant, LotId, MerchantId, Metric, OrderId, Position,
+    ProfileField, Seed, UnitId,
 };
 
 /// One line of a ledger.
@@ -169,28 +168,34 @@ impl Parser {
             customer: reference.filter(|name| name != "nobody").map(|name| self.reference(&name)),
             occurred_at: options.text("occurred").map(|time| self.time(&time)),
             source: options.text("source"),
-            attributes: Vec::new(),
+            attributes: BTreeMap::new(),
         };
         let original_time = options.text("original").map(|time| self.time(&time));
+        let is_config = topic == CommandTopic::MerchantConfig;
+        let schedule = Schedule {
+            effective_from: is_config.then(|| options.text("from")).flatten().map(|time| self.time(&time)),
+            expected_version: is_config.then(|| options.number("expected")).flatten(),
+        };
         let body = self.body(verb, &plain, &mut options);
         assert!(options.0.is_empty(), "{verb} has no {:?}", options.0);
-        let content_hash = hash(&envelope, &body);
-        let command = Command { envelope, body, content_hash, traceparent: None, original_time };
+        let content_hash = hash(&envelope, &(schedule, &body));
+        let problem = FieldProblem { field: "command".to_owned(), problem: "is wrong".to_owned() };
+        let problems = if body.is_none() { vec![problem] } else { Vec::new() };
+        let traceparent = None;
+        let command = Command { topic, envelope, schedule, body, problems, content_hash, traceparent, original_time };
         Delivery { position, timestamp: self.now, seed, content: Content::Command(Box::new(command)) }
     }
 
-    fn body(&self, verb: &str, plain: &[&str], options: &mut Options) -> Body {
-        match verb {
+    fn body(&self, verb: &str, plain: &[&str], options: &mut Options) -> Option<Body> {
+        Some(match verb {
             "settings" => Body::Settings(Box::new(SettingsPatch {
-                effective_from: options.text("from").map(|time| self.time(&time)),
                 name: options.text("name"),
-                time_zone: options.text("zone"),
+                time_zone: options.text("zone").map(Zone::from),
                 match_by: options
                     .text("match_by")
                     .map(|kinds| kinds.split('+').filter(|kind| !kind.is_empty()).map(identifier_kind).collect()),
                 max_age_s: options.number("max_age"),
                 max_future_s: options.number("max_future"),
-                expected_version: options.number("expected"),
                 preset: options.word("preset", &Preset::ALL, |preset| preset.name()),
                 email: options.text("email"),
                 phone: options.text("phone"),
@@ -209,21 +214,14 @@ impl Parser {
                 wallet_url_apple: options.text("apple"),
                 wallet_url_google: options.text("google"),
             })),
-            "tier" | "card" | "programme" => Body::Object(Box::new(ObjectDefinition {
-                effective_from: options.text("from").map(|time| self.time(&time)),
-                expected_version: options.number("expected"),
-                id: plain[0].to_owned(),
-                object: object(verb, options),
-            })),
-            "unit" => Body::Unit(Box::new(UnitDefinition {
-                effective_from: options.text("from").map(|time| self.time(&time)),
+            "tier" | "card" | "programme" => object(verb, plain[0].to_owned(), options),
+            "unit" => Body::Unit(Box::new(Unit {
                 unit_id: UnitId::new(plain[0]),
                 name: options.text("name").unwrap_or_else(|| "Points".to_owned()),
                 scale: options.number("scale").unwrap_or(0),
                 expiry_days: options.number("expiry"),
                 min_held: options.number("min_held").unwrap_or(0),
                 min_amount: options.number("min_amount").unwrap_or(1),
-                expected_version: options.number("expected"),
                 description: options.text("description"),
                 kind: options.word("kind", &UnitKind::ALL, |kind| kind.name()).unwrap_or(UnitKind::Points),
                 currency: options.text("currency"),
@@ -262,7 +260,7 @@ impl Parser {
             "credit" => Body::CreditAmount(CreditAmount {
                 unit: UnitId::new(plain[1]),
                 amount: plain[2].parse().expect("an amount"),
-                order_id: options.text("order"),
+                order_id: options.text("order").map(OrderId::from),
                 reason: options.text("reason"),
                 title: options.text("title"),
                 expires_at: options.text("expires").map(|time| self.time(&time)),
@@ -271,16 +269,12 @@ impl Parser {
             "redeem" => Body::RedeemAmount(RedeemAmount {
                 unit: UnitId::new(plain[1]),
                 amount: plain[2].parse().expect("an amount"),
-                order_id: options.text("order"),
+                order_id: options.text("order").map(OrderId::from),
                 reason: options.text("reason"),
                 skip_notifications: options.flag("skip_notifications").unwrap_or(false),
             }),
-            _ => Body::Malformed(Malformed {
-                kind: "malformed",
-                problems: vec![FieldProblem { field: "command".to_owned(), problem: "is wrong".to_owned() }],
-                rest: None,
-            }),
-        }
+            _ => return None,
+        })
     }
 
     /// `ada` is an external id, `phone:+49...` and `email:...` say so, and `id:ada` is the customer id that `as=ada` named.
@@ -291,10 +285,8 @@ impl Parser {
                 CustomerRef { kind: RefKind::CustomerId, value: id }
             }
             Some(("card", name)) => CustomerRef { kind: RefKind::CardCode, value: self.card_or_customer(name) },
-            Some((kind, value)) => {
-                CustomerRef { kind: RefKind::Identifier(identifier_kind(kind)), value: value.to_owned() }
-            }
-            None => CustomerRef { kind: RefKind::Identifier(IdentifierKind::ExternalId), value: name.to_owned() },
+            Some((kind, value)) => CustomerRef { kind: identifier_kind(kind).into(), value: value.to_owned() },
+            None => CustomerRef { kind: RefKind::ExternalId, value: name.to_owned() },
         }
     }
 
@@ -320,15 +312,17 @@ impl Parser {
     }
 }
 
-fn object(verb: &str, options: &mut Options) -> Object {
+fn object(verb: &str, id: String, options: &mut Options) -> Body {
     let name = options.text("name").unwrap_or_else(|| verb.to_owned());
     match verb {
-        "tier" => Object::Tier(Tier {
+        "tier" => Body::Tier(Box::new(Tier {
+            tier_id: id,
             name,
             rank: options.number("rank").unwrap_or(0),
             benefits: options.text("benefits").map(|labels| pairs(&labels).collect()).unwrap_or_default(),
-        }),
-        "card" => Object::Card(Card {
+        })),
+        "card" => Body::Card(Box::new(Card {
+            card_id: id,
             name,
             stamps_required: options.number("required").unwrap_or(10),
             initial_stamps: options.number("initial").unwrap_or(0),
@@ -337,13 +331,14 @@ fn object(verb: &str, options: &mut Options) -> Object {
                 .map(|rewards| pairs(&rewards).map(card_reward).collect())
                 .unwrap_or_default(),
             status: options.word("status", &CardStatus::ALL, |status| status.name()).unwrap_or(CardStatus::Active),
-        }),
-        _ => Object::Programme(Programme {
+        })),
+        _ => Body::Programme(Box::new(Programme {
+            programme_id: id,
             name,
             unit_id: UnitId::new(options.text("unit").unwrap_or_else(|| "points".to_owned())),
             tier_ids: options.text("tiers").map(|ids| ids.split('+').map(str::to_owned).collect()).unwrap_or_default(),
-            is_active: options.flag("active").unwrap_or(true),
-        }),
+            active: options.flag("active").unwrap_or(true),
+        })),
     }
 }
 
@@ -436,7 +431,7 @@ fn seconds(text: &str) -> i64 {
 }
 
 /// What a sender says, without what a sender may repeat differently: as the codec does it, over other bytes.
-pub(crate) fn hash(envelope: &Envelope, body: &Body) -> ContentHash {
+pub(crate) fn hash(envelope: &Envelope, body: &impl std::fmt::Debug) -> ContentHash {
     let said = (&envelope.customer, &envelope.occurred_at, &envelope.attributes, body);
     ContentHash(first_16(Sha256::new().chain_update(format!("{said:?}"))))
 }

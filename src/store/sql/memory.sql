@@ -1,0 +1,1 @@
+select key, content from memory where key = any ($1)
